@@ -32,7 +32,7 @@ class ApiCall(Struct, frozen=True):
     ``read_existing(reader, message)`` then reads it, checks whose it is and returns the response to continue with, None
     if reads do not show it yet, or raises Problems.  Never use ``ok_codes`` for that.
     ``retry_codes``: errors to retry for up to ``timeout_seconds`` (resource busy).  What ends by itself for every such
-    call is in ``aws/known_errors.py``.
+    call is in ``aws/error_catalogue.py``.
     ``is_sensitive``: the response is a secret.  ``region``: if not the project's region.  ``on_retry`` gets what the
     call waits for, once, if it takes seconds.
     """
@@ -91,13 +91,15 @@ class Compute(Struct, frozen=True):
 class Sweep(Struct, frozen=True):
     """Repeat: call ``listing``, pass its response to ``remove``, perform the call it returns, until it returns None.
 
-    ``removal`` is the operation that ``remove`` returns, in the listing's service; the plan shows it.
+    ``removal`` is the operation that ``remove`` returns, in the listing's service; the plan shows it.  ``on_retry`` is
+    that of its calls.
     """
 
     listing: ApiCall
     removal: str
     remove: Callable[[Any], ApiCall | None]
     note: str
+    on_retry: Callable[[str], None] = _ignore_retry
 
 
 def _ignore_progress(_: int) -> None:
@@ -113,12 +115,13 @@ class Batch(Struct, frozen=True):
 
     The calls may be too many to show, so the plan shows the operation and their number.  Every call must be
     idempotent.  The response is ``{}``.  ``on_progress`` gets the number of completed calls after each, from one thread
-    at a time; an exception from it ends the batch.
+    at a time; an exception from it ends the batch.  ``on_retry`` is that of its calls.
     """
 
     calls: tuple[ApiCall, ...]
     note: str
     on_progress: Callable[[int], None] = _ignore_progress
+    on_retry: Callable[[str], None] = _ignore_retry
 
 
 class LocalCall(Struct, frozen=True):

@@ -30,7 +30,7 @@ from botocore.utils import parse_timestamp
 
 from orchestrator import __version__
 from orchestrator.aws import endpoint_rules
-from orchestrator.aws.botocore_hooks import FastEventAliaser, refuse_web_page
+from orchestrator.aws.botocore_hooks import FastEventAliaser, refuse_web_page, report_failed_attempt
 from orchestrator.aws.errors import AwsError, translate
 from orchestrator.aws.s3_listing import ListingParser
 from orchestrator.aws.service_models import ServiceModelLoader
@@ -191,6 +191,7 @@ class Clients:
             session.register_component("data_loader", ServiceModelLoader(session.get_config_variable("data_path")))
             session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_parse_time)
             emitter.register("before-parse", refuse_web_page)
+            emitter.register("needs-retry", report_failed_attempt)
             # Registered first: botocore's error check of every S3 response then has little left to parse.
             emitter.register_first("before-parse.s3.ListObjectsV2", ListingParser(_parse_time).parse_response)
             self._session = session

@@ -12,7 +12,7 @@ from orchestrator.steps import to_operation_name
 _DENIED_CODES = frozenset(
     {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "Forbidden", "403"}
 )
-_TRANSIENT_CODES = frozenset(
+TRANSIENT_CODES = frozenset(
     {
         *("Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException"),
         *("TooManyRequestsException", "RequestLimitExceeded", "EC2ThrottledException", "SlowDown"),
@@ -54,7 +54,7 @@ class UnexpectedPageError(exceptions.BotoCoreError):  # type: ignore[misc]
 class AwsError(Exception):
     """One failed call: ``service:Operation``, AWS's error code, its message, its request id.
 
-    ``code`` is AWS's own (that of a missing resource if the message says so; see ``known_errors.py``), or one of ours:
+    ``code`` is AWS's own (that of a missing resource if the message says so; see ``error_catalogue.py``), or ours:
     ``Unreachable`` (no response), ``NoCredentials``, ``MissingDependency``, ``UnexpectedResponse`` (not from AWS),
     ``InvalidParameters`` and ``InvalidConfiguration`` (rejected before it was sent).
     """
@@ -76,7 +76,7 @@ class AwsError(Exception):
     @property
     def is_transient(self) -> bool:
         """Whether AWS was busy or unreachable, so that a later retry may succeed."""
-        return self.code in _TRANSIENT_CODES
+        return self.code in TRANSIENT_CODES
 
 
 def translate(service: str, operation: str, error: Exception) -> AwsError:

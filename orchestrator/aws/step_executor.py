@@ -5,18 +5,30 @@ from __future__ import annotations
 import secrets
 import string
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import jmespath
+from msgspec.structs import replace
 
 from orchestrator.aws import error_catalogue, parallel_calls
+from orchestrator.aws.botocore_hooks import listen_for_retries
 from orchestrator.aws.errors import AwsError
 from orchestrator.aws.log_tail import read_log_tail
 from orchestrator.aws.reader import AwsCaller, Reader
 from orchestrator.redaction.github_masks import mask
 from orchestrator.redaction.redact import sanitise
-from orchestrator.steps import ApiCall, Batch, Compute, GenerateSecret, LocalCall, Step, Sweep, Wait
+from orchestrator.steps import (
+    ApiCall,
+    Batch,
+    Compute,
+    GenerateSecret,
+    LocalCall,
+    Step,
+    Sweep,
+    Wait,
+    to_operation_name,
+)
 from orchestrator.values import Sensitive, Value, reveal
 
 SECRET_ALPHABET = string.ascii_letters + string.digits
@@ -75,30 +87,45 @@ class StepExecutor:
                 return Sensitive(value) if any(isinstance(a, Sensitive) for a in arguments) else value
             case Sweep():
                 return self._sweep(step)
-            case Batch(calls, _, on_progress):
-                parallel_calls.perform_all(calls, self.perform, on_progress)
+            case Batch(calls, _, on_progress, on_retry):
+                parallel_calls.perform_all(
+                    calls, lambda call: self.perform(replace(call, on_retry=on_retry)), on_progress
+                )
                 return {}
             case LocalCall(_, function, arguments):
                 options = {"on_output": step.on_output} if step.has_output else {}
                 return function(*(reveal(argument) for argument in arguments), **options)
 
     def _call(self, step: ApiCall) -> Any:
-        report_at = self._clock.monotonic() + RETRY_REPORT_SECONDS
+        report_retry = self._retry_reporter(step.on_retry)
         for remaining in self._iter_attempts(step.timeout_seconds):
             try:
-                return self._send(step)
+                with listen_for_retries(
+                    lambda code: report_retry(f"retry {_operation(step)} while AWS returns {code}")
+                ):
+                    return self._send(step)
             except AwsError as error:
                 if _is_named(error, step.ok_codes):
                     return {}
                 if _is_named(error, step.exists_codes):
-                    return self._read_existing(step, error)
+                    return self._read_existing(step, error, report_retry)
                 reason = _retry_reason(step, error)
                 if not reason or not remaining:
                     raise StepFailedError(_format_error(error), error.request_id) from None
-                if self._clock.monotonic() >= report_at:
-                    report_at = float("inf")
-                    step.on_retry(f"retry {reason} ({sanitise(str(error))})")
+                report_retry(f"retry {reason} ({sanitise(str(error))})")
         raise AssertionError  # _iter_attempts always ends with a final attempt
+
+    def _retry_reporter(self, on_retry: Callable[[str], None]) -> Callable[[str], None]:
+        """Return a function that passes what a call waits for to ``on_retry``, once, after RETRY_REPORT_SECONDS."""
+        report_at = self._clock.monotonic() + RETRY_REPORT_SECONDS
+
+        def report(description: str) -> None:
+            nonlocal report_at
+            if self._clock.monotonic() >= report_at:
+                report_at = float("inf")
+                on_retry(description)
+
+        return report
 
     def _send(self, step: ApiCall) -> Any:
         parameters = reveal(step.parameters)
@@ -107,7 +134,7 @@ class StepExecutor:
         except OSError as error:  # from reading the file to upload
             raise StepFailedError(f"cannot read {error.filename}: {error.strerror}") from None
 
-    def _read_existing(self, step: ApiCall, error: AwsError) -> Any:
+    def _read_existing(self, step: ApiCall, error: AwsError, report_retry: Callable[[str], None]) -> Any:
         """Return the response for a resource that already exists, once reads show it.
 
         Raises StepFailedError if they never do, Problems if it is not the resource that was to be created.
@@ -121,6 +148,7 @@ class StepExecutor:
                 continue
             if response is not None:
                 return response
+            report_retry(f"wait until reads show what {_operation(step)} says exists already")
         message = f"{str(error).rstrip('.')}. Reads do not show this resource yet. Run again in a few minutes."
         raise StepFailedError(message, error.request_id)
 
@@ -179,8 +207,9 @@ class StepExecutor:
         return " ".join(filter(None, (f"{failure}{log_suffix}.", advice, step.stuck_hint)))
 
     def _sweep(self, step: Sweep) -> Any:
-        while removal := step.remove(self._call(step.listing)):
-            errors = self._call(removal).get("Errors")
+        listing = replace(step.listing, on_retry=step.on_retry)
+        while removal := step.remove(self._call(listing)):
+            errors = self._call(replace(removal, on_retry=step.on_retry)).get("Errors")
             if errors:  # a batch delete returns 200 with its failures in here; the sweep would never end
                 message = f"{step.note}: {errors[0].get('Code')}: {errors[0].get('Message')}"
                 raise StepFailedError(message)
@@ -199,6 +228,10 @@ class StepExecutor:
 
 def _format_timeout(seconds: float) -> str:
     return f"{seconds:.0f}s" if seconds < 60 else f"{seconds // 60:.0f}m{seconds % 60:02.0f}s"
+
+
+def _operation(step: ApiCall) -> str:
+    return f"{step.service}:{to_operation_name(step.operation)}"
 
 
 def _is_named(error: AwsError, names: tuple[str, ...]) -> bool:

@@ -37,6 +37,7 @@ from orchestrator.steps import (
     Outputs,
     Step,
     Steps,
+    Sweep,
     Wait,
     execute_steps,
     is_read,
@@ -239,7 +240,7 @@ class _ChangeExecutor:
                 return self._with_batch_progress(step)
             case LocalCall(has_output=True):
                 return replace(step, on_output=lambda line: self._on_event(OutputLine(self._change.address, line)))
-            case ApiCall():
+            case ApiCall() | Sweep():
                 return replace(step, on_retry=self._report_retry)
             case _:
                 return step
@@ -262,7 +263,7 @@ class _ChangeExecutor:
                     BatchProgress(self._change.address, batch.note, completed, total, self._elapsed_seconds())
                 )
 
-        return replace(batch, on_progress=on_progress)
+        return replace(batch, on_progress=on_progress, on_retry=_once(self._report_retry))
 
     def _build_outcome(
         self, actuation: Actuation, reason: str = "", health: Health = Health.HEALTHY, request_id: str = ""
@@ -280,6 +281,12 @@ class _ChangeExecutor:
 
     def _elapsed_seconds(self) -> float:
         return time.monotonic() - self._started_at
+
+
+def _once(report: Callable[[str], None]) -> Callable[[str], None]:
+    """Return ``report`` for the many calls of a batch: only the first of them that is retried is reported."""
+    pending = [report]
+    return lambda description: pending.pop()(description) if pending else None
 
 
 def _blocks_dependents(outcome: Outcome) -> bool:

@@ -24,6 +24,8 @@ ARN = None
 
 NOT_FOUND_CODES = ("ResourceNotFoundException",)
 IN_USE_CODES = ("InvalidRequestException",)
+DELETION_TIMEOUT_SECONDS = 1200.0
+"""App Runner calls a connector in use for minutes after its service went (apprunner-roadmap issue 161)."""
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -103,6 +105,7 @@ def _delete_call(arn: str) -> ApiCall:
         {"VpcConnectorArn": arn},
         ok_codes=NOT_FOUND_CODES,
         retry_codes=IN_USE_CODES,
+        timeout_seconds=DELETION_TIMEOUT_SECONDS,
     )
 
 

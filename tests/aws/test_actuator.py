@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.aws import AwsError, StepExecutor, StepFailedError, WaitTimeoutError
-from orchestrator.steps import ApiCall, Compute, GenerateSecret, Sweep, Wait, call
+from orchestrator.aws.botocore_hooks import report_failed_attempt
+from orchestrator.steps import ApiCall, Batch, Compute, GenerateSecret, Step, Sweep, Wait, call
 from orchestrator.values import Sensitive
 from tests.aws.fake_clients import FakeClock, ScriptedCaller, make_aws_error
 
@@ -196,6 +199,64 @@ def test_a_call_that_is_retried_for_seconds_says_what_it_waits_for() -> None:
     assert reports == [
         "retry until IAM knows the new role or policy everywhere (iam:CreateRole: NoSuchEntity: no (request req-9))"
     ]
+
+
+def make_busy_step(kind: str, on_retry: Callable[[str], None]) -> Step:
+    """A step of each kind that makes calls and may be retried."""
+    busy = ApiCall("s3", "delete_object", {}, retry_codes=("OperationAborted",))
+    match kind:
+        case "call":
+            return replace(busy, on_retry=on_retry)
+        case "existing":
+            read = iter([*[None] * 12, {"Id": "E1"}])
+            return ApiCall(
+                "s3", "create_x", {}, exists_codes=("X",), read_existing=lambda *_: next(read), on_retry=on_retry
+            )
+        case "batch":
+            return Batch((busy,), "remove", on_retry=on_retry)
+        case "listing of a sweep":
+            return Sweep(busy, "x", lambda _: None, "remove", on_retry=on_retry)
+    removals = iter([busy, None])
+    return Sweep(ApiCall("s3", "list_x", {}), "x", lambda _: next(removals), "remove", on_retry=on_retry)
+
+
+@pytest.mark.parametrize(
+    ("kind", "answers"),
+    [
+        ("call", ["OperationAborted"] * 12),
+        ("existing", ["X"]),
+        ("batch", ["OperationAborted"] * 12),
+        ("listing of a sweep", ["OperationAborted"] * 12),
+        ("removal of a sweep", [{}, *["OperationAborted"] * 12]),
+    ],
+)
+def test_every_kind_of_step_says_what_it_waits_for(kind: str, answers: list[Any]) -> None:
+    """A site of many files, the emptying of a bucket and a listing that lags are not silent for minutes."""
+    reports: list[str] = []
+    errors = [make_aws_error(answer) if isinstance(answer, str) else answer for answer in answers]
+    act, _, clock = actuator(iter([*errors, {}, {}]))
+
+    act.perform(make_busy_step(kind, reports.append))
+
+    assert clock.now > 5
+    assert len(reports) == 1
+    assert "OperationAborted" in reports[0] or "reads show" in reports[0]
+
+
+def test_retries_inside_botocore_are_reported_too() -> None:
+    """S3 asks to slow down: botocore repeats the call without a word."""
+    reports: list[str] = []
+    clock = FakeClock()
+
+    def respond(*_: Any) -> Any:
+        for status, code in ((503, "SlowDown"), (503, "SlowDown"), (412, "PreconditionFailed")):
+            clock.sleep(4)
+            report_failed_attempt(response=(SimpleNamespace(status_code=status), {"Error": {"Code": code}}))
+        return {}
+
+    StepExecutor(ScriptedCaller(respond), clock).perform(ApiCall("s3", "put_object", {}, on_retry=reports.append))
+
+    assert reports == ["retry s3:PutObject while AWS returns SlowDown"]
 
 
 def test_a_wait_ends_when_something_else_says_that_it_cannot_succeed() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
 
@@ -67,6 +68,8 @@ def _key_matches(operator: str, value: str | tuple[str, ...] | None, expected: A
             return allowed_values == ["true" if value is None else "false"]
         case "StringEqualsIfExists":
             return value is None or value in allowed_values
+        case "StringLikeIfExists":
+            return value is None or any(fnmatchcase(str(value), pattern) for pattern in allowed_values)
         case "ForAllValues:StringEquals":
             return set(value or ()) <= set(allowed_values)
         case "StringEquals" | "ArnEquals" | "Bool" | "ForAnyValue:StringEquals":

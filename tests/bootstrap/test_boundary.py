@@ -153,7 +153,7 @@ def test_what_roles_are_granted_is_within_the_boundary(runtime: str, tmp_path: P
     boundary = policy_documents.build_permissions_boundary(desired)
     requests = [
         Request("s3:PutObject", "arn:aws:s3:::shop-files/photos/1.jpg", TASK),
-        Request("s3:ListBucket", "arn:aws:s3:::shop-files", TASK),
+        Request("s3:ListBucket", "arn:aws:s3:::shop-files", {**TASK, "s3:prefix": "photos/2026"}),
         Request("secretsmanager:GetSecretValue", SECRET, TASK),
         Request("kms:Decrypt", full_stack.KEY, TASK),
         Request("ecr:BatchGetImage", "arn:aws:ecr:eu-west-1:123456789012:repository/shop-api", TASK),
@@ -165,3 +165,28 @@ def test_what_roles_are_granted_is_within_the_boundary(runtime: str, tmp_path: P
 def test_the_boundary_is_one_policy(express: Mapping[str, Any]) -> None:
     """IAM attaches one boundary of 6,144 characters; there is room for more services."""
     assert policy_documents.policy_size(express) < policy_documents.MAX_POLICY_CHARACTERS - 800
+
+
+@pytest.mark.parametrize("runtime", lifecycle.RUNTIMES)
+def test_no_service_lists_or_reads_beyond_the_prefixes_of_its_buckets(runtime: str, tmp_path: Path) -> None:
+    """Nor takes a role's own policy that is wider than the prefixes of the manifest."""
+    boundary = policy_documents.build_permissions_boundary(load(tmp_path, runtime))
+    requests = [
+        Request("s3:ListBucket", "arn:aws:s3:::shop-files", {**TASK, "s3:prefix": prefix})
+        for prefix in ("", "payroll", "payroll/2026", "photoshop/", "releases/")
+    ]
+    requests.append(Request("s3:GetObject", "arn:aws:s3:::shop-files/payroll/1.csv", TASK))
+
+    assert [str(request) for request in requests if is_allowed([EVERYTHING], boundary, request)] == []
+
+
+@pytest.mark.parametrize("runtime", lifecycle.RUNTIMES)
+def test_no_service_takes_a_role_for_another_account(runtime: str, tmp_path: Path) -> None:
+    """IAM user guide, "The confused deputy problem": who says for which account it acts has to say ours."""
+    trusts = [role.spec["trust"] for role in load(tmp_path, runtime).resources if role.type == "iam_role"]
+    statements = [statement for trust in trusts for statement in trust["Statement"]]  # type: ignore[index, call-overload]
+
+    assert len(statements) >= 2
+    assert {str(statement["Condition"]) for statement in statements} == {
+        str({"StringEqualsIfExists": {"aws:SourceAccount": "123456789012"}})
+    }

@@ -112,6 +112,7 @@ def test_access_is_limited_to_the_prefixes(tmp_path: Path) -> None:
     found = stack(tmp_path, FILES).access_statements["bucket.files"]
 
     assert [(each["Action"][-1], each["Resource"]) for each in found] == [
+        ("s3:GetBucketLocation", ["arn:aws:s3:::shop-prod-files"]),
         ("s3:ListBucket", ["arn:aws:s3:::shop-prod-files"]),
         (
             "s3:AbortMultipartUpload",

@@ -114,17 +114,22 @@ def test_it_asks_databases_and_secrets_for_what_it_needs() -> None:
     ("spec", "count"),
     [
         ({"access": ["database.main", "secret.app"]}, 1),
-        ({"access": ["database.main", "secret.app"], "secrets": ["secret.app"]}, 0),
+        ({"access": ["database.main", "secret.app"], "secrets": ["secret.app"]}, 1),
+        ({"access": ["database.main"], "secrets": ["secret.app"]}, 0),
         ({"access": ["secret.app"]}, 0),
     ],
 )
 def test_fetching_a_secret_through_the_vpc_is_noted_with_its_price(spec: dict[str, Any], count: int) -> None:
-    """Only a service that uses a database and reads a secret by itself pays for it."""
+    """Behind a VPC connector it cannot reach Secrets Manager (App Runner developer guide, "Enabling VPC access").
+
+    A secret that is injected and accessed is noted as well: its application may call at its start, as the seed's does.
+    """
     component = make_service(**spec)
     notes = list(containerservice.notes(component, make_stack(component)))
 
     assert len(notes) == count
-    assert all("8 USD per month" in note for note in notes)
+    assert all("8 USD per month" in note and "secret.app" in note for note in notes)
+    assert ["AddSecretsManager" in note for note in notes] == (["secrets" in spec] if count else [])
 
 
 def test_tracing_brings_its_configuration_and_the_right_to_write() -> None:

@@ -17,7 +17,14 @@ from msgspec.structs import replace
 from orchestrator.artefacts import Site, SiteFile
 from orchestrator.aws import StepExecutor, StepFailedError, WaitTimeoutError
 from orchestrator.planning.apply import InterruptedApplyError, apply, exit_code
-from orchestrator.planning.events import BatchProgress, ChangeFinished, ChangeStarted, Event, ignore_event
+from orchestrator.planning.events import (
+    BatchProgress,
+    ChangeFinished,
+    ChangeStarted,
+    Event,
+    WaitStarted,
+    ignore_event,
+)
 from orchestrator.planning.plan import PreparedPlan, build
 from orchestrator.planning.snapshot import Snapshot
 from orchestrator.problems import ExitCode, Position
@@ -244,6 +251,26 @@ def test_a_batch_tells_how_far_it_is() -> None:
     assert exit_code(outcomes) is ExitCode.OK
     assert (500, 500) in [(event.completed, event.total) for event in told]
     assert len(told) < 100
+
+
+def test_a_batch_says_once_what_its_calls_wait_for() -> None:
+    """Hundreds of retried uploads are one message."""
+    waits: list[str] = []
+    batches: list[Batch] = []
+
+    def perform(step: Step) -> Any:
+        if isinstance(step, Batch):
+            batches.append(step)
+            for _ in step.calls:
+                step.on_retry("retry s3:PutObject while AWS returns SlowDown")
+        return {}
+
+    apply(
+        shipping(20), perform, lambda event: waits.append(event.description) if isinstance(event, WaitStarted) else None
+    )
+
+    assert batches
+    assert waits == ["retry s3:PutObject while AWS returns SlowDown"] * len(batches)
 
 
 def test_ctrl_c_stops_a_batch_between_two_calls() -> None:

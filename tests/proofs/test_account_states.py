@@ -1,7 +1,7 @@
 """Accounts that AWS treats in another way: new, unverified, on the Free plan, members of an organisation.
 
 What an account lacks for a moment is waited for in the same run; what it may not do at all is reported with its own
-advice, and never as a missing IAM permission.  Wordings and their sources: ``aws/known_errors.py``.
+advice, and never as a missing IAM permission.  Wordings and their sources: ``aws/error_catalogue.py``.
 """
 
 from __future__ import annotations

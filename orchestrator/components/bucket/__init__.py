@@ -66,13 +66,17 @@ def exports(component: Component, scope: Scope) -> dict[str, Value]:
 
 
 def access(component: Component, scope: Scope) -> Iterator[Mapping[str, Any]]:
-    """Yield the permissions to list the bucket and to read and write below its prefixes.
+    """Yield the permissions to list, read and write below its prefixes.
 
-    Listing has no condition: without the permission a missing object is a 403, not a 404.
+    S3 answers 404 for a missing object only to those who may list; that check has no prefix, so a missing one passes.
     """
     arn = f"arn:aws:s3:::{_bucket_name(component, scope)}"
-    keys = [f"{arn}/{prefix}/*" for prefix in component.spec["prefixes"]] or [f"{arn}/*"]
-    yield {"Effect": "Allow", "Action": ["s3:GetBucketLocation", "s3:ListBucket"], "Resource": [arn]}
+    prefixes = component.spec["prefixes"]
+    keys = [f"{arn}/{prefix}/*" for prefix in prefixes] or [f"{arn}/*"]
+    listed = [pattern for prefix in prefixes for pattern in (prefix, f"{prefix}/*")]
+    condition = {"Condition": {"StringLikeIfExists": {"s3:prefix": listed}}} if prefixes else {}
+    yield {"Effect": "Allow", "Action": ["s3:GetBucketLocation"], "Resource": [arn]}
+    yield {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": [arn], **condition}
     yield {"Effect": "Allow", "Action": OBJECT_ACTIONS, "Resource": keys}
     if "kmsKey" in component.spec:
         yield _key_statement(str(component.spec["kmsKey"]))

@@ -35,16 +35,23 @@ def check(component: Component) -> Iterator[Finding]:
 
 
 def notes(component: Component) -> Iterator[str]:
-    """Yield the VPC costs of a service that fetches a secret by itself."""
-    fetched_handles = builders.list_fetched_secrets(component)
-    if fetched_handles and builders.list_databases(component):
-        names = ", ".join(fetched_handles)
-        yield (
-            f"{component.handle} uses a database, so all its traffic goes through the VPC, and it reads {names} by "
-            "itself: that call needs an interface endpoint for Secrets Manager (about 8 USD per month and zone) or a "
-            "NAT gateway (about 35 USD per month). A secret under `secrets` is injected instead, at no cost. S3 uses "
-            "the free gateway endpoint."
-        )
+    """Yield why a service that uses a database cannot read its secrets by itself, and the two ways out."""
+    secret_handles = builders.list_accessed_secrets(component)
+    if not secret_handles or not builders.list_databases(component):
+        return
+    names = ", ".join(secret_handles)
+    missing = [handle for handle in secret_handles if handle not in list_injected_secrets(component)]
+    way_out = (
+        f"Inject it instead, at no cost: add {', '.join(missing)} to `secrets` and remove the call"
+        if missing
+        else "Its values are injected already, so remove the call"
+    )
+    yield (
+        f"{component.handle} uses a database, so all its traffic goes through the VPC, which has no way to the "
+        f"internet. If it calls Secrets Manager for {names} itself (in .NET: AddSecretsManager), it cannot start. "
+        f"{way_out}; or give the VPC an interface endpoint for Secrets Manager (about 8 USD per month and zone) or a "
+        "NAT gateway (about 35 USD per month). S3 uses the free gateway endpoint."
+    )
 
 
 def roles(component: Component, stack: Stack) -> Iterator[Resource]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from orchestrator.components import Stack
-from orchestrator.components.containerservice.injected_secrets import list_injected_secrets, secret_arn
+from orchestrator.components.containerservice.injected_secrets import secret_arn
 from orchestrator.components.containerservice.migration import build_migration
 from orchestrator.ownership_tags import build_ownership_tags
 from orchestrator.values import Ref, Value
@@ -49,8 +49,15 @@ def build_role(
     """Return the role ``NAME-SUFFIX`` that ``principal`` assumes.
 
     ``statements`` make its inline policy: an empty list means no policy, None leaves the policy unmanaged.
+    A service that says for which account it acts must say ours (confused deputy).  ECS does for tasks (developer guide,
+    "Task IAM role"); AWS does not document it of the other principals, so a missing account is accepted.
     """
-    trust_statement = {"Effect": "Allow", "Principal": {"Service": principal}, "Action": "sts:AssumeRole"}
+    trust_statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": principal},
+        "Action": "sts:AssumeRole",
+        "Condition": {"StringEqualsIfExists": {"aws:SourceAccount": stack.scope.account}},
+    }
     spec: dict[str, Value] = {
         "path": stack.scope.iam_path,
         "trust": {"Version": "2012-10-17", "Statement": [trust_statement]},
@@ -104,13 +111,9 @@ def list_databases(component: Component) -> list[str]:
     return [handle for handle in component.spec["access"] if handle.startswith("database.")]
 
 
-def list_fetched_secrets(component: Component) -> list[str]:
-    """Return the handles of the secrets that it reads by itself."""
-    return [
-        handle
-        for handle in component.spec["access"]
-        if handle.startswith("secret.") and handle not in list_injected_secrets(component)
-    ]
+def list_accessed_secrets(component: Component) -> list[str]:
+    """Return the handles of the secrets that it may read by itself."""
+    return [handle for handle in component.spec["access"] if handle.startswith("secret.")]
 
 
 def service_name(component: Component, scope: Scope) -> str:

@@ -14,13 +14,13 @@ from orchestrator.ownership_tags import parse_ownership, to_aws_tags
 from orchestrator.resources import AwsReader
 from orchestrator.resources._existing import confirm_existing
 from orchestrator.resources.rds_instance import live_shape, modify, password
-from orchestrator.resources.rds_instance.api_members import BUSY_CODES, NOT_FOUND_CODES
-from orchestrator.resources.rds_instance.messages import effects, stuck
+from orchestrator.resources.rds_instance.api_members import BUSY_CODES, NO_SNAPSHOT_STATUSES, NOT_FOUND_CODES
+from orchestrator.resources.rds_instance.messages import effects, losses, stuck
 from orchestrator.steps import ApiCall, Outputs, Steps, Wait
 from orchestrator.values import Value, sort_canonically
 from orchestrator.vocabulary import LiveResource, Scope
 
-__all__ = ["effects", "stuck"]
+__all__ = ["effects", "losses", "stuck"]
 
 IMMUTABLE = frozenset(
     {"engine", "database", "username", "encrypted", "kms_key", "availability_zone", "subnet_group", "surplus_gb"}
@@ -105,16 +105,16 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """Delete the instance with a final snapshot, keeping automated backups. RDS refuses while it is protected."""
+    snapshot = (
+        {"SkipFinalSnapshot": True}
+        if live.private.get("status") in NO_SNAPSHOT_STATUSES
+        else {"SkipFinalSnapshot": False, "FinalDBSnapshotIdentifier": final_snapshot_name(name, live)}
+    )
     if live.private.get("status") != "deleting":
         yield ApiCall(
             "rds",
             "delete_db_instance",
-            {
-                "DBInstanceIdentifier": name,
-                "SkipFinalSnapshot": False,
-                "FinalDBSnapshotIdentifier": final_snapshot_name(name, live),
-                "DeleteAutomatedBackups": False,
-            },
+            {"DBInstanceIdentifier": name, **snapshot, "DeleteAutomatedBackups": False},
             ok_codes=(*NOT_FOUND_CODES, "DBSnapshotAlreadyExists"),
             retry_codes=BUSY_CODES,
             timeout_seconds=1800,

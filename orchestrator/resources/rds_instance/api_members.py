@@ -8,6 +8,8 @@ from msgspec import Struct
 
 NOT_FOUND_CODES = ("DBInstanceNotFound", "DBInstanceNotFoundFault")
 BUSY_CODES = ("InvalidDBInstanceState", "InvalidDBInstanceStateFault")
+NO_SNAPSHOT_STATUSES = frozenset({"failed", "incompatible-network", "incompatible-restore"})
+"""Statuses in which RDS deletes an instance only without a final snapshot (model of DeleteDBInstance)."""
 TAG_APPLY = "orchestrator:apply"
 TAG_CREDENTIALS = "orchestrator:credentials"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from orchestrator.resources.rds_instance.api_members import STORAGE_FIELDS
+from orchestrator.resources.rds_instance.api_members import NO_SNAPSHOT_STATUSES, STORAGE_FIELDS
 from orchestrator.resources.rds_instance.modify import APPLY_IMMEDIATELY
 from orchestrator.vocabulary import FieldChange, LiveResource
 
@@ -20,6 +20,16 @@ def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str
     pending = {key: value for key, value in live.private.get("pending", {}).items() if key not in changed}
     if pending and timing == IMMEDIATE_TEXT and "apply" in changed:
         yield f"Changes pending for the maintenance window are applied now: {', '.join(sorted(pending))}."
+
+
+def losses(live: LiveResource) -> Iterator[str]:
+    """Yield what a deletion loses that others keep."""
+    status = str(live.private.get("status", ""))
+    if status in NO_SNAPSHOT_STATUSES:
+        yield (
+            f"The instance is {status}: RDS deletes it only without a final snapshot. Its automated backups are kept "
+            "for their retention period."
+        )
 
 
 def stuck(live: LiveResource) -> str:
