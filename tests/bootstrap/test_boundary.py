@@ -184,7 +184,7 @@ def test_no_service_lists_or_reads_beyond_the_prefixes_of_its_buckets(runtime: s
 def test_no_service_takes_a_role_for_another_account(runtime: str, tmp_path: Path) -> None:
     """IAM user guide, "The confused deputy problem": who says for which account it acts has to say ours."""
     trusts = [role.spec["trust"] for role in load(tmp_path, runtime).resources if role.type == "iam_role"]
-    statements = [statement for trust in trusts for statement in trust["Statement"]]  # type: ignore[index, call-overload]
+    statements = [statement for trust in trusts for statement in trust["Statement"]]
 
     assert len(statements) >= 2
     assert {str(statement["Condition"]) for statement in statements} == {
