@@ -51,14 +51,18 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) * 3 // 2
 
 
-REAL_PARTS = ("browser", "postgres", "tests/github/", "tests/emulator/test_container_runtime", "tests/state/pages/")
-"""Parts of the ids of tests, and fixtures, that need a browser, a database server, a runner or a container."""
+REAL_PARTS = ("browser", "postgres", "tests/github/", "tests/emulator/", "tests/state/pages/")
+"""Parts of the ids of tests that need a browser, a database server, a runner or a container."""
+
+SERVER_FIXTURES = frozenset(
+    "aws browser cluster database emulator filled house hub office postgres running service shared shop store".split()
+)
+"""Fixtures that start a server: an emulated AWS, the state service on a database, a stand-in of GitHub, a browser."""
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark what `make fast` leaves out."""
-    fixtures = getattr(item, "fixturenames", ())
-    if any(part in item.nodeid or part in fixtures for part in REAL_PARTS):
+    if any(part in item.nodeid for part in REAL_PARTS) or SERVER_FIXTURES & set(getattr(item, "fixturenames", ())):
         item.add_marker("real_parts")
 
 

@@ -174,6 +174,7 @@ CONTENTS = st.fixed_dictionaries(
 HISTORY = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 25)), max_size=5)
 
 
+@pytest.mark.slow
 @given(
     built=st.lists(st.tuples(CONTENTS, st.booleans()), min_size=4, max_size=4),
     history=HISTORY,

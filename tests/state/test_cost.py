@@ -145,6 +145,7 @@ def steps(store: Store, client: Any, path: str) -> int:
     return counted[0] * STEPS
 
 
+@pytest.mark.slow
 def test_a_long_history_costs_what_a_short_one_does(tmp_path: Path) -> None:
     """Three times as much of everything; no page does more work."""
     cost: dict[str, list[int]] = {name: [] for name in PAGES}

@@ -129,6 +129,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", TAMPERED)
 def test_what_was_tampered_with_is_named(kind: str, written: Path, tmp_path: Path) -> None:
     """By whoever can write to the database, past the service."""
@@ -151,6 +152,7 @@ def test_a_whole_history_is_whole(store: Store) -> None:
         assert (number, last) == tuple(connection.execute(select(t.chain.c.number, t.chain.c.hash)).one())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["changed", "left out", "doubled", "cut"])
 def test_an_export_that_was_tampered_with_is_not_imported(kind: str, tmp_path: Path) -> None:
     """The first bad line is named, and nothing is written."""

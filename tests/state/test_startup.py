@@ -45,6 +45,7 @@ def test_a_library_that_warns_first_opens_the_log(root: logging.Logger) -> None:
     assert log not in root.handlers
 
 
+@pytest.mark.slow
 def test_a_start_loads_only_what_it_needs(tmp_path: object) -> None:
     """Where the database stands at the newest step: no migrations, and nothing of pages and logs before the first."""
     for _ in range(2):
