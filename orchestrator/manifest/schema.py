@@ -1,6 +1,6 @@
 """Load the JSON Schemas of the manifests and answer what they say about a value.
 
-The schemas use draft 2020-12.  Every ``$ref`` stays in its own file, so nothing is fetched.  Three keywords are our own:
+The schemas use draft 2020-12.  Every ``$ref`` stays in its own file, and nothing is fetched.  Three keywords are ours:
 ``x-reason`` is the text to print when a constraint is violated, ``x-handle`` (true, or a list of kinds in lower case)
 marks a text that names a component, and ``x-list-key`` names the members by which overlays merge the items of a list.
 """

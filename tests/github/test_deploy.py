@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import pytest
 
 from orchestrator.aws import Clients
 from orchestrator.release import bucket_lease
 from orchestrator.release.ledger_store import LedgerStore
-from tests.github.shop_repository import PROJECT, ShopRepository, bucket_manifest
+from tests.artefacts import test_node_packages as node_projects
+from tests.github.shop_repository import PROJECT, WEB, ShopRepository, bucket_manifest
 from tests.state.api_service import ApiService
 
 pytestmark = pytest.mark.slow
@@ -27,6 +31,32 @@ def test_a_merge_is_deployed_and_proved(shop: ShopRepository) -> None:
     assert "1 of 1 probes passed" in run.summary
     assert shop.ledger.releases[-1].commit == shop.head
     assert shop.hub.comments == {}
+
+
+def test_a_site_that_node_builds_is_built_on_a_fresh_runner(shop: ShopRepository) -> None:
+    """The repository has the lock file and no node_modules, as every repository; the runner installs by it."""
+    if shutil.which("npm") is None:
+        pytest.skip("needs npm")
+    web = WEB.replace("dir: ../dist", "dir: ../web/dist, folder: ../web, build: [npm, run, build]")
+    vendor = node_projects.LOCKS / "vendor" / "pages"
+    scripts = {"build": "node vendor/pages/pages.js"}  # a commit of the test loses mode bits
+    shop.write(
+        {
+            "manifests/web.yaml": web,
+            ".gitignore": "node_modules\ndist\n",
+            "web/.nvmrc": "22\n",
+            "web/package.json": json.dumps({**node_projects.PACKAGE, "scripts": scripts}),
+            "web/package-lock.json": (node_projects.LOCKS / "npm" / "package-lock.json").read_text(),
+            **{f"web/vendor/pages/{file.name}": file.read_text() for file in vendor.iterdir()},
+        }
+    )
+    shop.commit("Build the site")
+
+    run = shop.run_deploy()
+
+    assert run.outputs.get("result") == "released", run.log
+    assert shop.read_front_page() == "built"
+    assert run.outputs["node-version-file"] == "web/.nvmrc"
 
 
 def test_what_was_reviewed_goes_ahead(shop: ShopRepository) -> None:

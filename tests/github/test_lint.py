@@ -13,6 +13,7 @@ from tests.github.workflow_runner import ROOT, WORKFLOWS
 
 TOOLS = Path(sys.executable).parent
 FILES = [str(path) for path in sorted(WORKFLOWS.glob("*.yml"))]
+ACTIONS = [str(path) for path in sorted((ROOT / ".github" / "actions").glob("*/action.yml"))]
 SCHEMA = "--builtin-schema"
 
 
@@ -21,7 +22,7 @@ SCHEMA = "--builtin-schema"
     [
         ["check-jsonschema", SCHEMA, "vendor.github-workflows", *FILES],
         ["check-jsonschema", SCHEMA, "custom.github-workflows-require-timeout", *FILES],
-        ["check-jsonschema", SCHEMA, "vendor.github-actions", ".github/actions/setup/action.yml"],
+        ["check-jsonschema", SCHEMA, "vendor.github-actions", *ACTIONS],
         ["actionlint", "-oneline"],
         ["zizmor", "--offline", "--no-progress", "--format", "plain", ".github"],
     ],

@@ -54,13 +54,24 @@ inputs: {python-version: {required: true}}
 outputs: {python-version: {value: "3.12.0"}}
 runs: {using: composite, steps: [{shell: bash, run: "true"}]}
 """,
-    "actions/cache": """
-name: cache
-inputs: {path: {required: true}, key: {required: true}}
+    "actions/setup-node": """
+name: node
+inputs: {node-version: {default: ""}, node-version-file: {default: ""}, package-manager-cache: {required: true}}
 runs:
   using: composite
   steps:
     - shell: bash
+      env: {VERSION: "${{ inputs.node-version }}", FILE: "${{ inputs.node-version-file }}"}
+      run: test -n "$VERSION" || test -f "$FILE"
+""",
+    "actions/cache": """
+name: cache
+inputs: {path: {required: true}, key: {required: true}, restore-keys: {default: ""}}
+runs:
+  using: composite
+  steps:
+    - if: "!startsWith(inputs.key, 'orchestrator-node-')"
+      shell: bash
       env: {INTO: "${{ inputs.path }}"}
       run: ln -sfn "$STAND_IN_VENV" "$INTO"
 """,

@@ -1,17 +1,19 @@
-"""Run the build command of a site, and check that it wrote the site."""
+"""Install the packages of a site, run its build command, and check that it wrote the site."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from orchestrator.artefacts import repository_paths
 from orchestrator.artefacts.build_process import BuildLog, format_repeat, interruption
+from orchestrator.artefacts.sites import node_packages
 from orchestrator.artefacts.sites.folder import DEFAULT_INDEX
+from orchestrator.artefacts.sites.node_packages import NodeProject
 from orchestrator.problems import Problem, Problems
 from orchestrator.vocabulary import Component
 
@@ -29,7 +31,7 @@ def get_command(component: Component) -> list[str]:
 
 
 def build_site(component: Component, log: BuildLog) -> None:
-    """Run ``spa.build`` in the site's project folder; do nothing if the component has none.
+    """Install the site's packages and run ``spa.build`` in its project folder; do nothing if it has no build.
 
     Raises Problems with the first error and the end of the output if it fails, or if there is no site afterwards.
     """
@@ -37,21 +39,59 @@ def build_site(component: Component, log: BuildLog) -> None:
     if not command:
         return
     folder = repository_paths.resolve(component, spa["folder"], "folder")
+    project = _find_packages(component, spa, folder)
+    _install_packages(component, spa, folder, project, log)
+    if project is not None and command[0] == project.manager.name:
+        command = [*project.program(), *command[1:]]
     environment = {str(name): str(value) for name, value in (spa.get("env") or {}).items()}
     started_at = time.time()
+    _run(component, "the build", command, folder, environment, log)
+    check_built(component, since=started_at)
+
+
+def find_install_command(component: Component) -> list[str]:
+    """Return the command that installs the site's packages before its build; empty if there is nothing to install.
+
+    Raises Problems if the folder of the site is outside the repository.
+    """
+    spa = _get_spa(component)
+    if spa.get("install") is not None:
+        return [str(word) for word in spa["install"]]
+    project = _find_packages(component, spa, repository_paths.resolve(component, spa["folder"], "folder"))
+    return project.install_command() if project is not None else []
+
+
+def _find_packages(component: Component, spa: dict[str, Any], folder: Path) -> NodeProject | None:
+    repository = repository_paths.find_repository(Path(component.where.file).parent.resolve())
+    return node_packages.find_project(folder, repository or folder)
+
+
+def _install_packages(
+    component: Component, spa: dict[str, Any], folder: Path, project: NodeProject | None, log: BuildLog
+) -> None:
+    """Run ``spa.install``, or install by the lock file unless that was done since it changed."""
+    if spa.get("install") is not None:
+        if spa["install"]:
+            _run(component, "the installation", [str(word) for word in spa["install"]], folder, {}, log)
+    elif project is not None and not project.is_installed():
+        _run(component, "the installation", project.install_command(), project.root, {}, log)
+
+
+def _run(
+    component: Component, what: str, command: list[str], folder: Path, environment: Mapping[str, str], log: BuildLog
+) -> None:
     try:
         result = log.run(command, folder=folder, environment=environment, timeout=TIMEOUT_SECONDS)
     except Problems as error:
-        message = f"the build of {component.handle} was interrupted; nothing was changed"
+        message = f"{what} of {component.handle} was interrupted; nothing was changed"
         raise interruption(error, message) from None
     if result.exit_code:
         raise log.failure(
             result,
-            f"the build of {component.handle} failed",
+            f"{what} of {component.handle} failed",
             repeat=format_repeat(folder, command),
             hint="nothing was changed",
         )
-    check_built(component, since=started_at)
 
 
 def check_built(component: Component, since: float = 0.0) -> None:

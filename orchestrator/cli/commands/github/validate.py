@@ -21,9 +21,12 @@ ROLE_VARIABLE = "ORCHESTRATOR_ROLE"
 def command(settings: Settings, silent: bool) -> None:
     """Check the manifests, and set the outputs `region`, `account`, `project` and `environment`.
 
-    Shows each problem at its line in the pull request, and in the comment.
+    If Node builds a site, also sets `node-key`, `node-version` and `node-version-file`, for setting up Node. Shows each
+    problem at its line in the pull request, and in the comment.
     """
+    from orchestrator.artefacts.sites import node_version
     from orchestrator.github.notifications import GitHubNotifier
+    from orchestrator.manifest import expand
     from orchestrator.planning import pipeline
 
     notifier = GitHubNotifier.from_environment(settings.manifests, settings.environment, is_silent=silent)
@@ -36,10 +39,14 @@ def command(settings: Settings, silent: bool) -> None:
         else:
             notifier.report_failure(error.problems, settings.command_line("validate"))
         raise
-    scope = manifest.scope
+    scope, node = manifest.scope, node_version.find_setup(expand.build_stack(manifest).components.values())
     notifier.run.set_outputs(
         region=scope.region, account=scope.account, project=scope.project, environment=scope.environment
     )
+    if node is not None:
+        notifier.run.set_outputs(
+            node_key=node.lock_hash, node_version=node.version, node_version_file=node.version_file
+        )
     settings.terminal.print_out("The manifests are valid.")
 
 
