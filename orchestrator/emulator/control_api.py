@@ -1,6 +1,7 @@
 """Serve the control API, ``/_orchestrator/...``: the operations of the Python API, over HTTP.
 
-GET health | GET, DELETE calls | GET, PUT faults | POST reset | POST crash {"n", "when"} | POST revive.
+GET health | GET, DELETE calls | GET, PUT faults | POST reset | POST crash {"n", "when"} | POST revive |
+GET database-ca-bundle.
 Control requests are not AWS calls: they are not recorded, get no faults, and are answered even after a crash.
 """
 
@@ -23,6 +24,11 @@ class ControllableEmulator(Protocol):
 
     backend: str
     faults: Faults
+
+    @property
+    def database_ca_bundle(self) -> str:
+        """Return the certificate authority of the databases."""
+        ...
 
     @property
     def calls(self) -> list[Call]:
@@ -58,6 +64,8 @@ def _run_command(emulator: ControllableEmulator, command: str, body: bytes) -> A
     match command:
         case "GET health":
             return {"status": "ok", "backend": emulator.backend}
+        case "GET database-ca-bundle":
+            return {"pem": emulator.database_ca_bundle}
         case "GET calls":
             return {"calls": [asdict(call) for call in emulator.calls]}
         case "DELETE calls":

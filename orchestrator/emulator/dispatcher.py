@@ -97,11 +97,15 @@ class Dispatcher:
             self._registry.clear()
         if self._state.container_runtime is not None:
             self._state.container_runtime.stop_all()
+        if self._state.database_engine is not None:
+            self._state.database_engine.stop_all(is_final=False)
 
     def stop(self) -> None:
-        """Stop every container and delete the files of the image registry."""
+        """Stop every container and database, and delete the files of the image registry."""
         if self._state.container_runtime is not None:
             self._state.container_runtime.stop_all()
+        if self._state.database_engine is not None:
+            self._state.database_engine.stop_all()
         self._registry.clear()
 
     def handle(self, request: Request) -> Response | None:

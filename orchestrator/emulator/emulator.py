@@ -41,6 +41,19 @@ class Emulator:
 
         self._state.container_runtime = ProcessRuntime(self._state, self._dispatcher.handle, lambda: self.environment)
 
+    def enable_databases(self) -> None:
+        """Run the databases of RDS as PostgreSQL servers from now on, if PostgreSQL is installed (Linux only)."""
+        from orchestrator.emulator.database_engine import PostgresEngine, find_binaries
+
+        if find_binaries() is not None:
+            self._state.database_engine = PostgresEngine()
+
+    @property
+    def database_ca_bundle(self) -> str:
+        """Return the certificate authority of the databases in PEM, or "" if none are run."""
+        engine = self._state.database_engine
+        return engine.ca_bundle if engine else ""
+
     def __enter__(self) -> Self:
         return self
 
@@ -152,7 +165,8 @@ def start(  # noqa: PLR0913 - one parameter per setting
     """Start an empty AWS on 127.0.0.1.
 
     ``settle_seconds`` is how long asynchronous operations (App Runner, ECS, RDS, CloudFront) take. With
-    ``run_services``, App Runner and ECS run the pushed images, and the process decides whether a deployment is healthy.
+    ``run_services``, App Runner and ECS run the pushed images, and the process decides whether a deployment is healthy;
+    RDS runs PostgreSQL, if it is installed.
     Raises ValueError for an unknown backend, OSError if the port is taken, RuntimeError if MiniStack does not start.
     """
     preload()
@@ -162,6 +176,7 @@ def start(  # noqa: PLR0913 - one parameter per setting
     emulator = Emulator(aws_backend, state, latency_ms)
     if run_services:
         emulator.enable_container_runtime()
+        emulator.enable_databases()
     try:
         emulator.open(port)
     except OSError:

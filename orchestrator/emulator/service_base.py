@@ -11,7 +11,9 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, ClassVar, Protocol
 
@@ -102,6 +104,92 @@ class ContainerRuntime(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    """What a database server is started with. ``parameters`` are PostgreSQL's, as its parameter group sets them."""
+
+    major_version: str
+    port: int
+    master_user: str
+    master_password: str
+    database: str
+    host_suffix: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    requires_tls: bool = True
+
+
+class DatabaseEngine(Protocol):
+    """Runs the servers behind DB instances, which it knows by their DbiResourceId.
+
+    A future ends with the work, and holds the exception if that failed.
+    """
+
+    @property
+    def ca_bundle(self) -> str:
+        """Return the certificate of the authority behind the servers' certificates, in PEM."""
+        ...
+
+    def address(self, name: str) -> str:
+        """Return the IP address at which the instance of a name listens."""
+        ...
+
+    def create(self, resource_id: str, name: str, settings: DatabaseSettings) -> Future[None]:
+        """Start an empty server."""
+        ...
+
+    def restore_snapshot(self, resource_id: str, name: str, settings: DatabaseSettings, snapshot: str) -> Future[None]:
+        """Start a server with the data of a snapshot."""
+        ...
+
+    def restore_time(
+        self, resource_id: str, name: str, settings: DatabaseSettings, source_id: str, target: datetime | None
+    ) -> Future[None]:
+        """Start a server with the data that a source had at a time, or has now."""
+        ...
+
+    def take_snapshot(self, resource_id: str, snapshot: str) -> Future[None]:
+        """Copy the data of an instance."""
+        ...
+
+    def delete_snapshot(self, snapshot: str) -> None:
+        """Delete such a copy."""
+
+    def earliest_restorable_time(self, resource_id: str) -> datetime | None:
+        """Return the first moment that an instance can be restored to."""
+        ...
+
+    def stop_instance(self, resource_id: str) -> Future[None]:
+        """Stop a server."""
+        ...
+
+    def start_instance(self, resource_id: str, settings: DatabaseSettings) -> Future[None]:
+        """Start or restart a server."""
+        ...
+
+    def reconfigure(self, resource_id: str, settings: DatabaseSettings) -> Future[None]:
+        """Apply settings that need no restart."""
+        ...
+
+    def pending_restart(self, resource_id: str) -> bool:
+        """Return whether a changed parameter waits for a restart."""
+        ...
+
+    def set_password(self, resource_id: str, password: str) -> Future[None]:
+        """Change the master password."""
+        ...
+
+    def rename(self, resource_id: str, name: str) -> Future[None]:
+        """Move a server to the address of another name."""
+        ...
+
+    def delete(self, resource_id: str, *, keep_backup: bool) -> Future[None]:
+        """Delete a server."""
+        ...
+
+    def stop_all(self, *, is_final: bool = True) -> None:
+        """Stop every server and delete all data."""
+
+
 @dataclass
 class EmulatorState:
     """The state that the services of one emulator share: account, backend, faults and one lock."""
@@ -120,6 +208,8 @@ class EmulatorState:
     find_service: Callable[[str], Service | None] = lambda _: None
     container_runtime: ContainerRuntime | None = None
     """Runs the services of App Runner and ECS Express Mode, if the emulator was started with ``run_services``."""
+    database_engine: DatabaseEngine | None = None
+    """Runs the databases of RDS, if the emulator was started with ``run_services`` where PostgreSQL is installed."""
     registry_token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     """The registry password that ECR hands out."""
 

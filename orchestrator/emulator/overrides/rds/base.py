@@ -53,7 +53,11 @@ class RdsBase(Service):
 
     def _refresh(self, instance: Instance) -> None:
         """Advance an instance to its current state; delete it from the backend once its deletion is over."""
+        was_created = instance.is_created
         instance.refresh()
+        engine = self.state.database_engine
+        if engine is not None and instance.is_created and not was_created:
+            instance.earliest_restorable = engine.earliest_restorable_time(instance.resource_id)
         if instance.status == "deleted":
             delete_params = {"DBInstanceIdentifier": instance.name, "SkipFinalSnapshot": True}
             self.state.call("rds", "DeleteDBInstance", instance.region, **delete_params)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import secrets
 import string
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.server_protocol import Params
 
 _MODIFYING_DELAY_FRACTION = 0.25  # of the settle time: AWS says "available" for a moment before it says "modifying"
+
+RESTORABLE_LAG = timedelta(seconds=1)
 
 
 def _generate_resource_id() -> str:
@@ -29,11 +32,16 @@ class Transition:
     ends_at: float
     final_status: str = "available"
     changes: Params = field(default_factory=dict)
+    work: Future[None] | None = None
+    failed_status: str = "failed"
 
 
 @dataclass
 class Instance:
-    """One DB instance. ``attributes`` are DBInstance members that override the backend's response."""
+    """One DB instance. ``attributes`` are DBInstance members that override the backend's response.
+
+    ``earliest_restorable`` is the start of its restore window, if its database is real and so has one of its own.
+    """
 
     name: str
     region: str
@@ -45,20 +53,40 @@ class Instance:
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     is_created: bool = False
     resource_id: str = field(default_factory=_generate_resource_id)
+    master_password: str = ""
+    earliest_restorable: datetime | None = None
 
     def start_transition(
-        self, status: str, seconds: float, *, final_status: str = "available", changes: Params | None = None
+        self,
+        status: str,
+        seconds: float,
+        *,
+        final_status: str = "available",
+        changes: Params | None = None,
+        work: Future[None] | None = None,
+        failed_status: str = "failed",
     ) -> None:
-        """Start a transition; a modification still shows the old status for a moment, as on AWS."""
+        """Start a transition; a modification still shows the old status for a moment, as on AWS.
+
+        It lasts at least until ``work`` ends, and leads to ``failed_status`` if that fails.
+        """
         now = time.monotonic()
         delay = seconds * _MODIFYING_DELAY_FRACTION if status == "modifying" else 0.0
-        self.transition = Transition(status, now + delay, now + seconds, final_status, changes or {})
+        self.transition = Transition(
+            status, now + delay, now + seconds, final_status, changes or {}, work, failed_status
+        )
 
     def refresh(self) -> None:
-        """Finish the transition if its time is over."""
+        """Finish the transition if its time and its work are over."""
         transition = self.transition
         if transition is None or time.monotonic() < transition.ends_at:
             return
+        if transition.work is not None:
+            if not transition.work.done():
+                return
+            if transition.work.exception() is not None:
+                self.status, self.transition = transition.failed_status, None
+                return
         self.attributes.update(
             {name: value for name, value in transition.changes.items() if name != "MasterUserPassword"}
         )
@@ -102,8 +130,20 @@ class Instance:
             return shape
         shape["Endpoint"] = {"Address": self.host, "Port": port, "HostedZoneId": "Z29XKXDKYMONMX"}
         if attributes["BackupRetentionPeriod"]:
-            shape["LatestRestorableTime"] = datetime.now(UTC).replace(microsecond=0)
+            shape["LatestRestorableTime"] = self.latest_restorable
         return shape
+
+    @property
+    def earliest_restorable_time(self) -> datetime:
+        """Return the start of the restore window."""
+        oldest_backup = datetime.now(UTC) - timedelta(days=self.attributes["BackupRetentionPeriod"])
+        return max(self.earliest_restorable or self.created_at, oldest_backup)
+
+    @property
+    def latest_restorable(self) -> datetime:
+        """Return the end of the restore window, which lags: on AWS by up to five minutes, here by a second."""
+        latest = datetime.now(UTC).replace(microsecond=0) - RESTORABLE_LAG
+        return max(latest, self.earliest_restorable_time)
 
 
 def security_group_shape(group_ids: list[str]) -> list[dict[str, Any]]:

@@ -6,15 +6,15 @@ changes.
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 from orchestrator.emulator.account_limits import check_backup_days
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.overrides.rds import validation
+from orchestrator.emulator.overrides.rds.databases import Work
 from orchestrator.emulator.overrides.rds.engine_versions import Catalogue
 from orchestrator.emulator.overrides.rds.instance import Instance, security_group_shape
-from orchestrator.emulator.overrides.rds.snapshots import Snapshots
+from orchestrator.emulator.overrides.rds.snapshots import Snapshots, StartServer
 from orchestrator.emulator.overrides.rds.subnet_and_parameter_groups import SubnetAndParameterGroups
 from orchestrator.emulator.server_protocol import Params
 from orchestrator.emulator.service_base import CallContext
@@ -42,7 +42,12 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
         check_backup_days(self.state.faults.account_limits, attributes.get("BackupRetentionPeriod"))
         self._create_linked_role()
         self._require_linked_role()
-        return {"DBInstance": self._create_instance(name, attributes, params, context)}
+
+        def start_server(instance: Instance) -> Work:
+            settings = self._settings(instance)
+            return self._with_engine(lambda engine: engine.create(instance.resource_id, instance.name, settings))
+
+        return {"DBInstance": self._create_instance(name, attributes, params, context, start_server)}
 
     def describe_db_instances(self, params: Params, context: CallContext) -> Params:
         """Describe instances with their current state, by identifier in any case or by resource ID."""
@@ -97,25 +102,32 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
         if final_snapshot is not None:
             self._take_snapshot(instance, final_snapshot, [])
         keep = params.get("DeleteAutomatedBackups") is False and instance.attributes["BackupRetentionPeriod"] > 0
-        self._retain_backup(instance, context, should_keep=keep)
-        instance.start_transition("deleting", self.state.settle_seconds("rds"), final_status="deleted")
+        if keep:
+            self._retain_backup(instance)
+        work = self._with_engine(lambda engine: engine.delete(instance.resource_id, keep_backup=keep))
+        instance.start_transition("deleting", self.state.settle_seconds("rds"), final_status="deleted", work=work)
         return {"DBInstance": self._describe(instance)}
 
     def reboot_db_instance(self, params: Params, context: CallContext) -> Params:
         """Reboot an instance, which is down for the settle time."""
-        return self._change_status(params, context, "rebooting", "available")
+        instance = self._get_instance(params["DBInstanceIdentifier"], context)
+        instance.require_available()
+        instance.attributes["DBParameterGroups"][0]["ParameterApplyStatus"] = "in-sync"
+        return self._change_status(instance, "rebooting", "available", self._restart_server(instance))
 
     def stop_db_instance(self, params: Params, context: CallContext) -> Params:
         """Stop an instance."""
-        return self._change_status(params, context, "stopping", "stopped")
+        instance = self._get_instance(params["DBInstanceIdentifier"], context)
+        instance.require_available()
+        work = self._with_engine(lambda engine: engine.stop_instance(instance.resource_id))
+        return self._change_status(instance, "stopping", "stopped", work)
 
     def start_db_instance(self, params: Params, context: CallContext) -> Params:
         """Start a stopped instance."""
         instance = self._get_instance(params["DBInstanceIdentifier"], context)
         if instance.visible_status != "stopped":
             raise AwsError("InvalidDBInstanceState", f"Instance {instance.name} is not stopped.", 400)
-        instance.start_transition("starting", self.state.settle_seconds("rds"))
-        return {"DBInstance": self._describe(instance)}
+        return self._change_status(instance, "starting", "available", self._restart_server(instance))
 
     def security_groups_in_use(self, region: str) -> set[str]:
         """Return the security groups of the instances that still exist."""
@@ -128,13 +140,20 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
             for group in instance.attributes["VpcSecurityGroups"]
         }
 
-    def _change_status(self, params: Params, context: CallContext, status: str, final_status: str) -> Params:
-        instance = self._get_instance(params["DBInstanceIdentifier"], context)
-        instance.require_available()
-        instance.start_transition(status, self.state.settle_seconds("rds"), final_status=final_status)
+    def _restart_server(self, instance: Instance) -> Work:
+        settings = self._settings(instance)
+        return self._with_engine(lambda engine: engine.start_instance(instance.resource_id, settings))
+
+    def _change_status(self, instance: Instance, status: str, final_status: str, work: Work) -> Params:
+        settle_seconds = self.state.settle_seconds("rds")
+        instance.start_transition(
+            status, settle_seconds, final_status=final_status, work=work, failed_status="incompatible-parameters"
+        )
         return {"DBInstance": self._describe(instance)}
 
-    def _create_instance(self, name: str, attributes: Params, params: Params, context: CallContext) -> Params:
+    def _create_instance(
+        self, name: str, attributes: Params, params: Params, context: CallContext, start_server: StartServer
+    ) -> Params:
         """Create an instance in the backend and start its creation here."""
         backend_params = {parameter: params[parameter] for parameter in _FORWARDED_PARAMETERS if parameter in params}
         backend_params |= {"DBInstanceIdentifier": name, "EngineVersion": attributes["EngineVersion"]}
@@ -150,8 +169,8 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
         if group is not None:
             self._require_parameter_group(group, context)
         self.state.call("rds", "CreateDBInstance", context.region, **backend_params)
-        host = f"{name}.c{secrets.token_hex(6)}.{context.region}.rds.amazonaws.com"
-        instance = Instance(name, context.region, attributes, host)
+        instance = Instance(name, context.region, attributes, self._make_host(name, context.region))
+        instance.master_password = params.get("MasterUserPassword", "")
         family = f"default.{attributes['Engine']}{attributes['EngineVersion'].partition('.')[0]}"
         instance.attributes["DBParameterGroups"] = _parameter_group_shapes(group or family)
         instance.attributes["VpcSecurityGroups"] = security_group_shape(
@@ -160,7 +179,9 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
         )
         self._update_master_secret(instance, params)
         self._instances[context.region, name] = instance
-        instance.start_transition("creating", self.state.settle_seconds("rds"))
+        work = start_server(instance)
+        settle_seconds = self.state.settle_seconds("rds")
+        instance.start_transition("creating", settle_seconds, work=work, failed_status="incompatible-restore")
         if instance.transition and "MasterUserPassword" in params:
             instance.transition.changes["MasterUserPassword"] = "****"
         return self._describe(instance)
@@ -168,8 +189,7 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
     def _update_master_secret(self, instance: Instance, params: Params) -> None:
         """Create or remove the secret in which RDS manages the master password."""
         if params.get("ManageMasterUserPassword"):
-            name = f"rds!db-{secrets.token_hex(8)}-{secrets.token_hex(3)}"
-            arn = f"arn:aws:secretsmanager:{instance.region}:{self.state.account}:secret:{name}"
+            arn = self._create_master_secret(instance)
             instance.attributes["MasterUserSecret"] = {"SecretArn": arn, "SecretStatus": "active"}
         elif "ManageMasterUserPassword" in params:
             instance.attributes.pop("MasterUserSecret", None)
@@ -179,6 +199,7 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
         changes: Params = {}
         if "MasterUserPassword" in params:
             changes["MasterUserPassword"] = "****"
+            instance.master_password = params["MasterUserPassword"]
         if params.get("ApplyImmediately"):
             changes = {**instance.deferred, **pending, **changes}
             instance.deferred = {}
@@ -187,7 +208,8 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
         if changes:
             only_password = set(changes) == {"MasterUserPassword"}
             status = "resetting-master-credentials" if only_password else "modifying"
-            instance.start_transition(status, self.state.settle_seconds("rds"), changes=changes)
+            work = self._apply_to_server(instance, changes)
+            instance.start_transition(status, self.state.settle_seconds("rds"), changes=changes, work=work)
 
     def _apply_groups_and_exports(self, params: Params, instance: Instance, context: CallContext) -> None:
         """Change the parameter group, security groups and log exports, which all apply at once."""
@@ -216,10 +238,11 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
         }
         self.state.call("rds", "ModifyDBInstance", context.region, **rename_params)
         del self._instances[context.region, instance.name]
-        instance.host = instance.host.replace(instance.name, name, 1)
+        instance.host = self._make_host(name, context.region)
         instance.name = name
         self._instances[context.region, name] = instance
-        instance.start_transition("renaming", self.state.settle_seconds("rds"))
+        work = self._with_engine(lambda engine: engine.rename(instance.resource_id, name))
+        instance.start_transition("renaming", self.state.settle_seconds("rds"), work=work)
         return {"DBInstance": self._describe(instance)}
 
     def _instance_shape(self, backend_shape: Params, region: str) -> Params:

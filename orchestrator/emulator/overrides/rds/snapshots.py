@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
+from collections.abc import Callable
 from copy import deepcopy
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.overrides.rds import validation
-from orchestrator.emulator.overrides.rds.base import RdsBase
+from orchestrator.emulator.overrides.rds.databases import Databases, Work
 from orchestrator.emulator.overrides.rds.instance import Instance
 from orchestrator.emulator.server_protocol import Params
 from orchestrator.emulator.service_base import CallContext, EmulatorState
@@ -22,20 +24,40 @@ _UNRESTORED_ATTRIBUTES = (
     "DBParameterGroups",
     "PubliclyAccessible",
 )
+StartServer = Callable[[Instance], Work]
+"""Starts the server of a new instance."""
 
 
-class Snapshots(RdsBase):
+@dataclass
+class SnapshotState:
+    """What the backend does not store of a snapshot: the instance as it was, and when the copy is complete."""
+
+    source: Instance
+    ready_at: float
+    taken_at: datetime
+    work: Work = None
+
+    @property
+    def status(self) -> str:
+        """Return the snapshot's Status."""
+        if time.monotonic() < self.ready_at or (self.work is not None and not self.work.done()):
+            return "creating"
+        return "failed" if self.work is not None and self.work.exception() else "available"
+
+
+class Snapshots(Databases):
     """Manual snapshots, automated backups, both kinds of restore."""
 
     def __init__(self, state: EmulatorState) -> None:
         super().__init__(state)
-        self._snapshot_ready_at: dict[tuple[str, str], float] = {}
-        self._snapshot_attributes: dict[tuple[str, str], Params] = {}
-        self._retained_backups: list[Params] = []
+        self._snapshots: dict[tuple[str, str], SnapshotState] = {}
+        self._retained_backups: dict[str, tuple[Instance, Params]] = {}
 
     @abstractmethod
-    def _create_instance(self, name: str, attributes: Params, params: Params, context: CallContext) -> Params:
-        """Create an instance with these attributes."""
+    def _create_instance(
+        self, name: str, attributes: Params, params: Params, context: CallContext, start_server: StartServer
+    ) -> Params:
+        """Create an instance with these attributes, whose server ``start_server`` starts."""
 
     def create_db_snapshot(self, params: Params, context: CallContext) -> Params:
         """Snapshot an available instance; ``creating`` until the settle time is over."""
@@ -56,29 +78,60 @@ class Snapshots(RdsBase):
         """Delete a snapshot at once."""
         name = params["DBSnapshotIdentifier"].lower()
         response = context.forward({"DBSnapshotIdentifier": name})
-        self._snapshot_attributes.pop((context.region, name), None)
+        self._snapshots.pop((context.region, name), None)
+        if self.state.database_engine is not None:
+            self.state.database_engine.delete_snapshot(f"{context.region}-{name}")
         return response
 
     def describe_db_instance_automated_backups(self, params: Params, context: CallContext) -> Params:
         """Describe backups: active ones of existing instances, retained ones of deleted instances."""
         active_backups = [
-            self._backup_shape(item, "active") for item in self._instances.values() if item.region == context.region
+            self._backup_shape(item, "active")
+            for item in self._instances.values()
+            if item.region == context.region and item.attributes["BackupRetentionPeriod"]
         ]
-        backups = [item for item in active_backups if item["BackupRetentionPeriod"]] + self._retained_backups
-        name = params.get("DBInstanceIdentifier", "").lower()
-        return {"DBInstanceAutomatedBackups": [item for item in backups if name in ("", item["DBInstanceIdentifier"])]}
+        backups = active_backups + [
+            shape for instance, shape in self._retained_backups.values() if instance.region == context.region
+        ]
+        name, resource_id = params.get("DBInstanceIdentifier", "").lower(), params.get("DbiResourceId", "")
+        return {
+            "DBInstanceAutomatedBackups": [
+                item
+                for item in backups
+                if name in ("", item["DBInstanceIdentifier"]) and resource_id in ("", item["DbiResourceId"])
+            ]
+        }
+
+    def delete_db_instance_automated_backup(self, params: Params, context: CallContext) -> Params:
+        """Delete the backup that a deleted instance left."""
+        resource_id = params.get("DbiResourceId", "")
+        if resource_id not in self._retained_backups:
+            message = f"Automated backup not found for {resource_id}."
+            raise AwsError("DBInstanceAutomatedBackupNotFound", message, 404)
+        _, shape = self._retained_backups.pop(resource_id)
+        return {"DBInstanceAutomatedBackup": {**shape, "Status": "deleting"}}
 
     def restore_db_instance_from_db_snapshot(self, params: Params, context: CallContext) -> Params:
-        """Restore a snapshot to a new instance."""
+        """Restore an available snapshot to a new instance."""
         name = params["DBSnapshotIdentifier"].lower()
-        attributes = self._snapshot_attributes.get((context.region, name))
-        if attributes is None:
+        snapshot = self._snapshots.get((context.region, name))
+        if snapshot is None:
             raise AwsError("DBSnapshotNotFound", f"DBSnapshot not found: {name}", 404)
-        return self._restore_instance(params["DBInstanceIdentifier"], attributes, params, context)
+        if snapshot.status != "available":
+            message = f"DBSnapshot is not in available state: {snapshot.status}."
+            raise AwsError("InvalidDBSnapshotState", message, 400)
+
+        def start_server(instance: Instance) -> Work:
+            settings, copy_name = self._settings(instance), f"{context.region}-{name}"
+            return self._with_engine(
+                lambda engine: engine.restore_snapshot(instance.resource_id, instance.name, settings, copy_name)
+            )
+
+        return self._restore_instance(params["DBInstanceIdentifier"], snapshot.source, params, context, start_server)
 
     def restore_db_instance_to_point_in_time(self, params: Params, context: CallContext) -> Params:
-        """Restore an existing instance with backups to a new one, at a time since its creation."""
-        source = self._get_instance(params.get("SourceDBInstanceIdentifier", ""), context)
+        """Restore an instance with backups, or one that is gone and left its backup, to a new instance."""
+        source = self._find_restore_source(params, context)
         if not source.attributes["BackupRetentionPeriod"]:
             message = f"The instance {source.name} doesn't have automated backups enabled."
             raise AwsError("PointInTimeRestoreNotEnabled", message, 400)
@@ -86,70 +139,115 @@ class Snapshots(RdsBase):
         if (restore_time is None) == (not use_latest):
             raise validation.invalid_combination("Specify either RestoreTime or UseLatestRestorableTime.")
         if restore_time is not None:
+            restore_time = restore_time if restore_time.tzinfo else restore_time.replace(tzinfo=UTC)
             self._check_restore_time(restore_time, source)
-        return self._restore_instance(params["TargetDBInstanceIdentifier"], source.attributes, params, context)
 
-    def _check_restore_time(self, restore_time: datetime, source: Instance) -> None:
-        restore_at = restore_time if restore_time.tzinfo else restore_time.replace(tzinfo=UTC)
-        earliest = max(
-            source.created_at, datetime.now(UTC) - timedelta(days=source.attributes["BackupRetentionPeriod"])
-        )
-        if not earliest <= restore_at <= datetime.now(UTC):
+        def start_server(instance: Instance) -> Work:
+            settings = self._settings(instance)
+            return self._with_engine(
+                lambda engine: engine.restore_time(
+                    instance.resource_id, instance.name, settings, source.resource_id, restore_time
+                )
+            )
+
+        return self._restore_instance(params["TargetDBInstanceIdentifier"], source, params, context, start_server)
+
+    def _find_restore_source(self, params: Params, context: CallContext) -> Instance:
+        """Return the instance to restore: by its name, or by its resource ID or backup, also after its deletion."""
+        if "SourceDBInstanceIdentifier" in params:
+            return self._get_instance(params["SourceDBInstanceIdentifier"], context)
+        resource_id = params.get("SourceDbiResourceId", "")
+        backup_arn = params.get("SourceDBInstanceAutomatedBackupsArn")
+        for instance in self._instances.values():
+            if instance.resource_id == resource_id:
+                return instance
+        for instance, shape in self._retained_backups.values():
+            if resource_id == instance.resource_id or backup_arn == shape["DBInstanceAutomatedBackupsArn"]:
+                return instance
+        message = f"Automated backup not found for {resource_id or backup_arn}."
+        raise AwsError("DBInstanceAutomatedBackupNotFound", message, 404)
+
+    def _check_restore_time(self, restore_at: datetime, source: Instance) -> None:
+        retained = self._retained_backups.get(source.resource_id)
+        latest = retained[1]["RestoreWindow"]["LatestTime"] if retained else source.latest_restorable
+        if not source.earliest_restorable_time <= restore_at <= latest:
             message = (
-                f"The specified instance cannot be restored to {restore_at.isoformat()}: outside of its restore window."
+                f"The specified instance cannot be restored to a time later than {latest.isoformat()}"
+                f" or earlier than {source.earliest_restorable_time.isoformat()}."
             )
             raise validation.invalid_value(message)
 
-    def _restore_instance(self, target: str, source: Params, params: Params, context: CallContext) -> Params:
+    def _restore_instance(
+        self, target: str, source: Instance, params: Params, context: CallContext, start_server: StartServer
+    ) -> Params:
         name = validation.normalise_identifier(target)
         if self._find_instance(name, context) is not None:
             raise AwsError("DBInstanceAlreadyExists", "DB instance already exists", 400)
-        restored = {key: deepcopy(value) for key, value in source.items() if key not in _UNRESTORED_ATTRIBUTES}
+        restored = {
+            key: deepcopy(value) for key, value in source.attributes.items() if key not in _UNRESTORED_ATTRIBUTES
+        }
         attributes = {**restored, **validation.extract_attributes(params)}
         attributes.setdefault("DeletionProtection", False)
         attributes.setdefault("MultiAZ", False)
         attributes.setdefault("PubliclyAccessible", False)
-        attributes["Port"] = params.get("Port", source["Port"])
-        return {"DBInstance": self._create_instance(name, attributes, params, context)}
+        attributes["Port"] = params.get("Port", source.attributes["Port"])
+        password = source.master_password
+
+        def start_with_password(instance: Instance) -> Work:
+            instance.master_password = password
+            return start_server(instance)
+
+        return {"DBInstance": self._create_instance(name, attributes, params, context, start_with_password)}
 
     def _take_snapshot(self, instance: Instance, snapshot_id: str, tags: list[Params]) -> Params:
         name = snapshot_id.lower()
         snapshot_params = {"DBInstanceIdentifier": instance.name, "DBSnapshotIdentifier": name, "Tags": tags}
         response = self.state.call("rds", "CreateDBSnapshot", instance.region, **snapshot_params)
-        self._snapshot_ready_at[instance.region, name] = time.monotonic() + self.state.settle_seconds("rds")
-        self._snapshot_attributes[instance.region, name] = deepcopy(instance.attributes)
+        work = self._with_engine(lambda engine: engine.take_snapshot(instance.resource_id, f"{instance.region}-{name}"))
+        ready_at = time.monotonic() + self.state.settle_seconds("rds")
+        source = replace(instance, attributes=deepcopy(instance.attributes), transition=None)
+        self._snapshots[instance.region, name] = SnapshotState(source, ready_at, datetime.now(UTC), work)
         return {"DBSnapshot": self._snapshot_shape(response["DBSnapshot"], instance.region)}
 
     def _snapshot_shape(self, backend_shape: Params, region: str) -> Params:
         """Return the DBSnapshot shape, with its state and the instance's attributes when it was taken."""
-        key = (region, backend_shape["DBSnapshotIdentifier"])
-        is_ready = time.monotonic() >= self._snapshot_ready_at.get(key, 0.0)
-        attributes = self._snapshot_attributes.get(key, {})
+        snapshot = self._snapshots.get((region, backend_shape["DBSnapshotIdentifier"]))
+        if snapshot is None:
+            return {**backend_shape, "Status": "available", "PercentProgress": 100}
         members = ("Engine", "EngineVersion", "AllocatedStorage", "StorageType", "LicenseModel", "KmsKeyId")
+        attributes = snapshot.source.attributes
         return {
             **backend_shape,
             **{name: attributes[name] for name in members if name in attributes},
-            "Status": "available" if is_ready else "creating",
-            "PercentProgress": 100 if is_ready else 0,
+            "DbiResourceId": snapshot.source.resource_id,
+            "MasterUsername": attributes["MasterUsername"],
+            "SnapshotCreateTime": snapshot.taken_at,
+            "Status": snapshot.status,
+            "PercentProgress": 100 if snapshot.status == "available" else 0,
         }
 
-    def _retain_backup(self, instance: Instance, context: CallContext, *, should_keep: bool) -> None:
-        if should_keep:
-            self._retained_backups.append(self._backup_shape(instance, "retained"))
+    def _retain_backup(self, instance: Instance) -> None:
+        self._retained_backups[instance.resource_id] = (instance, self._backup_shape(instance, "retained"))
 
     def _backup_shape(self, instance: Instance, status: str) -> Params:
         """Return the DBInstanceAutomatedBackup shape."""
         members = ("Engine", "EngineVersion", "AllocatedStorage", "MasterUsername", "StorageType", "LicenseModel")
-        now = datetime.now(UTC).replace(microsecond=0)
+        latest = datetime.now(UTC).replace(microsecond=0) if status == "retained" else instance.latest_restorable
+        arn_prefix = f"arn:aws:rds:{instance.region}:{self.state.account}"
         return {
             **{name: instance.attributes[name] for name in members if name in instance.attributes},
             "DBInstanceIdentifier": instance.name,
-            "DBInstanceArn": f"arn:aws:rds:{instance.region}:{self.state.account}:db:{instance.name}",
+            "DBInstanceArn": f"{arn_prefix}:db:{instance.name}",
+            "DbiResourceId": instance.resource_id,
+            "DBInstanceAutomatedBackupsArn": f"{arn_prefix}:auto-backup:ab-{instance.resource_id[3:].lower()}",
             "Region": instance.region,
             "Status": status,
             "Port": instance.attributes["Port"],
             "InstanceCreateTime": instance.created_at,
             "Encrypted": instance.attributes["StorageEncrypted"],
             "BackupRetentionPeriod": instance.attributes["BackupRetentionPeriod"],
-            "RestoreWindow": {"EarliestTime": instance.created_at, "LatestTime": now},
+            "RestoreWindow": {
+                "EarliestTime": instance.earliest_restorable_time,
+                "LatestTime": max(latest, instance.earliest_restorable_time),
+            },
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.overrides.rds.base import RdsBase
+from orchestrator.emulator.overrides.rds.databases import Databases
 from orchestrator.emulator.server_protocol import Params
 from orchestrator.emulator.service_base import CallContext
 
@@ -18,7 +18,7 @@ _PARAMETER_GROUP_FAMILIES = (
 )
 
 
-class SubnetAndParameterGroups(RdsBase):
+class SubnetAndParameterGroups(Databases):
     """Subnet groups and parameter groups."""
 
     def create_db_subnet_group(self, params: Params, context: CallContext) -> Params:
@@ -69,6 +69,15 @@ class SubnetAndParameterGroups(RdsBase):
         if self._exists("DescribeDBParameterGroups", "DBParameterGroupName", name, context):
             raise AwsError("DBParameterGroupAlreadyExists", f"Parameter group {name} already exists", 400)
         return context.forward({**params, "DBParameterGroupName": name})
+
+    def modify_db_parameter_group(self, params: Params, context: CallContext) -> Params:
+        """Change parameters; dynamic ones apply at once to the instances of the group."""
+        response = context.forward(params)
+        for instance in self._instances.values():
+            groups = [group["DBParameterGroupName"] for group in instance.attributes["DBParameterGroups"]]
+            if instance.region == context.region and params["DBParameterGroupName"].lower() in groups:
+                self._apply_parameters(instance)
+        return response
 
     def delete_db_parameter_group(self, params: Params, context: CallContext) -> Params:
         """Delete a group; refuse while an instance uses it."""
