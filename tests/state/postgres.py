@@ -69,7 +69,8 @@ def run_cluster(binaries: Path, *settings: str) -> Iterator[Cluster]:
     runs_as: dict[str, Any] = (
         {"user": SYSTEM_USER, "group": SYSTEM_USER, "extra_groups": []} if os.geteuid() == 0 else {}
     )
-    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+    memory = Path("/dev/shm")  # a cluster is a thousand small files
+    folder = Path(tempfile.mkdtemp(prefix="postgres-", dir=memory if os.access(memory, os.W_OK) else None))
     try:
         if runs_as:
             account = pwd.getpwnam(SYSTEM_USER)

@@ -31,6 +31,7 @@ from orchestrator.emulator.database_engine.postgres_server import (
 from orchestrator.emulator.service_base import DatabaseSettings
 
 MAX_ADDRESSES = 250
+MIN_MEMORY_BYTES = 2 * 1024**3
 _MASTER_ROLES_SQL = """
 CREATE ROLE rds_superuser; GRANT pg_monitor, pg_signal_backend TO rds_superuser; CREATE ROLE rds_password;
 CREATE ROLE {user} LOGIN CREATEDB CREATEROLE; GRANT rds_superuser TO {user};
@@ -52,7 +53,7 @@ class PostgresEngine:
     """All servers of one emulator, below one temporary folder. Instances are named by their DbiResourceId."""
 
     def __init__(self) -> None:
-        self._root = Path(tempfile.mkdtemp(prefix=f"orchestrator-rds-{os.getpid()}-"))
+        self._root = Path(tempfile.mkdtemp(prefix=f"orchestrator-rds-{os.getpid()}-", dir=_find_memory_folder()))
         user = find_system_user()
         if user is not None:
             os.chown(self._root, user.pw_uid, user.pw_gid)
@@ -333,6 +334,15 @@ class PostgresEngine:
                 if user is not None:
                     os.chown(path, user.pw_uid, user.pw_gid)
         return folder
+
+
+def _find_memory_folder() -> Path | None:
+    """Return a folder in memory with enough space, or None: a cluster is a thousand small files."""
+    folder = Path("/dev/shm")  # noqa: S108 - only the parent of a folder of our own
+    try:
+        return folder if shutil.disk_usage(folder).free >= MIN_MEMORY_BYTES and os.access(folder, os.W_OK) else None
+    except OSError:
+        return None
 
 
 def _quote_name(name: str) -> str:
