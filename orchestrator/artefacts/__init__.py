@@ -31,6 +31,8 @@ class SiteFile(Struct, frozen=True):
     """One file of a site: ``size`` in bytes, ``md5`` and ``sha256`` in hex, and its HTTP headers.
 
     ``entry`` files (index.html) keep their name when their content changes; the others have a hash in their name.
+    ``headers`` are more headers; ``status`` is the status that the file is served with, such as 404 for the page of a
+    static site for unknown paths.
     """
 
     size: int
@@ -39,18 +41,30 @@ class SiteFile(Struct, frozen=True):
     content_type: str
     cache_control: str
     entry: bool
+    headers: Mapping[str, str] = field(default_factory=dict)
+    status: int = 200
 
 
 class Site(Struct, frozen=True):
-    """A static site: its files by path. ``digest`` covers paths, bytes and headers.
+    """A static site: its files by key. ``digest`` covers keys, bytes and headers.
 
     ``folder`` holds the files on this machine. None for a site of an earlier release, whose files are in the release
-    bucket.
+    bucket. Every key begins with ``prefix``, below which the site is served.
     """
 
     digest: str
     files: Mapping[str, SiteFile]
     folder: str | None = None
+    prefix: str = ""
+
+    @property
+    def index_path(self) -> str:
+        """Key of the front page."""
+        return f"{self.prefix}index.html"
+
+    def local_path(self, key: str) -> str:
+        """Return where a file is on this machine."""
+        return f"{self.folder}/{key.removeprefix(self.prefix)}"
 
 
 class Artefacts(Struct, frozen=True):

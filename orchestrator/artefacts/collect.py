@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.artefacts import Artefacts, Image, Site, repository_paths
@@ -11,6 +11,10 @@ from orchestrator.vocabulary import Component
 if TYPE_CHECKING:
     from orchestrator.artefacts.images.base_image import FindDigest
     from orchestrator.artefacts.images.build_inputs import Recipe
+    from orchestrator.artefacts.sites.site_options import SiteOptions
+
+MAX_NAMED_FILES = 5
+"""How many files a note names."""
 
 
 def collect_artefacts(components: Iterable[Component], find_digest: FindDigest | None = None) -> Artefacts:
@@ -83,7 +87,28 @@ def _collect_sites(components: list[Component]) -> tuple[dict[str, Site], list[s
                 "unchanged. `orchestrator deploy` builds it first."
             )
         else:
+            from orchestrator.artefacts.sites import site_options
             from orchestrator.artefacts.sites.folder import scan
 
-            sites[component.handle] = scan(folder)
+            options = site_options.from_spec(spa)
+            site = sites[component.handle] = scan(folder, options)
+            notes += _note_unknown_types(component, site, options)
     return sites, notes
+
+
+def _note_unknown_types(component: Component, site: Site, options: SiteOptions) -> Iterator[str]:
+    """Yield a note if the type of some files is not known: browsers download them instead of showing them."""
+    from orchestrator.artefacts.sites import media_types
+
+    paths = [key.removeprefix(site.prefix) for key in site.files]
+    unknown = [
+        path
+        for path in paths
+        if media_types.find(path) is None and not any(rule.content_type for rule in options.rules_for(path))
+    ]
+    if unknown:
+        named = ", ".join(unknown[:MAX_NAMED_FILES]) + (" ..." if len(unknown) > MAX_NAMED_FILES else "")
+        yield (
+            f"{component.handle}: the media type of {len(unknown):,} file(s) is not known, so they are served as "
+            f"{media_types.UNKNOWN_TYPE}: {named}. Set it with `spa.headers`."
+        )

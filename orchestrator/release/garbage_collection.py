@@ -27,7 +27,7 @@ MAX_LABELS = 16
 """Version labels per secret: AWS allows 20 and uses up to three itself."""
 GRACE_PERIOD = timedelta(days=1)
 """Anything younger may belong to a deploy in progress."""
-SITE_GRACE_PERIOD = timedelta(days=7)
+DEFAULT_GRACE_DAYS = 7
 """How long after its supersession a site's files stay for tabs that are still open; its index is written again then."""
 CACHE_RETENTION = timedelta(days=14)
 """How long an unused layer is kept as a cache for the next build."""
@@ -86,6 +86,11 @@ class GarbageCollector:
         self._caller = caller
         self._store = store
         self._names = {resource.address: resource.physical for resource in desired.resources}
+        self._site_grace_periods = {
+            component.handle: timedelta(days=component.spec["spa"].get("graceDays", DEFAULT_GRACE_DAYS))
+            for component in desired.components
+            if component.spec.get("spa")
+        }
         self._cutoff = (now or datetime.now(UTC)) - GRACE_PERIOD
 
     def collect(self, ledger: Ledger) -> tuple[str, ...]:
@@ -138,16 +143,30 @@ class GarbageCollector:
                 self._caller.call("ecr", "batch_delete_image", {"repositoryName": repository, "imageIds": batch})
 
     def _delete_assets(self, retained: RetainedContent) -> None:
-        """Delete files of earlier sites that no release needs; never touch other objects in the bucket."""
-        for handle, paths in retained.paths.items():
-            bucket = self._bucket_name(handle)
-            prefix = f"sites/{bucket}/"
-            for key in self._expired_keys(self._store.bucket, prefix, SITE_GRACE_PERIOD) if bucket else ():
-                digest = key.removeprefix(prefix).removesuffix(".json")
-                site = None if digest in retained.indexes[handle] else self._store.load_site(str(bucket), digest)
-                if site is not None:
-                    self._delete_objects(str(bucket), sorted(set(site.files) - paths))
-                    self._delete_objects(self._store.bucket, [key])
+        """Delete files of earlier sites that no release and no open page needs; never touch other objects."""
+        for handle, retained_paths in retained.paths.items():
+            if (bucket := self._bucket_name(handle)) is None:
+                continue
+            grace_period = self._site_grace_periods.get(handle, timedelta(days=DEFAULT_GRACE_DAYS))
+            expired, recent = self._list_superseded_sites(bucket, retained.indexes[handle], grace_period)
+            needed_paths = retained_paths.union(*(site.files for site in recent.values()))
+            for key, site in expired.items():
+                self._delete_objects(bucket, sorted(set(site.files) - needed_paths))
+                self._delete_objects(self._store.bucket, [key])
+
+    def _list_superseded_sites(
+        self, bucket: str, retained_digests: frozenset[str], grace_period: timedelta
+    ) -> tuple[dict[str, Site], dict[str, Site]]:
+        """Return the sites that no release needs by the key of their index: those past ``grace_period``, and others."""
+        prefix = f"sites/{bucket}/"
+        cutoff = self._cutoff + GRACE_PERIOD - grace_period
+        sites: tuple[dict[str, Site], dict[str, Site]] = ({}, {})
+        for key, modified in self._list_keys(self._store.bucket, prefix).items():
+            digest = key.removeprefix(prefix).removesuffix(".json")
+            site = None if digest in retained_digests else self._store.load_site(bucket, digest)
+            if site is not None:
+                sites[modified >= cutoff][key] = site
+        return sites
 
     def _delete_bodies(self, retained: RetainedContent) -> None:
         needed_keys = {f"bodies/{body}" for body in retained.bodies}
@@ -175,10 +194,13 @@ class GarbageCollector:
 
     def _expired_keys(self, bucket: str, prefix: str, grace_period: timedelta = GRACE_PERIOD) -> list[str]:
         """Return the keys that are older than ``grace_period``."""
-        pages = self._caller.pages("s3", "list_objects_v2", {"Bucket": bucket, "Prefix": prefix})
-        items = [item for page in pages for item in page.get("Contents", ())]
         cutoff = self._cutoff + GRACE_PERIOD - grace_period
-        return [item["Key"] for item in items if item["LastModified"] < cutoff]
+        return [key for key, modified in self._list_keys(bucket, prefix).items() if modified < cutoff]
+
+    def _list_keys(self, bucket: str, prefix: str) -> dict[str, datetime]:
+        """Return when each key was last written."""
+        pages = self._caller.pages("s3", "list_objects_v2", {"Bucket": bucket, "Prefix": prefix})
+        return {item["Key"]: item["LastModified"] for page in pages for item in page.get("Contents", ())}
 
     def _delete_objects(self, bucket: str, keys: list[str]) -> None:
         for batch in _batches([{"Key": key} for key in keys], MAX_BATCH_SIZES["s3"]):

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from orchestrator.components.containerservice.checks import RELEASE_VARIABLE
 from orchestrator.planning.plan import PreparedPlan
 from orchestrator.problems import Problems
-from orchestrator.values import Value
+from orchestrator.values import Value, WriteOnly
 from orchestrator.vocabulary import Action, Change, DesiredState, LiveResource, Resource
 
 ARTEFACT_LABELS = {"ecr_image": "image", "s3_site": "site", "s3_model": "model", "migration": "migration"}
@@ -38,11 +38,18 @@ def keep(desired: DesiredState, planned: PreparedPlan) -> DesiredState:
 def _keep_resources(
     desired: DesiredState, live: Mapping[str, LiveResource], changes: Mapping[str, Change], left_out: set[str]
 ) -> Iterator[Resource]:
+    has_other_site = any(address.startswith("s3_site.") for address in left_out)  # a function lists its pages
     for resource in desired.resources:
         if resource.address in left_out:
             continue
         kept = replace(resource, depends_on=resource.depends_on - left_out)
+        if resource.type == "cloudfront_function" and has_other_site and "data" in resource.spec:
+            kept = replace(kept, spec={**kept.spec, "data": _hide(kept.spec["data"])})
         yield _keep_image(kept, live.get(resource.address)) if resource.address in changes else kept
+
+
+def _hide(data: Value) -> WriteOnly:
+    return data if isinstance(data, WriteOnly) else WriteOnly(data)
 
 
 def _keep_image(resource: Resource, live: LiveResource | None) -> Resource:

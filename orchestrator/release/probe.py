@@ -11,18 +11,22 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 from msgspec import Struct
 
-from orchestrator.artefacts import Artefacts
+from orchestrator.artefacts import Artefacts, Site
+from orchestrator.artefacts.sites.site_options import SiteOptions
 from orchestrator.components import answers
+from orchestrator.components.cdn.sites import ServedSite, list_sites
 from orchestrator.vocabulary import Component, DesiredState, LiveResource
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 MAX_BODY_BYTES = 1_000_000
 """How much of a response is searched for ``contains``."""
+UNKNOWN_PATH = "orchestrator-probe"
+"""Path below a site that no site has."""
 MIN_RETRY_DELAY_SECONDS = 0.2
 MAX_RETRY_DELAY_SECONDS = 5.0
 
@@ -61,7 +65,10 @@ HttpGet = Callable[[Probe], tuple[int, Mapping[str, str], bytes]]
 
 def build_probes(desired: DesiredState, live: Mapping[str, LiveResource], artefacts: Artefacts) -> tuple[Probe, ...]:
     """Return the probes of every component that serves HTTP."""
-    return tuple(probe for component in desired.components for probe in _component_probes(component, live, artefacts))
+    components = {component.handle: component for component in desired.components}
+    return tuple(
+        probe for component in desired.components for probe in _component_probes(component, components, live, artefacts)
+    )
 
 
 def run_probes(probes: tuple[Probe, ...], get: HttpGet | None = None, clock: Any = time) -> tuple[ProbeResult, ...]:
@@ -87,11 +94,16 @@ def http_get(probe: Probe) -> tuple[int, Mapping[str, str], bytes]:
         return response.status_code, response.headers, response.read()
 
 
-def _component_probes(component: Component, live: Mapping[str, LiveResource], artefacts: Artefacts) -> Iterator[Probe]:
+def _component_probes(
+    component: Component,
+    components: Mapping[str, Component],
+    live: Mapping[str, LiveResource],
+    artefacts: Artefacts,
+) -> Iterator[Probe]:
     if component.kind == "ContainerService":
         yield from _service_probes(component, live, artefacts)
     if component.kind == "Cdn":
-        yield from _cdn_probes(component, live, artefacts)
+        yield from _cdn_probes(component, components, live, artefacts)
 
 
 def _service_probes(component: Component, live: Mapping[str, LiveResource], artefacts: Artefacts) -> Iterator[Probe]:
@@ -107,16 +119,42 @@ def _service_probes(component: Component, live: Mapping[str, LiveResource], arte
     yield from _smoke_test_probes(component, host)
 
 
-def _cdn_probes(component: Component, live: Mapping[str, LiveResource], artefacts: Artefacts) -> Iterator[Probe]:
+def _cdn_probes(
+    component: Component,
+    components: Mapping[str, Component],
+    live: Mapping[str, LiveResource],
+    artefacts: Artefacts,
+) -> Iterator[Probe]:
     distribution = live.get(f"cloudfront_distribution.{component.name}")
     if distribution is None:
         return
     host = str(distribution.outputs["host"])
-    site = artefacts.sites.get(str(component.spec["origin"]))
-    index = site.files.get(str(component.spec.get("index") or "index.html")) if site else None
-    if index is not None:
-        yield Probe(component.handle, host, "/", sha256=index.sha256)
+    for served_site in list_sites(component, components, artefacts):
+        yield from _site_probes(component, host, served_site)
     yield from _smoke_test_probes(component, host)
+
+
+def _site_probes(component: Component, host: str, served_site: ServedSite) -> Iterator[Probe]:
+    """Yield a probe of the front page, and of what only the Cdn's function finds: a deep link, a clean URL, a 404."""
+    site, options = served_site.files, served_site.options
+    index = site.files.get(f"{options.prefix}{component.spec.get('index') or 'index.html'}") if site else None
+    if site is None or index is None:
+        return
+    yield Probe(component.handle, host, f"/{options.prefix}", sha256=index.sha256)
+    unknown_path = f"/{options.prefix}{UNKNOWN_PATH}"
+    if options.routing == "spa":
+        if options.prefix and served_site.rewrites:
+            yield Probe(component.handle, host, unknown_path, sha256=index.sha256)
+        return
+    if page := next((key for key in sorted(site.files) if _has_clean_url(key, site, options)), None):
+        path = page.removesuffix("index.html") if page.endswith("/index.html") else page.removesuffix(".html")
+        yield Probe(component.handle, host, f"/{quote(path)}", sha256=site.files[page].sha256)
+    not_found = site.files.get(f"{options.prefix}{options.not_found}")
+    yield Probe(component.handle, host, unknown_path, (404,), sha256=not_found.sha256 if not_found else None)
+
+
+def _has_clean_url(key: str, site: Site, options: SiteOptions) -> bool:
+    return key.endswith(".html") and key not in {site.index_path, f"{options.prefix}{options.not_found}"}
 
 
 def _smoke_test_probes(component: Component, host: str) -> Iterator[Probe]:

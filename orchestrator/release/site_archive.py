@@ -56,6 +56,6 @@ def _restore_archive(
 def _restore_body(site: Site, path: str, sha256: str, bucket: str, caller: AwsCaller, store: LedgerStore) -> None:
     target = {"Bucket": store.bucket, "Key": f"{ARCHIVE_PREFIX}{sha256}"}
     if site.folder is not None:
-        caller.call("s3", "put_object", {**target, "Body": (Path(site.folder) / path).read_bytes()})
+        caller.call("s3", "put_object", {**target, "Body": Path(site.local_path(path)).read_bytes()})
     else:
         caller.call("s3", "copy_object", {**target, "CopySource": f"{bucket}/{path}"})

@@ -16,7 +16,7 @@ from orchestrator.resources import AwsReader
 from orchestrator.resources._cloudfront import may_own_part, read_part_ownership
 from orchestrator.resources._existing import check_owner, check_unchanged
 from orchestrator.steps import ApiCall, Steps
-from orchestrator.values import Value
+from orchestrator.values import Value, WriteOnly
 from orchestrator.vocabulary import LiveResource, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
@@ -28,7 +28,10 @@ NOT_FOUND_CODES = ("NoSuchFunctionExists",)
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """Return the spec with one newline at the end of the code: code is compared as text."""
+    """Return the spec with one newline at the end of the code: code is compared as text.
+
+    ``data`` is the first line of the code, which is compared by itself: it may not be known yet.
+    """
     return {**spec, "code": spec["code"].rstrip() + "\n"} if isinstance(spec.get("code"), str) else spec
 
 
@@ -48,9 +51,8 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
     config = summary["FunctionConfig"]
     live_spec = {"comment": config.get("Comment", ""), "runtime": config["Runtime"], "code": None}
     if "code" in spec and live_summary:
-        live_spec["code"] = _read_code(
-            aws.get("cloudfront", "get_function", Name=name, Stage="LIVE", missing=NOT_FOUND_CODES)
-        )
+        response = aws.get("cloudfront", "get_function", Name=name, Stage="LIVE", missing=NOT_FOUND_CODES)
+        live_spec |= _split_code(_read_code(response), spec)
     ownership = read_part_ownership(aws, scope, config.get("Comment", ""), name, _build_outputs(scope, name)["arn"])
     return LiveResource(
         normalise(live_spec),
@@ -115,14 +117,24 @@ def _read_existing(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, V
     if live is None or response is None:
         return None
     check_owner(scope, name, live)
-    unpublished_spec = normalise({**live.spec, "code": _read_code(response)})
+    unpublished_spec = normalise({**live.spec, **_split_code(_read_code(response), spec)})
     check_unchanged(name, spec, replace(live, spec=unpublished_spec))
     return {}
 
 
 def _build_request(name: str, spec: Mapping[str, Value]) -> dict[str, Value]:
     config = {"Comment": spec["comment"], "Runtime": spec["runtime"]}
-    return {"Name": name, "FunctionConfig": config, "FunctionCode": spec["code"].encode()}
+    data = spec.get("data", "")
+    lines = [data.value if isinstance(data, WriteOnly) else data, spec["code"]]
+    return {"Name": name, "FunctionConfig": config, "FunctionCode": "\n".join(filter(None, lines)).encode()}
+
+
+def _split_code(code: str | None, spec: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the live code as ``spec`` has it: with its first line apart if ``spec`` has data."""
+    if code is None or "data" not in spec:
+        return {"code": code}
+    first_line, _, program = code.partition("\n")
+    return {"code": program, "data": first_line}
 
 
 def _build_outputs(scope: Scope, name: str) -> dict[str, str]:

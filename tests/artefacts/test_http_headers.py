@@ -1,10 +1,10 @@
-"""Content types, and which files may be kept for a year."""
+"""Which files may be kept for a year."""
 
 from __future__ import annotations
 
 import pytest
 
-from orchestrator.artefacts.sites.http_headers import cache_control, content_type
+from orchestrator.artefacts.sites.http_headers import cache_control
 
 HASHED = [
     "assets/index-BxKzQwPt.js",
@@ -65,20 +65,3 @@ def test_what_carries_its_hash_is_kept_for_a_year(path: str) -> None:
 @pytest.mark.parametrize("path", NAMED)
 def test_what_keeps_its_name_is_asked_for_again(path: str) -> None:
     assert cache_control(path) == "no-cache"
-
-
-@pytest.mark.parametrize(
-    ("path", "served"),
-    [
-        ("index.html", "text/html; charset=utf-8"),
-        ("a/app.MJS", "text/javascript; charset=utf-8"),
-        ("app.wasm", "application/wasm"),
-        ("site.webmanifest", "application/manifest+json; charset=utf-8"),
-        ("logo.svg", "image/svg+xml; charset=utf-8"),
-        ("font.woff2", "font/woff2"),
-        ("model.onnx", "application/octet-stream"),
-        ("LICENSE", "application/octet-stream"),
-    ],
-)
-def test_types_come_from_our_own_table(path: str, served: str) -> None:
-    assert content_type(path) == served

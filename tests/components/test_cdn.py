@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -164,28 +162,6 @@ def test_it_asks_buckets_for_what_it_serves(tmp_path: Path) -> None:
         Grant("bucket.web", "cdn.web", "cdn-read", {**ours, "pattern": "*"}),
         Grant("bucket.files", "cdn.web", "cdn-read", {**ours, "pattern": "ml-models/*"}),
     ]
-
-
-@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("/", "/index.html"),
-        ("/products/12", "/index.html"),
-        ("/products/", "/index.html"),
-        ("/v1.2/about", "/index.html"),
-        ("/assets/app-3f2a.js", "/assets/app-3f2a.js"),
-        ("/favicon.ico", "/favicon.ico"),
-    ],
-)
-def test_a_deep_link_is_the_page_and_a_file_is_the_file(tmp_path: Path, path: str, expected: str) -> None:
-    """The function tells them apart by a dot in the last part of the path."""
-    made = manifest_stacks.load_resources(tmp_path, *BUCKETS, cdn("origin: bucket.web"))
-    code = made["cloudfront_function.web"].spec["code"]
-    probe = f"{code}; console.log(handler({{ request: {{ uri: '{path}' }} }}).uri)"
-    run = subprocess.run(["node", "-e", probe], capture_output=True, text=True, check=True)
-
-    assert run.stdout.strip() == expected
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import io
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -15,15 +16,15 @@ from orchestrator.artefacts import Site, SiteFile
 from orchestrator.aws.errors import AwsError
 from orchestrator.problems import Position
 from orchestrator.release import ImageReference, Ledger, Pin, Release, ReleaseResult, Vector
-from orchestrator.release.garbage_collection import SITE_GRACE_PERIOD, GarbageCollector
+from orchestrator.release.garbage_collection import DEFAULT_GRACE_DAYS, GarbageCollector
 from orchestrator.release.ledger_store import LedgerStore
 from orchestrator.release.release_retention import select_retained
-from orchestrator.vocabulary import DesiredState, Resource, Scope
+from orchestrator.vocabulary import Component, DesiredState, Resource, Scope
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 ROOM = 17
 """Labels of one secret that AWS leaves for us, less those it moves about itself."""
-OLD, YOUNG = NOW - SITE_GRACE_PERIOD - timedelta(hours=1), NOW - timedelta(hours=1)
+OLD, YOUNG = NOW - timedelta(days=DEFAULT_GRACE_DAYS, hours=1), NOW - timedelta(hours=1)
 DESIRED = DesiredState(
     Scope("shop", "prod", "123456789012", "eu-west-1"),
     tuple(
@@ -38,8 +39,8 @@ DESIRED = DesiredState(
 
 
 def site(number: int) -> Site:
-    """One of some sites that share a part."""
-    names = ("index.html", f"assets/app-{number}.js", "assets/shared.js")
+    """One of some sites that share a part; two that follow each other share another one."""
+    names = ("index.html", f"assets/app-{number}.js", "assets/shared.js", f"assets/pair-{number // 2}.js")
     files = {name: SiteFile(1, "", f"{name}-{number}", "text/html", "no-cache", name == "index.html") for name in names}
     return Site(f"site{number}", files)
 
@@ -178,6 +179,26 @@ def test_what_no_release_needs_goes() -> None:
     assert cloud.objects["shop-releases"] == {"sites/shop-web/site3.json", "bodies/index.html-3"}
     assert "assets/app-2.js" not in cloud.objects["shop-web"]
     assert "assets/app-3.js" in cloud.objects["shop-web"]
+
+
+def test_what_was_served_until_now_stays_although_an_older_site_had_it() -> None:
+    """No release needs site 4 or 5, and 5 was served until an hour ago: pages of it are still open somewhere."""
+    cloud = Cloud({"sites/shop-web/site5.json": YOUNG})
+    GarbageCollector(cloud, LedgerStore(cloud, "shop-releases", "prod"), DESIRED, NOW).collect(Ledger((release(3),)))
+
+    assert {"assets/app-5.js", "assets/pair-2.js"} <= cloud.objects["shop-web"]
+    assert "assets/app-4.js" not in cloud.objects["shop-web"]
+
+
+@pytest.mark.parametrize(("days", "stays"), [(0, False), (7, False), (8, True), (365, True)])
+def test_a_manifest_says_how_long_open_pages_are_served(days: int, stays: bool) -> None:
+    """``spa.graceDays``, from the moment at which the next site took over: a week and an hour ago."""
+    cloud = Cloud({})
+    spec = {"spa": {"dir": "dist", "graceDays": days}}
+    desired = replace(DESIRED, components=(Component("Bucket", "web", spec, Position("shop.yaml")),))
+    GarbageCollector(cloud, LedgerStore(cloud, "shop-releases", "prod"), desired, NOW).collect(Ledger((release(3),)))
+
+    assert ("assets/app-2.js" in cloud.objects["shop-web"]) is stays
 
 
 def test_an_sbom_stays_as_long_as_its_image() -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from orchestrator import canonical_json
 from orchestrator.artefacts import Site, SiteFile
-from orchestrator.artefacts.sites.http_headers import cache_control, content_type, is_entry
+from orchestrator.artefacts.sites import media_types
+from orchestrator.artefacts.sites.http_headers import cache_control, is_entry
+from orchestrator.artefacts.sites.site_options import SiteOptions
 from orchestrator.problems import Problem, Problems
 
 DEFAULT_INDEX = "index.html"
@@ -26,29 +28,39 @@ BATCH_SIZE = 64
 """Files per worker task: submitting one by one costs as much as hashing a small file."""
 
 
-def scan(folder: Path, index: str = DEFAULT_INDEX) -> Site:
-    """Return the site in ``folder``, whose front page is ``index``.
+def scan(folder: Path, options: SiteOptions | None = None) -> Site:
+    """Return the site in ``folder``, whose front page is index.html.
 
     Raises Problems, all at once, if the folder or the index is missing, or if names or links cannot be served.
     """
+    options = options or SiteOptions()
     problems: list[Problem] = []
     entries = sorted(_walk_files(folder, problems))
-    if not problems and index not in {path for path, _ in entries}:
-        problems.append(Problem(f"{folder} contains no {index}", hint="build the site first, or set another `dir`"))
+    if not problems and DEFAULT_INDEX not in {path for path, _ in entries}:
+        problems.append(
+            Problem(f"{folder} contains no {DEFAULT_INDEX}", hint="build the site first, or set another `dir`")
+        )
     if problems:
         raise Problems(problems)
     batches = [entries[start : start + BATCH_SIZE] for start in range(0, len(entries), BATCH_SIZE)]
     with ThreadPoolExecutor(MAX_READERS, thread_name_prefix="hash") as pool:
-        hashed_batches = pool.map(lambda batch: [_hash_file(folder, path, size) for path, size in batch], batches)
-        files = dict(zip((path for path, _ in entries), chain.from_iterable(hashed_batches), strict=True))
-    return Site(compute_digest(files), files, str(folder))
+        hashed_batches = pool.map(
+            lambda batch: [_hash_file(folder, path, size, options) for path, size in batch], batches
+        )
+        keys = (f"{options.prefix}{path}" for path, _ in entries)
+        files = dict(zip(keys, chain.from_iterable(hashed_batches), strict=True))
+    return Site(compute_digest(files), files, str(folder), options.prefix)
 
 
 def compute_digest(files: dict[str, SiteFile]) -> str:
     """Return the hash of a site's paths, bytes and headers, as 24 hex digits."""
-    return canonical_json.digest(
-        {path: (file.sha256, file.content_type, file.cache_control) for path, file in files.items()}
-    )[:24]
+    return canonical_json.digest({path: _identity(file) for path, file in files.items()})[:24]
+
+
+def _identity(file: SiteFile) -> tuple[object, ...]:
+    """Return what a browser receives; of a file without more headers what earlier versions hashed."""
+    more = (dict(file.headers), file.status) if file.headers or file.status != 200 else ()
+    return (file.sha256, file.content_type, file.cache_control, *more)
 
 
 def _walk_files(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, int]]:
@@ -100,7 +112,7 @@ def _find_rejection(folder: Path, path: str, entry: os.DirEntry[str]) -> str:
     return "is larger than 5 GiB, the S3 limit for a single upload" if entry.stat().st_size > MAX_FILE_BYTES else ""
 
 
-def _hash_file(folder: Path, path: str, size: int) -> SiteFile:
+def _hash_file(folder: Path, path: str, size: int, options: SiteOptions) -> SiteFile:
     """Return a file with its hashes and headers. ``size`` in bytes is its size during the scan.
 
     Raises Problems if it cannot be read.
@@ -114,8 +126,18 @@ def _hash_file(folder: Path, path: str, size: int) -> SiteFile:
                 sha256, md5, size = hashlib.sha256(data), hashlib.md5(data, usedforsecurity=False), len(data)
     except OSError as error:
         raise Problems([_read_problem(error)]) from None
-    headers = content_type(path), cache_control(path)
-    return SiteFile(size, md5.hexdigest(), sha256.hexdigest(), *headers, is_entry(path))
+    return _describe_file(path, size, md5.hexdigest(), sha256.hexdigest(), options)
+
+
+def _describe_file(path: str, size: int, md5: str, sha256: str, options: SiteOptions) -> SiteFile:
+    """Return a file with the headers that its name and the manifest's rules give it; later rules win."""
+    content_type, cache = media_types.find(path) or media_types.UNKNOWN_TYPE, cache_control(path)
+    headers: dict[str, str] = {}
+    for rule in options.rules_for(path):
+        content_type, cache = rule.content_type or content_type, rule.cache_control or cache
+        headers |= dict(rule.headers)
+    status = 404 if options.routing == "static" and path == options.not_found else 200
+    return SiteFile(size, md5, sha256, content_type, cache, is_entry(path), headers, status)
 
 
 def _hash_blocks(stream: FileIO) -> tuple[hashlib._Hash, hashlib._Hash, int]:

@@ -1,49 +1,9 @@
-"""Choose the HTTP headers of a site's files: content type and cache lifetime.
-
-The table is built in, so that the machine's ``mime.types`` cannot change a deployment.
-"""
+"""Choose the HTTP headers of a site's files: content type and cache lifetime."""
 
 from __future__ import annotations
 
 import re
 
-TEXT_TYPES = {
-    "html": "text/html",
-    "htm": "text/html",
-    "css": "text/css",
-    "js": "text/javascript",
-    "mjs": "text/javascript",
-    "txt": "text/plain",
-    "csv": "text/csv",
-    "md": "text/markdown",
-    "xml": "application/xml",
-    "json": "application/json",
-    "map": "application/json",
-    "webmanifest": "application/manifest+json",
-    "svg": "image/svg+xml",
-    "vtt": "text/vtt",
-}
-"""Text types, served with ``charset=utf-8``."""
-BINARY_TYPES = {
-    "png": "image/png",
-    "jpg": "image/jpeg",
-    "jpeg": "image/jpeg",
-    "gif": "image/gif",
-    "webp": "image/webp",
-    "avif": "image/avif",
-    "ico": "image/x-icon",
-    "woff": "font/woff",
-    "woff2": "font/woff2",
-    "ttf": "font/ttf",
-    "otf": "font/otf",
-    "wasm": "application/wasm",
-    "pdf": "application/pdf",
-    "mp3": "audio/mpeg",
-    "mp4": "video/mp4",
-    "webm": "video/webm",
-    "zip": "application/zip",
-}
-DEFAULT_CONTENT_TYPE = "application/octet-stream"
 IMMUTABLE_CACHE_CONTROL = "public, max-age=31536000, immutable"
 REVALIDATE_CACHE_CONTROL = "no-cache"
 
@@ -69,15 +29,6 @@ _HASH_PATTERNS = tuple(
         ),
     )
 )
-
-
-def content_type(path: str) -> str:
-    """Return the Content-Type of a file by its extension."""
-    stem, _, extension = _file_name(path).lower().rpartition(".")
-    extension = extension if stem else ""
-    if extension in TEXT_TYPES:
-        return f"{TEXT_TYPES[extension]}; charset=utf-8"
-    return BINARY_TYPES.get(extension, DEFAULT_CONTENT_TYPE)
 
 
 def is_entry(path: str) -> bool:

@@ -25,6 +25,8 @@ POLICY_MEMBERS = {
     "request_policy": "OriginRequestPolicyId",
     "headers_policy": "ResponseHeadersPolicyId",
 }
+FUNCTION_EVENTS = {"viewer_request": "viewer-request", "viewer_response": "viewer-response"}
+"""Events of a behaviour's functions, by field; a spec without ``viewer_response`` leaves that function as it is."""
 LEGACY_CACHE_MEMBERS = ("ForwardedValues", "MinTTL", "DefaultTTL", "MaxTTL")
 ORIGIN_CONFIG_MEMBERS = ("S3OriginConfig", "CustomOriginConfig", "VpcOriginConfig")
 GEO_RESTRICTION_TYPES = {"allow": "whitelist", "deny": "blacklist", "none": "none"}
@@ -167,13 +169,13 @@ def _build_behaviour(behaviour: Mapping[str, Value], live_behaviour: Mapping[str
         for name, value in live_behaviour.items()
         if name not in (*LEGACY_CACHE_MEMBERS, *POLICY_MEMBERS.values())
     }
+    managed_events = {event: behaviour[field] for field, event in FUNCTION_EVENTS.items() if field in behaviour}
     functions = [
         association
         for association in _list_items(live_behaviour.get("FunctionAssociations"))
-        if association["EventType"] != "viewer-request"
+        if association["EventType"] not in managed_events
     ]
-    if behaviour["viewer_request"] is not None:
-        functions.append({"FunctionARN": behaviour["viewer_request"], "EventType": "viewer-request"})
+    functions += [{"FunctionARN": arn, "EventType": event} for event, arn in managed_events.items() if arn is not None]
     return {
         **preserved,
         "TargetOriginId": behaviour["origin"],
@@ -195,7 +197,7 @@ def _parse_behaviour(behaviour: Mapping[str, Any]) -> dict[str, Any]:
         "viewer_protocol": behaviour["ViewerProtocolPolicy"],
         "compress": behaviour.get("Compress", False),
         "methods": _list_items(behaviour.get("AllowedMethods")) or CACHED_METHODS,
-        "viewer_request": functions.get("viewer-request"),
+        **{field: functions.get(event) for field, event in FUNCTION_EVENTS.items()},
         **{field: behaviour.get(member) or None for field, member in POLICY_MEMBERS.items()},
     }
 

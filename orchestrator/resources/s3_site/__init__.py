@@ -35,7 +35,6 @@ USES = frozenset(
 )
 ARN = None
 
-INDEX_PATH = "index.html"
 PAGE_SUFFIXES = (".html", ".htm")
 UNCHANGED_TEXT = "as built"
 MAX_KEYS_PER_DELETE = 1000
@@ -109,7 +108,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
     else:
         started_markers = []
     yield from _delete_keys(bucket_params, live_site.removed_paths, "pages removed from the site")
-    yield from invalidate(shipping["distributions"], live_site.paths_to_invalidate, INDEX_PATH)
+    yield from invalidate(shipping["distributions"], live_site.paths_to_invalidate, site.prefix)
     obsolete_keys = dict.fromkeys([*live_site.obsolete_markers, *started_markers])
     yield from _delete_keys(bucket_params, obsolete_keys, "obsolete markers")
     return {"digest": site.digest}
@@ -144,18 +143,18 @@ def _upload_files(site: Site, name: str, release_bucket: str, account: str, live
         [path for path in live_site.stale_paths if not is_entry[path]], "assets with changed headers"
     )
     for title, paths in _group_entries(
-        path for path in (*live_site.changed_paths, *live_site.stale_paths) if is_entry[path]
+        (path for path in (*live_site.changed_paths, *live_site.stale_paths) if is_entry[path]), site.index_path
     ):
         yield from source_files.publish(paths, title)
     return {}
 
 
-def _group_entries(entry_paths: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+def _group_entries(entry_paths: Iterable[str], index_path: str) -> Iterator[tuple[str, list[str]]]:
     """Yield entry files in upload order, with a title for each group."""
     ordered_paths = list(entry_paths)
     yield "files with stable names", [path for path in ordered_paths if not path.endswith(PAGE_SUFFIXES)]
-    yield "pages", [path for path in ordered_paths if path.endswith(PAGE_SUFFIXES) and path != INDEX_PATH]
-    yield "the index page", [path for path in ordered_paths if path == INDEX_PATH]
+    yield "pages", [path for path in ordered_paths if path.endswith(PAGE_SUFFIXES) and path != index_path]
+    yield "the index page", [path for path in ordered_paths if path == index_path]
 
 
 def _touch_superseded_index(name: str, release_bucket: str, account: str, live_site: LiveSite) -> Steps:

@@ -5,15 +5,24 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+from msgspec.structs import replace
 
 from orchestrator import canonical_json
 from orchestrator.artefacts import Site, SiteFile
+from orchestrator.artefacts.sites.site_options import METADATA_HEADER_PREFIX, METADATA_STATUS
 from orchestrator.problems import Problems
 from orchestrator.resources.s3_site.live_site import ARCHIVE_PREFIX
 from orchestrator.steps import ApiCall, Batch, Steps
 from orchestrator.values import Value
 
+NATIVE_PARAMETERS = {
+    "content-disposition": "ContentDisposition",
+    "content-encoding": "ContentEncoding",
+    "content-language": "ContentLanguage",
+}
+"""Parameters of PutObject and CopyObject for the headers that S3 itself returns."""
 NEW_BUCKET_CODES = ("NoSuchBucket",)
 NEW_BUCKET_TIMEOUT_SECONDS = 60.0
 """Seconds until a new bucket is visible everywhere."""
@@ -74,7 +83,7 @@ class FolderSource:
 
     def __init__(self, site: Site, bucket: str, release_bucket: str, account: str) -> None:
         assert site.folder is not None
-        self._site, self._bucket, self._release_bucket, self._folder = site, bucket, release_bucket, Path(site.folder)
+        self._site, self._bucket, self._release_bucket = site, bucket, release_bucket
         self._owner_params = {"ExpectedBucketOwner": account}
 
     def put_assets(self, paths: list[str]) -> Steps:
@@ -87,7 +96,7 @@ class FolderSource:
         if by_hash:
             archive_calls = tuple(self._archive_call(path, sha256) for sha256, path in by_hash.items())
             yield Batch(archive_calls, "entry files, kept for a rollback")
-        body = canonical_json.dump(Site(self._site.digest, self._site.files))
+        body = canonical_json.dump(replace(self._site, folder=None))
         key = f"sites/{self._bucket}/{self._site.digest}.json"
         index = {
             "Bucket": self._release_bucket,
@@ -110,7 +119,7 @@ class FolderSource:
         request = {
             "Bucket": self._bucket,
             "Key": path,
-            "Body": self._folder / path,
+            "Body": Path(self._site.local_path(path)),
             "ChecksumSHA256": _encode_sha256(file),
         }
         return _retrying_call("put_object", {**request, **build_headers(file), **self._owner_params})
@@ -120,7 +129,7 @@ class FolderSource:
         request = {
             "Bucket": self._release_bucket,
             "Key": f"{ARCHIVE_PREFIX}{sha256}",
-            "Body": self._folder / path,
+            "Body": Path(self._site.local_path(path)),
             **conditions,
             **self._owner_params,
         }
@@ -178,9 +187,16 @@ class ArchivedSource:
         return ApiCall("s3", "copy_object", {**request, **build_headers(file), **owners})
 
 
-def build_headers(file: SiteFile) -> dict[str, str]:
-    """Return a file's headers as S3 parameters."""
-    return {"ContentType": file.content_type, "CacheControl": file.cache_control}
+def build_headers(file: SiteFile) -> dict[str, Any]:
+    """Return a file's headers as S3 parameters; the CDN's function turns metadata into headers and the status."""
+    headers = {"ContentType": file.content_type, "CacheControl": file.cache_control}
+    metadata = {METADATA_STATUS: str(file.status)} if file.status != 200 else {}
+    for name, value in ((name.lower(), value) for name, value in file.headers.items()):
+        if name in NATIVE_PARAMETERS:
+            headers[NATIVE_PARAMETERS[name]] = value
+        else:
+            metadata[f"{METADATA_HEADER_PREFIX}{name}"] = value
+    return {**headers, **({"Metadata": metadata} if metadata else {})}
 
 
 def _retrying_call(operation: str, request: Mapping[str, Value]) -> ApiCall:

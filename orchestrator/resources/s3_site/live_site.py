@@ -181,9 +181,9 @@ class LiveSite:
                 yield path
 
 
-def served_content(file: SiteFile) -> tuple[str, ...]:
-    """Return what a browser receives: content hash and headers."""
-    return file.sha256, file.content_type, file.cache_control
+def served_content(file: SiteFile) -> tuple[object, ...]:
+    """Return what a browser receives: content hash, headers and status."""
+    return file.sha256, file.content_type, file.cache_control, dict(file.headers), file.status
 
 
 def read_live_site(

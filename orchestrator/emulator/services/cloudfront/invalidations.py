@@ -45,7 +45,7 @@ def add_invalidation(invalidations: list[Invalidation], batch_params: Params, se
     """
     check_quantities(batch_params)
     paths = batch_params["Paths"].get("Items", [])
-    if not paths or any(not path.startswith("/") for path in paths):
+    if not paths or not all(map(_is_valid_path, paths)):
         raise AwsError("InvalidArgument", "Your request contains one or more invalid invalidation paths.", 400)
     for existing in invalidations:
         if existing.batch["CallerReference"] == batch_params["CallerReference"]:
@@ -65,3 +65,12 @@ def add_invalidation(invalidations: list[Invalidation], batch_params: Params, se
     invalidation = Invalidation(batch_params, time.monotonic() + seconds)
     invalidations.append(invalidation)
     return invalidation
+
+
+def _is_valid_path(path: str) -> bool:
+    """Return whether CloudFront accepts a path.
+
+    It has to begin with a slash, and spaces, ``~`` and non-ASCII characters have to be encoded
+    (https://github.com/aws/aws-sdk/issues/525, https://github.com/bep/s3deploy/pull/46).
+    """
+    return path.startswith("/") and path.isascii() and path.isprintable() and not set(" ~") & set(path)

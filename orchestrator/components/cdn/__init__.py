@@ -1,17 +1,19 @@
 """Expand a Cdn into a CloudFront distribution with its origin access control, function and headers policy.  Pure.
 
-Deep links are served by a function on the default behaviour, never by error responses: those apply to the whole
-distribution and would turn a missing model file into a page with status 200.
+Deep links and the pages for unknown paths are served by a function on the behaviours of sites, never by error
+responses: those apply to the whole distribution and would turn a missing model file, or a 404 of the API, into a page.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 
 from orchestrator import ownership_tags
 from orchestrator.components import Grant, Stack
-from orchestrator.values import Ref, TemplateString, Value
+from orchestrator.components.cdn.routing_function import write_function
+from orchestrator.components.cdn.sites import ServedSite, check_paths, covers, list_sites
+from orchestrator.problems import Problems
+from orchestrator.values import Ref, TemplateString, Value, WriteOnly
 from orchestrator.vocabulary import Component, Resource, Scope
 
 PRICE_CLASSES = {"europe": "PriceClass_100", "asia": "PriceClass_200", "world": "PriceClass_All"}
@@ -31,17 +33,6 @@ PREFLIGHT_METHODS = [*READ_METHODS, "OPTIONS"]
 ALL_METHODS = [*PREFLIGHT_METHODS, "PUT", "POST", "PATCH", "DELETE"]
 SECONDS_PER_YEAR = 31536000
 
-DEEP_LINK_FUNCTION = """\
-function handler(event) {
-  var request = event.request;
-  var last = request.uri.slice(request.uri.lastIndexOf('/') + 1);
-  if (!last.includes('.')) {
-    request.uri = '/' + %s;
-  }
-  return request;
-}
-"""
-
 Finding = tuple[tuple[str | int, ...], str, str | None]
 
 
@@ -57,16 +48,12 @@ def expand(component: Component, stack: Stack) -> list[Resource]:
             "signing_behavior": "always",
             "signing_protocol": "sigv4",
         }
-    if spec["deepLinks"]:
-        function_code = DEEP_LINK_FUNCTION % json.dumps(spec["index"])
-        specs["cloudfront_function"] = {
-            "comment": ownership_comment,
-            "runtime": "cloudfront-js-2.0",
-            "code": function_code,
-        }
+    sites = list_sites(component, stack.components, stack.artefacts)
+    if any(map(_needs_function, sites)):
+        specs["cloudfront_function"] = _function_spec(component, sites, ownership_comment)
     if isinstance(spec["securityHeaders"], Mapping):
         specs["cloudfront_headers"] = {"comment": ownership_comment, **_headers_policy_spec(spec["securityHeaders"])}
-    specs["cloudfront_distribution"] = _distribution_spec(component, stack)
+    specs["cloudfront_distribution"] = _distribution_spec(component, stack, sites)
     buckets = frozenset(f"s3_{handle}" for handle in _list_origins(component) if _is_bucket(handle))
     physical = f"{scope.name_prefix}-{component.name}"
     return [
@@ -107,6 +94,7 @@ def grants(component: Component, scope: Scope) -> Iterator[Grant]:
 def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[Finding]:
     """Yield settings that CloudFront rejects, or that behave unexpectedly."""
     spec = component.spec
+    yield from check_paths(component, siblings)
     if spec["aliases"] and "certificate" not in spec:
         yield ("aliases",), "`aliases` require a certificate for these host names", "set `certificate: ARN`"
     if "certificate" in spec and not spec["aliases"]:
@@ -132,6 +120,39 @@ def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[F
         yield ("securityHeaders", "strictTransport", "preload"), message, hint
 
 
+def notes(component: Component, stack: Stack) -> Iterator[str]:
+    """Yield the static sites with more pages than the function can list."""
+    sites = list_sites(component, stack.components, stack.artefacts)
+    for handle in write_function(sites, component.spec["index"]).unlisted if sites else ():
+        yield (
+            f"{handle}: the site has too many pages for the function of {component.handle} to list, so unknown paths "
+            "get S3's error message (status 404) instead of the site's page."
+        )
+
+
+def _function_spec(component: Component, sites: tuple[ServedSite, ...], comment: str) -> dict[str, Value]:
+    """Return the function; what a site that is not built yet has is unknown, and then not compared.
+
+    Raises Problems if the code is larger than CloudFront allows.
+    """
+    function = write_function(sites, component.spec["index"])
+    if not function.is_within_limit:
+        message = "the redirects and the files without an extension exceed the 10 KB of a CloudFront function"
+        hint = "remove some, or replace many by one with `*`"
+        raise Problems.from_message(f"{component.handle}: {message}", where=component.where, hint=hint)
+    is_known = all(site.files for site in sites if site.is_shipped)
+    return {
+        "comment": comment,
+        "runtime": "cloudfront-js-2.0",
+        "code": function.program,
+        "data": function.data if is_known else WriteOnly(function.data),
+    }
+
+
+def _needs_function(site: ServedSite) -> bool:
+    return site.rewrites or bool(site.redirects or site.prefix or site.options.needs_response_function)
+
+
 def _is_bucket(handle: str) -> bool:
     return handle.startswith("bucket.")
 
@@ -146,7 +167,7 @@ def _list_origins(component: Component) -> list[str]:
     return list(dict.fromkeys(handles))
 
 
-def _distribution_spec(component: Component, stack: Stack) -> dict[str, Value]:
+def _distribution_spec(component: Component, stack: Stack, sites: tuple[ServedSite, ...]) -> dict[str, Value]:
     spec, scope = component.spec, stack.scope
     certificate = {"arn": spec["certificate"], "minimum_tls": spec["minimumTls"]} if "certificate" in spec else None
     distribution = {
@@ -159,8 +180,8 @@ def _distribution_spec(component: Component, stack: Stack) -> dict[str, Value]:
         "http_version": spec["httpVersion"],
         "ipv6": spec["ipv6"],
         "origins": {handle: _origin_spec(handle, component, stack) for handle in _list_origins(component)},
-        "default_behaviour": _default_behaviour_spec(component),
-        "behaviours": {path["pattern"]: _path_behaviour_spec(path, component) for path in spec["paths"]},
+        "default_behaviour": _default_behaviour_spec(component, sites),
+        "behaviours": {path["pattern"]: _path_behaviour_spec(path, component, sites) for path in spec["paths"]},
         "order": [path["pattern"] for path in spec["paths"]],
         "tags": {**spec["tags"], **ownership_tags.build_ownership_tags(scope, component.handle)},
     }
@@ -181,26 +202,51 @@ def _origin_spec(handle: str, component: Component, stack: Stack) -> dict[str, V
     return {"domain": stack.get_export(handle, "host"), "path": "", "access_control": None}
 
 
-def _default_behaviour_spec(component: Component) -> dict[str, Value]:
+def _default_behaviour_spec(component: Component, sites: tuple[ServedSite, ...]) -> dict[str, Value]:
     spec = component.spec
-    function = Ref(f"cloudfront_function.{component.name}", "arn") if spec["deepLinks"] else None
-    headers: Value = SECURITY_HEADERS_POLICY_ID if spec["securityHeaders"] else None
-    if isinstance(spec["securityHeaders"], Mapping):
-        headers = Ref(f"cloudfront_headers.{component.name}", "id")
     behaviour = _base_behaviour_spec(spec["origin"], None, component)
-    return {**behaviour, "compress": spec["compress"], "viewer_request": function, "headers_policy": headers}
+    # Also without a site of its own: /admin leads to /admin/, which another behaviour serves.
+    needs_function = any(_needs_function(site) and (site.handle == spec["origin"] or site.prefix) for site in sites)
+    return {
+        **behaviour,
+        "compress": spec["compress"],
+        "headers_policy": _headers_policy(component),
+        **_functions(component, behaviour["origin"], sites, on_request=needs_function),
+    }
 
 
-def _path_behaviour_spec(path: Mapping[str, Value], component: Component) -> dict[str, Value]:
-    """Return the behaviour of one path; it has no deep links, so that a missing file stays a 404."""
+def _path_behaviour_spec(
+    path: Mapping[str, Value], component: Component, sites: tuple[ServedSite, ...]
+) -> dict[str, Value]:
+    """Return the behaviour of one path; it has no deep links, unless a site is served below it."""
     behaviour = _base_behaviour_spec(_path_origin(path, component), path.get("cache"), component)
     behaviour["compress"] = path["compress"] and component.spec["compress"]
+    has_site = any(site.handle == behaviour["origin"] and covers(path["pattern"], site) for site in sites)
+    behaviour |= _functions(component, behaviour["origin"], sites, on_request=has_site)
     if not path["cors"]:
-        return {**behaviour, "headers_policy": _default_behaviour_spec(component)["headers_policy"]}
+        return {**behaviour, "headers_policy": _headers_policy(component)}
     if _is_bucket(behaviour["origin"]):
         behaviour |= {"methods": PREFLIGHT_METHODS, "request_policy": CORS_S3_ORIGIN_POLICY_ID}
     policy = CORS_AND_SECURITY_HEADERS_POLICY_ID if component.spec["securityHeaders"] else CORS_HEADERS_POLICY_ID
     return {**behaviour, "headers_policy": policy}
+
+
+def _headers_policy(component: Component) -> Value:
+    if isinstance(component.spec["securityHeaders"], Mapping):
+        return Ref(f"cloudfront_headers.{component.name}", "id")
+    return SECURITY_HEADERS_POLICY_ID if component.spec["securityHeaders"] else None
+
+
+def _functions(
+    component: Component, origin: Value, sites: tuple[ServedSite, ...], *, on_request: bool
+) -> dict[str, Value]:
+    """Return the functions of a behaviour.  What answers of buckets without a site pass through is not managed."""
+    function = Ref(f"cloudfront_function.{component.name}", "arn")
+    site = next((site for site in sites if site.handle == origin), None)
+    functions: dict[str, Value] = {"viewer_request": function if on_request else None}
+    if site is not None and site.is_shipped:
+        functions["viewer_response"] = function if site.options.needs_response_function else None
+    return functions
 
 
 def _base_behaviour_spec(origin: str, cache: str | None, component: Component) -> dict[str, Value]:
