@@ -126,7 +126,7 @@ def check_mass_deletion(plan: Plan, context: GuardContext) -> Iterator[Veto]:
     deletions = sum(change.action is Action.DELETE for change in plan.changes)
     share = deletions / max(1, len(plan.changes))
     is_suspicious = deletions > MAX_DELETIONS_WITHOUT_TOKEN and share > MAX_DELETED_SHARE
-    if is_suspicious and not context.destroying and context.desired.resources:
+    if is_suspicious and context.desired.resources:  # without any, all deletions are meant, or EmptyManifests
         message = f"{deletions} of {len(plan.changes)} resources would be deleted ({share:.0%})."
         yield Veto("MassRemoval", message, token_lifts=True)
 

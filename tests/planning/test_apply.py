@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from orchestrator import resources
 from orchestrator.artefacts import Site, SiteFile
 from orchestrator.aws import StepExecutor, StepFailedError, WaitTimeoutError
 from orchestrator.planning.apply import InterruptedApplyError, apply, exit_code
@@ -30,7 +31,7 @@ from orchestrator.planning.snapshot import Snapshot
 from orchestrator.problems import ExitCode, Position
 from orchestrator.steps import ApiCall, Batch, Step
 from orchestrator.values import Ref, WriteOnly
-from orchestrator.vocabulary import Action, Actuation, DesiredState, Health, Outcome, Resource, Scope
+from orchestrator.vocabulary import Action, Actuation, DesiredState, Health, LiveResource, Outcome, Resource, Scope
 
 SCOPE = Scope("shop", "prod", "123456789012", "eu-west-1")
 HERE = Position("roles.yaml")
@@ -118,6 +119,33 @@ def test_a_change_that_needs_what_aws_has_not_told_fails_by_name() -> None:
 
     assert [outcome.actuation for outcome in outcomes] == [Actuation.SUCCEEDED, Actuation.FAILED, Actuation.SKIPPED]
     assert "the key of iam_role.a is not known" in outcomes[1].reason
+
+
+def test_a_change_that_came_to_nothing_makes_no_call() -> None:
+    """A reference that resolves to what AWS already holds leaves nothing to do."""
+    outputs = {"arn": "arn:aws:iam::123456789012:role/a"}
+    first, spec = role("a"), {**role("b").spec, "trust": {"Principal": Ref("iam_role.a", "key")}}
+    module = resources.load("iam_role")
+    live = LiveResource(
+        module.normalise({**spec, "trust": {"Principal": "k1"}}), outputs, owner=SCOPE.owner, component="service.x"
+    )
+    second = replace(role("b"), spec=spec)
+    prepared = build(DesiredState(SCOPE, (first, second)), Snapshot(SCOPE.account, {"iam_role.b": live}))
+    assert [change.action for change in prepared.plan.changes] == [Action.CREATE, Action.UPDATE]
+    prepared = replace(
+        prepared, live={**prepared.live, "iam_role.a": LiveResource({}, {"key": "k1"}, owner=SCOPE.owner)}
+    )
+    performed: list[str] = []
+
+    def perform(step: Step) -> Any:
+        assert isinstance(step, ApiCall)
+        performed.append(f"{step.operation} {step.parameters['RoleName']}")
+        return {}
+
+    outcomes = apply(prepared, perform, ignore_event)
+
+    assert [outcome.actuation for outcome in outcomes] == [Actuation.SUCCEEDED, Actuation.UNCHANGED]
+    assert [call for call in performed if call.endswith("-b")] == []
 
 
 def descendants(graph: Mapping[str, frozenset[str]], root: str) -> set[str]:

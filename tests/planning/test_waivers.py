@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator.planning import pipeline
+from orchestrator.planning.apply import apply
+from orchestrator.planning.events import ignore_event
 from orchestrator.planning.plan import build
 from orchestrator.render import drift
 from orchestrator.render.style import Style
+from orchestrator.steps import ApiCall, Step
 from orchestrator.vocabulary import Action, DesiredState, Plan, Waiver
 from tests.planning.test_plan import SCOPE, allow, live_role, role, snapshot
+from tests.proofs.real_stack import clients, emulated_aws
 
 TODAY = "2026-11-24"
 
@@ -76,3 +83,116 @@ def test_the_digest_says_what_will_be_done_and_no_more() -> None:
     same = planned("policy", "2026-12-01", policy=allow("a"))
 
     assert let_be.digest == same.digest != past.digest
+
+
+ROLES = ("api", "worker", "cron")
+DRIFTED = {f"iam_role.{name}": live_role(name, policy=allow("b"), trust={"who": "hand"}) for name in ROLES}
+
+
+def waiver(addresses: set[str], field: str, until: str = "2026-12-01", component: str = "service.x") -> Waiver:
+    return Waiver(component, frozenset(addresses), field, until, "ana", "the move runs")
+
+
+def plan_roles(*waivers: Waiver) -> Plan:
+    """The plan for three roles that all differ in their policy and in their trust."""
+    desired = DesiredState(SCOPE, tuple(role(name, allow("a")) for name in ROLES), waivers=waivers)
+    return build(desired, snapshot(DRIFTED), today=TODAY).plan
+
+
+def list_differences(plan: Plan) -> set[tuple[str, str]]:
+    return {(change.address, field.path[0]) for change in plan.pending_changes for field in change.fields}
+
+
+def test_a_waiver_covers_its_own_addresses_and_no_other() -> None:
+    """Three resources differ alike; each waiver hides one field of one or two of them."""
+    everything = {(f"iam_role.{name}", field) for name in ROLES for field in ("policy", "trust")}
+    first = waiver({"iam_role.api", "iam_role.worker"}, "policy")
+    second = waiver({"iam_role.cron"}, "trust", component="service.y")
+
+    assert list_differences(plan_roles()) == everything
+    assert everything - list_differences(plan_roles(first)) == {
+        ("iam_role.api", "policy"),
+        ("iam_role.worker", "policy"),
+    }
+    assert everything - list_differences(plan_roles(first, second)) == {
+        ("iam_role.api", "policy"),
+        ("iam_role.worker", "policy"),
+        ("iam_role.cron", "trust"),
+    }
+
+
+def test_an_unused_waiver_is_found_beside_one_of_the_same_field_that_is_used() -> None:
+    """An expired waiver of a resource that does not differ can go, whatever another's waiver is used for."""
+    expired = waiver({"iam_role.equal"}, "policy", "2026-11-01", "service.y")
+    notes = plan_roles(waiver({"iam_role.api"}, "policy"), expired).notes
+
+    (note,) = [note for note in notes if "Remove the entry" in note]
+    assert note.startswith("service.y: the waiver for `policy` ended on 2026-11-01 and nothing differs.")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_waivers_the_later_date_counts(order: int) -> None:
+    """In whichever order they are written."""
+    waivers = [waiver({"iam_role.api"}, "policy", "2026-11-23"), waiver({"iam_role.api"}, "policy", "2026-11-24")]
+
+    assert ("iam_role.api", "policy") not in list_differences(plan_roles(*waivers[::order]))
+
+
+def test_the_apply_lets_be_what_the_plan_lets_be() -> None:
+    """The calls of the apply are those of the plan: none writes the field that the waiver ignores."""
+    desired = DesiredState(SCOPE, (role("api", allow("a")),), waivers=(waiver({"iam_role.api"}, "trust"),))
+    prepared = build(desired, snapshot({"iam_role.api": DRIFTED["iam_role.api"]}), today=TODAY)
+    performed: list[str] = []
+
+    def perform(step: Step) -> dict[str, Any]:
+        assert isinstance(step, ApiCall)
+        performed.append(step.operation)
+        return {}
+
+    apply(prepared, perform, ignore_event)
+
+    assert performed == ["put_role_policy"]
+
+
+@pytest.mark.parametrize(("days", "pending"), [(-1, ["s3_bucket.files"]), (0, []), (1, [])])
+def test_a_waiver_of_a_manifest_ends_with_its_day(days: int, pending: list[str], tmp_path: Path) -> None:
+    """Through the pipeline that every command uses, on both sides of midnight (UTC)."""
+    with emulated_aws():
+        (tmp_path / "shop.yaml").write_text(MANIFEST.format(extra=""))
+        aws = clients()
+        pipeline.apply(pipeline.plan(pipeline.load_desired(tmp_path, "prod"), clients=aws), ignore_event, clients=aws)
+        aws.call(
+            "s3", "put_bucket_versioning", {"Bucket": "shop-files", "VersioningConfiguration": {"Status": "Suspended"}}
+        )
+        until = (datetime.now(UTC) + timedelta(days)).date().isoformat()
+        entry = f'{{field: versioning, until: "{until}", owner: ana, reason: a test}}'
+        (tmp_path / "shop.yaml").write_text(MANIFEST.format(extra=f", drift: {{ignore: [{entry}]}}"))
+
+        plan = pipeline.plan(pipeline.load_desired(tmp_path, "prod"), clients=aws).plan
+
+    assert [change.address for change in plan.pending_changes] == pending
+    assert [item.past for item in plan.waived] == [days < 0]
+
+
+MANIFEST = """
+apiVersion: orchestrator/v1
+kind: Project
+metadata: {{name: shop}}
+spec: {{repository: shop/shop, region: eu-west-1, account: "123456789012"}}
+---
+apiVersion: orchestrator/v1
+kind: Bucket
+metadata: {{name: files{extra}}}
+spec: {{name: shop-files, versioning: true, deletionPolicy: delete}}
+"""
+
+
+def test_destroy_names_no_waivers(tmp_path: Path) -> None:
+    """All goes; a note about what is ignored until a date would be about nothing."""
+    with emulated_aws():
+        entry = '{field: versioning, until: "2020-01-01", owner: ana, reason: a test}'
+        (tmp_path / "shop.yaml").write_text(MANIFEST.format(extra=f", drift: {{ignore: [{entry}]}}"))
+        desired = pipeline.load_desired(tmp_path, "prod")
+        assert "Remove the entry" in " ".join(pipeline.plan(desired, clients=clients()).plan.notes)
+
+        assert pipeline.plan(desired, clients=clients(), destroying=True).plan.notes == ()

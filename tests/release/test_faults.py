@@ -25,6 +25,7 @@ from orchestrator.render.style import Style
 from tests.proofs.real_stack import SharedClients
 from tests.release.failing_clients import FailingClients, ProcessKilled
 from tests.release.shop_project import BUCKET
+from tests.release.site_checkout import V1
 from tests.release.site_project import NEW_STATE, OLD_STATE, SiteProject
 
 
@@ -159,6 +160,56 @@ def test_a_session_that_runs_out_after_the_apply_does_not_undo_what_was_said(sho
     assert ", but not verified: AWS could not be read afterwards." in told
     assert deploy(shop, shop.clients).status == "released"
     assert shop.ledger.current_release.is_complete  # type: ignore[union-attr]
+
+
+class Blinking(SharedClients):
+    """Clients that cannot read AWS once, when everything is applied, and can again afterwards."""
+
+    def __init__(self, changes: int) -> None:
+        super().__init__()
+        self.remaining_changes, self.failures = changes, 1
+
+    def count(self, event: Event) -> None:
+        self.remaining_changes -= isinstance(event, ChangeFinished)
+
+    def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
+        if self.remaining_changes == 0 and self.failures and operation == "get_caller_identity":
+            self.failures -= 1
+            raise AwsError(service, operation, "RequestTimeout", "no response")
+        return super().call(service, operation, parameters, region)
+
+
+def test_one_failed_read_after_the_apply_rolls_nothing_back(shop: SiteProject) -> None:
+    """A good release that could not be looked at for a moment stays, of a deploy and of a rollback alike."""
+    asked = shop.read_checkout()
+    planned = pipeline.plan(asked.desired, clients=shop.clients)
+    aws = Blinking(len(planned.plan.pending_changes))
+    store = LedgerStore(aws, BUCKET, "prod")
+    ended = Deployment(store, Origin("ana", "c"), aws, aws.count).deploy(planned, asked, lambda cause: None)
+
+    assert (ended.status, ended.rollback_result, aws.failures) == ("failed", None, 0)
+    assert shop.live_state() == NEW_STATE
+    assert deploy(shop, shop.clients).status == "released"
+
+    target = rollback.prepare(shop.ledger, shop.ledger.releases[0], (), shop.store)
+    planned = pipeline.plan(target.candidate.desired, clients=shop.clients)
+    aws = Blinking(len(planned.plan.pending_changes))
+    store = LedgerStore(aws, BUCKET, "prod")
+    ended = Deployment(store, Origin("ana", "c"), aws, aws.count).rollback(planned, target, "", lambda cause: None)
+
+    assert (ended.status, ended.rollback_result, aws.failures) == ("failed", None, 0)
+    assert shop.live_state() == OLD_STATE
+
+
+def test_pins_that_a_revert_lifts_are_gone_even_if_nothing_is_applied(shop: SiteProject) -> None:
+    """The checkout is what the rollback restored: nothing is held back any more, and nothing is to be done."""
+    deploy(shop, shop.clients)
+    shop.roll_back()
+    assert shop.ledger.pins
+    shop.web.build(V1)
+
+    assert shop.deploy(issuer="one", versioning="true").status == "unchanged"
+    assert shop.ledger.pins == ()
 
 
 def test_a_session_that_runs_out_in_the_middle_is_told_with_what_was_done(shop: SiteProject) -> None:

@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import re
 import secrets
-import time
 from collections.abc import Mapping
 from typing import Literal
 
@@ -263,7 +262,7 @@ def delete_session(store: Store, session: str) -> None:
 
 def consume_jti(store: Store, jti: str, until: float) -> bool:
     """Mark a one-time token ID as used until ``until`` (Unix seconds); return False if it was used before."""
-    now = time.time()
+    now = store.clock()
     try:
         with write_transaction(store.engine) as connection:
             connection.execute(delete(t.used_tokens).where(t.used_tokens.c.until < now))
