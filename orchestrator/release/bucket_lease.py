@@ -74,7 +74,7 @@ class HeldLease:
         with suppress(Problems):
             stored = self._store.fetch_once(lease_key(self._store))
             if stored and _decode_lease(stored).token == self._lease.token:
-                self._store.delete(lease_key(self._store))
+                self._store.delete(lease_key(self._store), stored)
 
     def _renew_loop(self) -> None:
         while not self._stop_event.wait(RENEW_INTERVAL_SECONDS) and not self.lost_event.is_set():

@@ -6,7 +6,7 @@ cannot overwrite each other.
 After versioning is enabled on a bucket for the first time, S3 may answer 404 for new objects for some minutes
 (PutBucketVersioning, "Note").  So a 404 proves nothing about an object that this run wrote, that a listing shows, or
 that a conditional write found: it is read again, with pauses.
-API: S3 GetObject, PutObject with If-Match and If-None-Match.
+API: S3 GetObject, PutObject with If-Match and If-None-Match, DeleteObject with If-Match.
 """
 
 from __future__ import annotations
@@ -178,13 +178,14 @@ class LedgerStore:
         self._written_keys.add(key)
         return True
 
-    def delete(self, key: str) -> None:
-        """Delete an object, if it exists.  Raises Problems if AWS refuses."""
+    def delete(self, key: str, previous: StoredObject) -> None:
+        """Delete an object unless another version than ``previous`` is there.  Raises Problems if AWS refuses."""
         self._written_keys.discard(key)
         try:
-            self._caller.call("s3", "delete_object", {"Bucket": self.bucket, "Key": key})
+            request = {"Bucket": self.bucket, "Key": key, "IfMatch": previous.etag}
+            self._caller.call("s3", "delete_object", request)
         except AwsError as error:
-            if error.code not in NOT_FOUND_CODES:
+            if error.code not in NOT_FOUND_CODES | CONFLICT_CODES:
                 raise self._store_problem("delete", key, error) from None
 
     def _decode_ledger(self, stored: StoredObject | None) -> Ledger:

@@ -1,0 +1,61 @@
+"""S3 in memory, as several writers meet it: one call at a time, conditions checked as AWS documents them.
+
+PutObject: ``If-None-Match: *`` fails with 412 if the key exists; ``If-Match`` fails with 412 if the ETag is another and
+with 404 if there is no object.  DeleteObject: ``If-Match`` fails with 412 if the ETag is another (Amazon S3 User Guide,
+"How to perform conditional writes", "How to perform conditional deletes").
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable
+from typing import Any
+
+from orchestrator.aws import AwsError
+
+
+class ObjectStore:
+    """The objects of one bucket; ``pause`` is called before each call."""
+
+    def __init__(self, pause: Callable[[], None]) -> None:
+        self._pause = pause
+        self.objects: dict[str, bytes] = {}
+
+    def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
+        self._pause()
+        key = parameters.get("Key", "")
+        stored = self.objects.get(key)
+        match operation:
+            case "get_object":
+                if stored is None:
+                    raise AwsError(service, operation, "NoSuchKey", "The specified key does not exist.")
+                return {"Body": io.BytesIO(stored), "ETag": etag(stored)}
+            case "put_object":
+                self._check_conditions(operation, parameters, stored)
+                self.objects[key] = parameters["Body"]
+                return {}
+            case "delete_object":
+                if stored is not None:
+                    self._check_conditions(operation, parameters, stored)
+                    del self.objects[key]
+                return {}
+        raise NotImplementedError(operation)
+
+    def pages(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> list[Any]:
+        assert operation == "list_objects_v2"
+        self._pause()
+        return [{"Contents": [{"Key": key} for key in self.objects if key.startswith(parameters["Prefix"])]}]
+
+    def _check_conditions(self, operation: str, parameters: dict[str, Any], stored: bytes | None) -> None:
+        if parameters.get("IfNoneMatch") == "*" and stored is not None:
+            raise AwsError("s3", operation, "PreconditionFailed", "At least one of the pre-conditions did not hold")
+        if (expected := parameters.get("IfMatch")) is not None:
+            if stored is None:
+                raise AwsError("s3", operation, "NoSuchKey", "The specified key does not exist.")
+            if expected != etag(stored):
+                raise AwsError("s3", operation, "PreconditionFailed", "At least one of the pre-conditions did not hold")
+
+
+def etag(data: bytes) -> str:
+    return f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
