@@ -37,7 +37,8 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """Return the migration if it ran for this build, or None. ``name`` is ``BUCKET/KEY``."""
     bucket, _, key = name.partition("/")
-    if aws.get("s3", "head_object", Bucket=bucket, Key=key, missing=NOT_FOUND_CODES) is None:
+    request = {"Bucket": bucket, "Key": key, "ExpectedBucketOwner": scope.account}
+    if aws.get("s3", "head_object", missing=NOT_FOUND_CODES, **request) is None:
         return None
     return LiveResource({"build": spec["build"]}, owner=scope.owner)
 
@@ -50,9 +51,8 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
         yield from _create_snapshot(database, f"{database}-before-{spec['build']}"[:255].rstrip("-"))
     arguments = (instructions["command"], instructions["folder"], spec["build"], instructions["within"])
     yield LocalCall("migrate", _run_migration, arguments, " ".join(instructions["command"]))
-    yield ApiCall(
-        "s3", "put_object", {"Bucket": bucket, "Key": key}, retry_codes=("NoSuchBucket",), timeout_seconds=60.0
-    )
+    request = {"Bucket": bucket, "Key": key, "ExpectedBucketOwner": scope.account}
+    yield ApiCall("s3", "put_object", request, retry_codes=("NoSuchBucket",), timeout_seconds=60.0)
     return {}
 
 

@@ -31,7 +31,8 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """Return the version that the pointer names, or None. ``name`` is ``BUCKET/KEY``."""
     bucket, _, key = name.partition("/")
-    response = aws.get("s3", "get_object", Bucket=bucket, Key=key, missing=NOT_FOUND_CODES)
+    request = {"Bucket": bucket, "Key": key, "ExpectedBucketOwner": scope.account}
+    response = aws.get("s3", "get_object", missing=NOT_FOUND_CODES, **request)
     if response is None:
         return None
     return LiveResource({"version": _parse_version(response["Body"].read()), "kept": spec["kept"]}, owner=scope.owner)
@@ -41,7 +42,8 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """Copy the pointer within S3, which is atomic for readers."""
     bucket, _, key = name.partition("/")
     headers = {"ContentType": "application/json", "CacheControl": "no-cache", "MetadataDirective": "REPLACE"}
-    yield call("s3", "copy_object", Bucket=bucket, Key=key, CopySource=spec["kept"], **headers)
+    owners = {"ExpectedBucketOwner": scope.account, "ExpectedSourceBucketOwner": scope.account}
+    yield call("s3", "copy_object", Bucket=bucket, Key=key, CopySource=spec["kept"], **headers, **owners)
     return {"version": spec["version"]}
 
 

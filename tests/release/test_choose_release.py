@@ -75,7 +75,7 @@ def test_the_releases_are_tried_in_this_order(rows: list[Row], pinned: set[int],
     if expected:
         assert rollback.choose_release(ledger, None).number == expected[0]
     else:
-        with pytest.raises(Problems, match="cannot roll back: there are no releases yet|no release to roll back to"):
+        with pytest.raises(Problems, match=r"there are no releases yet|no release to roll back to"):
             rollback.choose_release(ledger, None)
 
 

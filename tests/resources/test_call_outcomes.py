@@ -19,6 +19,7 @@ from orchestrator.aws.error_catalogue import MISSING_ERRORS, TEMPORARY_ERRORS
 from orchestrator.steps import ApiCall, Wait, to_operation_name
 from tests.resources import call_outcomes
 from tests.resources.call_outcomes import Outcomes
+from tests.resources.cases import SCOPE
 
 TYPES = resources.list_types()
 RESOURCES = Path(resources.__file__).parent
@@ -201,6 +202,26 @@ def test_every_call_with_attributes_is_in_a_case() -> None:
     written = {call for path in sorted(RESOURCES.rglob("*.py")) for call in find_calls_with_attributes(path)}
 
     assert sorted(call for call in written - reached if call[0] != "s3_site") == []
+
+
+def test_every_call_of_a_bucket_names_its_owner() -> None:
+    """Bucket names are global: whoever gets a name after us would be written to, or read, without a complaint."""
+    calls = {
+        (name, name_of): step.call if isinstance(step, Wait) else step
+        for name in TYPES
+        for number, step in enumerate(call_outcomes.list_steps(name))
+        for name_of in [f"{number} {call_outcomes.name_of(step.call if isinstance(step, Wait) else step)}"]
+    }
+    of_buckets = {
+        key: call
+        for key, call in calls.items()
+        if call.service == "s3" and call.operation not in {"create_bucket", "list_buckets"}
+    }
+
+    assert len(of_buckets) > 30
+    assert [
+        key for key, call in of_buckets.items() if call.parameters.get("ExpectedBucketOwner") != SCOPE.account
+    ] == []
 
 
 def find_calls_with_attributes(path: Path) -> Iterator[tuple[str, str]]:

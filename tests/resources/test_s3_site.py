@@ -63,6 +63,7 @@ class S3:
         self._now = datetime(2026, 1, 1, tzinfo=UTC)
 
     def call(self, service: str, operation: str, given: dict[str, Any], region: str | None = None) -> Any:
+        self._check_owner(operation, given)
         if operation == "get_object":
             thing = self.things.get((given["Bucket"], given["Key"]))
             if thing is None:
@@ -98,7 +99,15 @@ class S3:
         return {}
 
     def pages(self, service: str, operation: str, given: dict[str, Any], region: str | None = None) -> list[Any]:
+        self._check_owner(operation, given)
         return [{"Contents": self._listed(given)}]
+
+    def _check_owner(self, operation: str, given: Mapping[str, Any]) -> None:
+        """Only with these headers S3 refuses a bucket that another account has taken over (S3 User Guide,
+        "Verifying bucket ownership with bucket owner condition").
+        """
+        names = ["ExpectedBucketOwner", *(["ExpectedSourceBucketOwner"] if operation == "copy_object" else [])]
+        assert [name for name in names if given.get(name) != SCOPE.account] == [], operation
 
     def _listed(self, given: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [

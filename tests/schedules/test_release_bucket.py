@@ -1,7 +1,7 @@
 """The lease and the ledger of the release bucket, with writers in every order of their calls.
 
 The lease's rule: at no moment do two runs hold it, but for one whose time is over and that has not looked since; who
-looks is told.  The ledger's: no entry is lost.
+looks is told, also if the other has given it back.  The ledger's: no entry is lost.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ class Locks:
             self.refusals.append(name)
 
     def enter(self, name: str) -> None:
+        assert name not in self.grants or self.grants[-1] == name, "another held the lease meanwhile: its plan is stale"
         self.holders.add(name)
         self.grants.append(name)
         assert self.holders == {name}, "two runs hold the lease"

@@ -142,3 +142,11 @@ def test_the_holder_that_waits_for_nobody_may_be_slow() -> None:
     state = acquire(LeaseState(), LeaseRequest("a", "ana"), 0.0)
 
     assert renew(state, 1, 3600.0).holder == Holder("a", "ana", "", "", 1, 0.0, 3660.0)
+
+
+def test_a_clock_that_goes_back_shortens_no_lease() -> None:
+    """Two replicas' clocks differ, or one was set: the holder has been told until when it holds the lease."""
+    state = acquire(LeaseState(), LeaseRequest("a", "ana"), 100.0)
+
+    assert renew(state, 1, 95.0).holder == state.holder
+    assert acquire(state, LeaseRequest("a", "ana"), 95.0).holder == state.holder

@@ -200,26 +200,27 @@ def read_live_site(
         if key.startswith((COMPLETE_PREFIX, STARTED_PREFIX))
     }
     sites = {
-        digest: _read_index(aws, release_bucket, bucket, digest) for digest in sorted(marked_digests - {site.digest})
+        digest: _read_index(aws, release_bucket, scope.account, bucket, digest)
+        for digest in sorted(marked_digests - {site.digest})
     }
     live_site = LiveSite(site, objects, can_compare_etags, {digest: index for digest, index in sites.items() if index})
     if site.folder is not None or not live_site.lost_assets:
         return live_site
-    return replace(live_site, archived_hashes=_list_archived_hashes(aws, release_bucket))
+    return replace(live_site, archived_hashes=_list_archived_hashes(aws, release_bucket, scope.account))
 
 
-def _list_archived_hashes(aws: AwsReader, release_bucket: str) -> frozenset[str]:
+def _list_archived_hashes(aws: AwsReader, release_bucket: str, account: str) -> frozenset[str]:
     """Return the SHA-256 of each content in the release bucket."""
-    items = aws.all(
-        "s3", "list_objects_v2", "Contents", Bucket=release_bucket, Prefix=ARCHIVE_PREFIX, missing=NOT_FOUND_CODES
-    )
+    request = {"Bucket": release_bucket, "Prefix": ARCHIVE_PREFIX, "ExpectedBucketOwner": account}
+    items = aws.all("s3", "list_objects_v2", "Contents", missing=NOT_FOUND_CODES, **request)
     return frozenset(str(item["Key"]).removeprefix(ARCHIVE_PREFIX) for item in items)
 
 
-def _read_index(aws: AwsReader, release_bucket: str, bucket: str, digest: str) -> Site | None:
+def _read_index(aws: AwsReader, release_bucket: str, account: str, bucket: str, digest: str) -> Site | None:
     """Return the index of a site as it was uploaded, or None if it no longer exists."""
     key = f"sites/{bucket}/{digest}.json"
-    response = aws.get("s3", "get_object", Bucket=release_bucket, Key=key, missing=NOT_FOUND_CODES)
+    request = {"Bucket": release_bucket, "Key": key, "ExpectedBucketOwner": account}
+    response = aws.get("s3", "get_object", missing=NOT_FOUND_CODES, **request)
     return (
         None if response is None else canonical_json.load(response["Body"].read(), Site, f"s3://{release_bucket}/{key}")
     )
