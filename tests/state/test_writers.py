@@ -146,14 +146,19 @@ def test_a_run_of_another_environment_is_not_continued(house: ApiService) -> Non
     ],
 )
 def test_a_limit_is_of_a_project_and_an_environment(house: ApiService, limit: str, writable: set[str]) -> None:
-    """`prod` of one project is not `prod` of another."""
-    client = house.open_client("write", environment=limit)
-    statuses = {
-        key: client.put(f"/api/v1/environments/{key}/releases/1", json={}).status_code
-        for key in ("shop/prod", "bank/prod", "shop/qa")
+    """`prod` of one project is not `prod` of another: for runs and releases as for plans, drift and pull requests."""
+    requests = {
+        "write": [("PUT", "releases/1")],
+        "propose": [("PUT", f"plans/{'d' * 64}"), ("POST", "drift"), ("PUT", "pulls/7")],
     }
-
-    assert {key for key, status in statuses.items() if status != 403} == writable
+    for scope, endpoints in requests.items():
+        client = house.open_client(scope, environment=limit)
+        for method, path in endpoints:
+            statuses = {
+                key: client.request(method, f"/api/v1/environments/{key}/{path}", json={}).status_code
+                for key in ("shop/prod", "bank/prod", "shop/qa")
+            }
+            assert {key for key, status in statuses.items() if status != 403} == writable, (scope, path)
 
 
 def test_a_limit_without_a_project_is_not_created() -> None:
