@@ -40,7 +40,7 @@ class ObjectStore:
                     self._check_conditions(operation, parameters, stored)
                     del self.objects[key]
                 return {}
-        raise NotImplementedError(operation)
+        raise ValueError(f"{operation} is no operation of this S3")
 
     def pages(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> list[Any]:
         assert operation == "list_objects_v2"
