@@ -35,6 +35,15 @@ CHECKS: Final = {
 }
 """Every check and what it verifies, in the order of the report."""
 
+ACCOUNT_CHECKS: Final = {
+    "account": "AWS's plan of the account allows what the manifests need.",
+    "linked roles": "The service-linked roles exist, or are created by the first apply.",
+    "database": "RDS offers the class, version and storage of each database in the region.",
+    "quotas": "What a plan creates fits into the account's quotas.",
+    "deploy role": "IAM's simulator allows the deploy role all that the manifests need.",
+}
+"""The further checks of `doctor --account`: what AWS allows this account, before anything is created."""
+
 
 class Finding(Struct, frozen=True):
     """The result of one check: what is the case, and the ``fix`` if something is missing."""

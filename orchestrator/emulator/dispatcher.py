@@ -44,12 +44,14 @@ _SERVICE_CLASSES = {
     "ec2": "overrides.ec2:Ec2",
     "ecr": "overrides.ecr:Ecr",
     "ecs": "services.express.service:Ecs",
+    "freetier": "services.account_settings:FreeTier",
     "iam": "overrides.iam:Iam",
     "logs": "overrides.logs:Logs",
     "rds": "overrides.rds.service:Rds",
     "resourcegroupstaggingapi": "services.tagging:Tagging",
     "s3": "overrides.s3:S3",
     "secretsmanager": "overrides.secretsmanager:SecretsManager",
+    "service-quotas": "services.account_settings:ServiceQuotas",
     "sns": "overrides.sns:Sns",
 }
 _BACKEND_SERVICE_CLASSES: dict[tuple[str, str], str] = {

@@ -66,6 +66,7 @@ class Faults:
     ``require_images``: fail the deployment of an image that was never pushed to the account's registry, as AWS does.
     ``account_limits``: what AWS refuses to this account: ``app-runner-closed``, ``cloudfront-unverified``,
     ``free-plan``, ``linked-account``, ``no-load-balancers``, ``rds-unused`` (no service-linked role yet).
+    ``quotas``: quotas of Service Quotas by code (``L-3032A538``), in place of AWS's defaults.
     ``role_error``: the words in which ECS refuses a role that it cannot assume: AWS uses all three.
     ``missing_express_code``: the code for a missing Express service: AWS also answers InvalidParameterException.
     ``session_expires_after_seconds``: refuse every call with an expired token that long after the faults were set.
@@ -82,6 +83,7 @@ class Faults:
     failing_images: tuple[str, ...] = ()
     require_images: bool = False
     account_limits: tuple[str, ...] = ()
+    quotas: Mapping[str, float] = field(default_factory=dict)
     role_error: RoleError = "cannot-assume"
     missing_express_code: str = "ResourceNotFoundException"
     session_expires_after_seconds: float | None = None

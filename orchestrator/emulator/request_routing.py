@@ -19,6 +19,7 @@ _SERVICE_BY_SIGNING_NAME = {
     "tagging": "resourcegroupstaggingapi",
     "elasticloadbalancing": "elbv2",
     "email": "sesv2",
+    "servicequotas": "service-quotas",
     "states": "stepfunctions",
 }
 _UNSIGNED_TARGET_SERVICES = {

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     "doctor",
     "orchestrator doctor -e prod",
     "orchestrator doctor --format json | jq '.findings[] | select(.state != \"ok\")'",
-    "orchestrator doctor --timeout 5",
+    "orchestrator doctor --account",
 )
 @click.option(
     "--format",
@@ -36,12 +36,20 @@ if TYPE_CHECKING:
     show_default=True,
     help="Seconds to wait; a check that takes longer is reported as not checked.",
 )
+@click.option(
+    "--account",
+    "with_account",
+    is_flag=True,
+    help="Also check what AWS allows this account: its plan, quotas, service-linked roles, and the deploy role.",
+)
 @project_options
-def command(settings: Settings, output_format: Literal["text", "json"], timeout: float) -> int:
+def command(settings: Settings, output_format: Literal["text", "json"], timeout: float, with_account: bool) -> int:
     """Check the set-up, and print how to fix what is missing. Changes nothing.
 
     Checks the repository, the manifests, the workflows, the image builder, AWS (credentials, roles and their trust,
     what a plan reads, the release bucket), the repository on GitHub and the state service, on a laptop or a runner.
+    With --account, for the time before the first deploy, it also checks what AWS allows this account, still by reading
+    only: the Free plan, quotas, whether RDS offers the database, and by IAM's simulator what the deploy role may do.
     Exits 1 when something is missing, else 0: what cannot be checked is reported, but is not a failure.
     """
     import json
@@ -60,7 +68,7 @@ def command(settings: Settings, output_format: Literal["text", "json"], timeout:
         _create_clients,
         _create_github_client,
     )
-    findings = run_checks(context, timeout)
+    findings = run_checks(context, timeout, with_account=with_account)
     terminal = settings.terminal
     if output_format == "json":
         terminal.print_out(

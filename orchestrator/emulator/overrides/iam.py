@@ -1,4 +1,4 @@
-"""Override IAM: refuse malformed policy documents and managed policies that do not exist."""
+"""Override IAM: refuse malformed policies and unknown managed ones, know service-linked roles, simulate policies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import json
 import time
 from datetime import UTC, datetime
 from functools import cache
+from typing import Any
+from urllib.parse import unquote
 
+from orchestrator.emulator import policy_evaluation
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.server_protocol import Params
 from orchestrator.emulator.service_base import CallContext, Service
@@ -14,6 +17,7 @@ from orchestrator.emulator.service_base import CallContext, Service
 _LINKED_ROLE_NAMES = {
     "apprunner.amazonaws.com": "AWSServiceRoleForAppRunner",
     "ecs.amazonaws.com": "AWSServiceRoleForECS",
+    "ecs.application-autoscaling.amazonaws.com": "AWSServiceRoleForApplicationAutoScaling_ECSService",
     "elasticloadbalancing.amazonaws.com": "AWSServiceRoleForElasticLoadBalancing",
     "networking.apprunner.amazonaws.com": "AWSServiceRoleForAppRunnerNetworking",
     "rds.amazonaws.com": "AWSServiceRoleForRDS",
@@ -43,17 +47,52 @@ class Iam(Service):
             )
             raise AwsError("InvalidInput", message, 400)
         self.state.linked_role_created_at[principal] = time.monotonic()
-        path = f"/aws-service-role/{principal}/"
-        trust = {"Effect": "Allow", "Action": ["sts:AssumeRole"], "Principal": {"Service": [principal]}}
-        role = {
-            "Path": path,
-            "RoleName": name,
-            "RoleId": "AROAEXAMPLELINKEDROLE",
-            "Arn": f"arn:aws:iam::{context.account}:role{path}{name}",
-            "CreateDate": datetime.now(UTC),
-            "AssumeRolePolicyDocument": json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+        return {"Role": _describe_linked_role(context.account, principal)}
+
+    def get_role(self, params: Params, context: CallContext) -> Params:
+        """Return a role, also a service-linked one that the account has."""
+        principal = next((key for key, name in _LINKED_ROLE_NAMES.items() if name == params["RoleName"]), None)
+        if principal and self.state.has_linked_role(principal):
+            return {"Role": _describe_linked_role(context.account, principal)}
+        return context.forward(params)
+
+    def simulate_principal_policy(self, params: Params, context: CallContext) -> Params:
+        """Evaluate a role's policies and boundary for each action on each ARN."""
+        name = params["PolicySourceArn"].rpartition("/")[2]
+        role = context.state.call("iam", "GetRole", RoleName=name)["Role"]
+        boundary_arn = role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+        boundary = self._read_policy(boundary_arn) if boundary_arn else None
+        policies = self._read_role_policies(name)
+        keys = {
+            entry["ContextKeyName"].lower(): tuple(entry["ContextKeyValues"])
+            for entry in params.get("ContextEntries", ())
         }
-        return {"Role": role}
+        results = []
+        for action in params["ActionNames"]:
+            for arn in params.get("ResourceArns") or ["*"]:
+                request = policy_evaluation.PolicyRequest(action, arn, keys)
+                decision = policy_evaluation.decide(policies, boundary, request)
+                result = {"EvalActionName": action, "EvalResourceName": arn, "EvalDecision": decision}
+                is_within = policy_evaluation.is_within(boundary, request)
+                detail = {"AllowedByPermissionsBoundary": is_within}
+                results.append({**result, **({"PermissionsBoundaryDecisionDetail": detail} if boundary else {})})
+        return {"EvaluationResults": results, "IsTruncated": False}
+
+    def _read_role_policies(self, name: str) -> list[Params]:
+        call = self.state.call
+        inline_names = call("iam", "ListRolePolicies", RoleName=name)["PolicyNames"]
+        inline = [
+            _load_document(call("iam", "GetRolePolicy", RoleName=name, PolicyName=item)["PolicyDocument"])
+            for item in inline_names
+        ]
+        attached = call("iam", "ListAttachedRolePolicies", RoleName=name, MaxItems=100)["AttachedPolicies"]
+        return [*inline, *(self._read_policy(policy["PolicyArn"]) for policy in attached)]
+
+    def _read_policy(self, arn: str) -> Params:
+        self._ensure_managed_policy(arn)
+        version = self.state.call("iam", "GetPolicy", PolicyArn=arn)["Policy"]["DefaultVersionId"]
+        response = self.state.call("iam", "GetPolicyVersion", PolicyArn=arn, VersionId=version)
+        return _load_document(response["PolicyVersion"]["Document"])
 
     def update_assume_role_policy(self, params: Params, context: CallContext) -> Params:
         """Replace a trust policy; refuse a malformed one."""
@@ -94,6 +133,25 @@ class Iam(Service):
         if managed_policy is None:
             raise AwsError("NoSuchEntity", f"Policy {arn} does not exist or is not attachable.", 404)
         self.state.backend.add_managed_policy(*managed_policy)
+
+
+def _describe_linked_role(account: str, principal: str) -> Params:
+    name, path = _LINKED_ROLE_NAMES[principal], f"/aws-service-role/{principal}/"
+    trust = {"Effect": "Allow", "Action": ["sts:AssumeRole"], "Principal": {"Service": [principal]}}
+    return {
+        "Path": path,
+        "RoleName": name,
+        "RoleId": "AROAEXAMPLELINKEDROLE",
+        "Arn": f"arn:aws:iam::{account}:role{path}{name}",
+        "CreateDate": datetime.now(UTC),
+        "AssumeRolePolicyDocument": json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+    }
+
+
+def _load_document(document: Any) -> Params:
+    """Return a policy document, which backends give as a dict or as text in URL encoding."""
+    loaded: Params = json.loads(unquote(document)) if isinstance(document, str) else document
+    return loaded
 
 
 @cache
