@@ -49,6 +49,7 @@ PURPOSES = {
     "problems": "problems with their place and hint; exit codes",
     "vocabulary": "the words of the pipeline, as frozen structs",
     "values": "references, unknown and secret values",
+    "suspend_aware_clock": "time that also passes while the machine is suspended",
 }
 
 

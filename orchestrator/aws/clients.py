@@ -33,6 +33,7 @@ from orchestrator.aws import endpoint_rules
 from orchestrator.aws.botocore_hooks import FastEventAliaser, refuse_web_page, report_failed_attempt
 from orchestrator.aws.errors import AwsError, translate
 from orchestrator.aws.s3_listing import ListingParser
+from orchestrator.aws.send_guard import SendGuard
 from orchestrator.aws.service_models import ServiceModelLoader
 
 if TYPE_CHECKING:
@@ -65,12 +66,17 @@ class Clients:
         self._clients: dict[tuple[str, str], Any] = {}
         self._signers: dict[str, Any] = {}
         self._reachable_services: set[str] = set()
-        self._before_call: Callable[[], None] = lambda: None
+        self._send_guard = SendGuard()
+        self._before_send: Callable[[], None] = lambda: None
 
-    def with_before_call(self, before_call: Callable[[], None]) -> Clients:
-        """Return a copy that calls ``before_call`` before each call; an exception from it prevents the call."""
+    def with_before_send(self, before_send: Callable[[], None]) -> Clients:
+        """Return a copy that calls ``before_send`` before each request of each call, retries included.
+
+        It is called in the thread of the request, right before that goes to the socket; an exception from it prevents
+        the request and ends the call.
+        """
         other = copy.copy(self)
-        other._before_call = before_call
+        other._before_send = before_send
         return other
 
     def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
@@ -78,11 +84,11 @@ class Clients:
 
         Raises AwsError if the call fails, OSError if the file cannot be read.
         """
-        self._before_call()
         try:
-            if isinstance(parameters.get("Body"), Path):
-                return self._uploader(region or self.region).put(parameters)
-            return self._method(service, region or self.region, operation)(**parameters)
+            with self._send_guard.calling(self._before_send):
+                if isinstance(parameters.get("Body"), Path):
+                    return self._uploader(region or self.region).put(parameters)
+                return self._method(service, region or self.region, operation)(**parameters)
         except (ClientError, BotoCoreError, ResponseParserError) as error:
             raise translate(service, operation, error) from None
 
@@ -91,12 +97,12 @@ class Clients:
 
         Raises AwsError if a call fails.
         """
-        self._before_call()
         try:
             client = self._client(service, region or self.region)
-            if not client.can_paginate(operation):
-                return list(_iter_pages(getattr(client, operation), parameters))
-            return list(client.get_paginator(operation).paginate(**parameters))
+            with self._send_guard.calling(self._before_send):
+                if not client.can_paginate(operation):
+                    return list(_iter_pages(getattr(client, operation), parameters))
+                return list(client.get_paginator(operation).paginate(**parameters))
         except (ClientError, BotoCoreError, ResponseParserError) as error:
             raise translate(service, operation, error) from None
 
@@ -160,7 +166,8 @@ class Clients:
             client, session = self._client("s3", region), self._session
             assert session is not None
             ca_bundle = session.get_config_variable("ca_bundle") or get_cert_path(True)
-            uploader = self._uploaders.setdefault(region, FileUploader(client, self._frozen_credentials, ca_bundle))
+            uploader = FileUploader(client, self._frozen_credentials, ca_bundle, self._send_guard.check)
+            uploader = self._uploaders.setdefault(region, uploader)
         return uploader
 
     def _frozen_credentials(self) -> ReadOnlyCredentials | None:
@@ -179,6 +186,7 @@ class Clients:
                 client = self._clients.get((service, region))
                 if client is None:
                     client = self._shared_session().create_client(service, region_name=region, config=self._config)
+                    self._send_guard.install(client)
                     self._clients[service, region] = client
         return client
 
@@ -190,6 +198,7 @@ class Clients:
             session.register_component("event_emitter", FastEventAliaser(emitter))
             session.register_component("data_loader", ServiceModelLoader(session.get_config_variable("data_path")))
             session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_parse_time)
+            emitter.register_last("before-send", self._send_guard.check)
             emitter.register("before-parse", refuse_web_page)
             emitter.register("needs-retry", report_failed_attempt)
             # Registered first: botocore's error check of every S3 response then has little left to parse.

@@ -16,7 +16,6 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies
@@ -24,6 +23,7 @@ from urllib.request import getproxies
 from msgspec import Struct
 
 from orchestrator.aws.errors import AwsError
+from orchestrator.aws.send_guard import GuardedConnection, GuardedFile
 from orchestrator.aws.sigv4 import Credentials, SigningScope, sign_headers
 
 HEADER_BY_PARAMETER = {
@@ -59,8 +59,16 @@ class _BucketEndpoint(Struct, frozen=True):
 class FileUploader:
     """Uploads through one S3 client; one instance serves all threads."""
 
-    def __init__(self, client: S3Client, credentials: Callable[[], Credentials | None], ca_bundle: str | None) -> None:
+    def __init__(
+        self,
+        client: S3Client,
+        credentials: Callable[[], Credentials | None],
+        ca_bundle: str | None,
+        before_send: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``before_send`` is called before each request and before each further chunk of its body."""
         self._client = client
+        self._before_send = before_send
         self._credentials = credentials
         self._ca_bundle = ca_bundle
         self._lock = threading.Lock()
@@ -93,7 +101,7 @@ class FileUploader:
         return parameters.keys() <= SUPPORTED_PARAMETERS and "ChecksumSHA256" in parameters
 
     def _put_with_botocore(self, parameters: Mapping[str, Any]) -> Any:
-        with Path(parameters["Body"]).open("rb") as stream:
+        with GuardedFile(parameters["Body"], self._before_send) as stream:
             return self._client.put_object(**{**parameters, "Body": stream})
 
     def _discover_endpoint(self, parameters: Mapping[str, Any]) -> _BucketEndpoint | None:
@@ -122,7 +130,7 @@ class FileUploader:
         headers = sign_headers(
             "PUT", path, _build_headers(endpoint, parameters), credentials, SigningScope(endpoint.region, "s3")
         )
-        with Path(parameters["Body"]).open("rb") as stream:
+        with GuardedFile(parameters["Body"], self._before_send) as stream:
             size = stream.seek(0, os.SEEK_END)
             stream.seek(0)
             body = stream.read() if size <= CHUNK_BYTES else stream
@@ -152,14 +160,26 @@ class FileUploader:
             return self._idle_connections.setdefault(endpoint.host, deque()).pop()
         except IndexError:
             pass
-        if not endpoint.is_https:
-            return http.client.HTTPConnection(endpoint.host, timeout=TIMEOUT_SECONDS, blocksize=CHUNK_BYTES)
-        with self._lock:
-            if self._tls is None:
-                self._tls = ssl.create_default_context(cafile=self._ca_bundle)
-        return http.client.HTTPSConnection(
-            endpoint.host, timeout=TIMEOUT_SECONDS, blocksize=CHUNK_BYTES, context=self._tls
-        )
+        connection: http.client.HTTPConnection
+        if endpoint.is_https:
+            with self._lock:
+                if self._tls is None:
+                    self._tls = ssl.create_default_context(cafile=self._ca_bundle)
+            connection = _HTTPSConnection(
+                endpoint.host, timeout=TIMEOUT_SECONDS, blocksize=CHUNK_BYTES, context=self._tls
+            )
+        else:
+            connection = _HTTPConnection(endpoint.host, timeout=TIMEOUT_SECONDS, blocksize=CHUNK_BYTES)
+        connection.check = self._before_send
+        return connection
+
+
+class _HTTPConnection(GuardedConnection, http.client.HTTPConnection):
+    """A connection that asks before it sends."""
+
+
+class _HTTPSConnection(GuardedConnection, http.client.HTTPSConnection):
+    """An encrypted connection that asks before it sends."""
 
 
 def _close_connections(idle_connections: Mapping[str, deque[http.client.HTTPConnection]]) -> None:

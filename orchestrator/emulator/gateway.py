@@ -11,6 +11,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import BinaryIO
 
 from orchestrator.emulator.http_messages import Request, Response
@@ -162,6 +163,8 @@ def serialise_response(response: Response, method: str, keep_alive: bool) -> byt
     """Return the bytes of a response."""
     head_lines = [f"HTTP/1.1 {response.status} {_REASON_PHRASES.get(response.status, 'Status')}"]
     head_lines += [f"{name}: {value}" for name, value in response.headers]
+    if "date" not in {name.lower() for name, _ in response.headers}:  # AWS sends one with every response
+        head_lines.append(f"Date: {formatdate(usegmt=True)}")
     length = len(response.body) if response.length is None else response.length
     if response.status not in _BODILESS_CODES:
         head_lines.append(f"Content-Length: {length}")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from msgspec import Struct
@@ -21,7 +22,7 @@ from msgspec.structs import replace
 
 from orchestrator import canonical_json
 from orchestrator.artefacts import Site
-from orchestrator.aws.errors import AwsError
+from orchestrator.aws.errors import BODY_READ_ERRORS, AwsError
 from orchestrator.aws.reader import AwsCaller
 from orchestrator.planning.snapshot import FATAL_ERROR_HINTS
 from orchestrator.problems import Problems
@@ -34,10 +35,15 @@ PAUSES_SECONDS = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 
 class StoredObject(Struct, frozen=True):
-    """An object's bytes and ETag."""
+    """An object's bytes and ETag; when it was written and read, in Unix seconds of S3's clock.
+
+    The times are those of the headers ``Last-Modified`` and ``Date``; None if a proxy has removed them.
+    """
 
     data: bytes
     etag: str
+    written_at: float | None = None
+    read_at: float | None = None
 
 
 class LedgerStore:
@@ -144,11 +150,17 @@ class LedgerStore:
         """Read an object as ``fetch`` does, but without waiting for one that S3 does not show yet."""
         try:
             response = self._caller.call("s3", "get_object", {"Bucket": self.bucket, "Key": key})
-            return StoredObject(response["Body"].read(), response["ETag"])
+            data = response["Body"].read()
         except AwsError as error:
             if error.code in NOT_FOUND_CODES:
                 return None
             raise self._store_problem("read", key, error) from None
+        except BODY_READ_ERRORS as error:  # the response was cut, or its bytes are not those of the checksum
+            raise Problems.from_message(
+                f"cannot read s3://{self.bucket}/{key}: its content did not arrive whole ({type(error).__name__})",
+                hint="run the command again; if the message stays, delete that object",
+            ) from None
+        return StoredObject(data, response["ETag"], *_read_times(response))
 
     def has(self, key: str) -> bool:
         """Return whether an object exists.  Raises Problems if AWS refuses."""
@@ -206,3 +218,14 @@ class LedgerStore:
             f"cannot {operation} s3://{self.bucket}/{key}: {error}",
             hint=error.advice or FATAL_ERROR_HINTS.get(error.code),
         )
+
+
+def _read_times(response: Any) -> tuple[float | None, float | None]:
+    """Return when an object was written, and when S3 sent the response, in Unix seconds."""
+    date = response["ResponseMetadata"].get("HTTPHeaders", {}).get("date", "")
+    written_at = response.get("LastModified")
+    try:
+        read_at = parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        read_at = None
+    return written_at.timestamp() if written_at is not None else None, read_at

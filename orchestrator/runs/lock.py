@@ -17,6 +17,7 @@ from orchestrator.problems import Problems
 from orchestrator.runs import reporter
 from orchestrator.runs.settings import Settings
 from orchestrator.state.client.run_reporter import RunReporter
+from orchestrator.suspend_aware_clock import suspend_aware_time
 
 if TYPE_CHECKING:
     from orchestrator.aws import Clients
@@ -32,7 +33,7 @@ EXPIRY_MARGIN_SECONDS = 30.0
 
 
 class WriteLock(Struct, frozen=True):
-    """A held lock.  ``clients`` check before every call to AWS that the lock is still held."""
+    """A held lock.  ``clients`` check before every request to AWS, retries included, that the lock is still held."""
 
     record: RunReporter
     clients: Clients
@@ -47,7 +48,7 @@ def write_lock(
     clients: Clients,
     ledger_store: LedgerStore | None,
     *,
-    clock: Callable[[], float] = time.time,
+    clock: Callable[[], float] = suspend_aware_time,
 ) -> Iterator[WriteLock]:
     """Hold both leases for the length of a ``with`` block; wait for them according to ``options``.
 
@@ -70,7 +71,7 @@ def write_lock(
             if held_lease is not None and not held_lease.is_held():
                 raise Problems.from_message("another run holds the lock in the release bucket now; this run stops")
 
-        yield WriteLock(record, clients.with_before_call(check_lock))
+        yield WriteLock(record, clients.with_before_send(check_lock))
 
 
 def _expiry_seconds() -> float:

@@ -11,9 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from msgspec.structs import replace
-
-from orchestrator import canonical_json
 from orchestrator.aws import Clients
 from orchestrator.emulator import Emulator, Faults
 from orchestrator.release import Ledger, bucket_lease
@@ -237,13 +234,7 @@ class ShopRepository:
 
     def expire_lease(self) -> None:
         """The two minutes pass for which a lease outlives its holder."""
-        store = LedgerStore(self.clients, "shop-releases", "prod")
-        stored = store.fetch(bucket_lease.lease_key(store))
-        assert stored is not None
-        current_lease = canonical_json.load(stored.data, bucket_lease.Lease)
-        store.put(
-            bucket_lease.lease_key(store), canonical_json.dump(replace(current_lease, until=0.0)), previous=stored
-        )
+        bucket_lease.free(LedgerStore(self.clients, "shop-releases", "prod"), "the tests", "two minutes are over")
 
     def deny_actions(self, *actions: str) -> None:
         """AWS refuses this from now on."""

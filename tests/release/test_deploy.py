@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 
 from orchestrator.planning import pipeline
@@ -12,6 +10,7 @@ from orchestrator.release import bucket_lease, rollback
 from orchestrator.release.deploy import DeployResult
 from orchestrator.release.probe import Probe, ProbeResult
 from orchestrator.render import deploy_view
+from tests.release.aged_clients import AgedClients
 from tests.release.shop_project import BUCKET, ShopProject
 
 PLACE = {"Bucket": BUCKET, "CreateBucketConfiguration": {"LocationConstraint": "eu-west-1"}}
@@ -224,13 +223,12 @@ def test_two_do_not_deploy_at_once(shop: ShopProject) -> None:
 
 def test_a_dead_runs_lease_ends_by_itself(shop: ShopProject) -> None:
     shop.deploy()
-    long_ago = itertools.repeat(1000.0).__next__
+    s3_time = AgedClients()
 
-    with (
-        bucket_lease.acquire(shop.store, "ana", "deploy", clock=long_ago),
-        bucket_lease.acquire(shop.store, "ben", "deploy"),
-    ):
-        pass
+    with bucket_lease.acquire(shop.store, "ana", "deploy"):
+        s3_time.advance(bucket_lease.LEASE_TTL_SECONDS)
+        with bucket_lease.acquire(shop.store.with_caller(s3_time), "ben", "deploy"):
+            pass
 
 
 @pytest.mark.parametrize("goes", [False, True])

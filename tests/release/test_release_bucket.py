@@ -14,6 +14,7 @@ from orchestrator.emulator.faults import Faults, Rule
 from orchestrator.problems import Problems
 from orchestrator.release import bucket_lease
 from orchestrator.release.ledger_store import PAUSES_SECONDS, LedgerStore
+from tests.release.aged_clients import AgedClients
 from tests.release.shop_project import BUCKET, ShopProject
 from tests.release.site_project import OLD_STATE, SiteProject
 from tests.release.test_deploy import failing
@@ -87,10 +88,11 @@ def test_a_lease_is_lost_to_another_token_or_to_its_time(shop: ShopProject, emul
         now[0] += 1000
         emulator.faults = unseen(1)
         assert not held.is_held()
-    now = [1000.0]
+    now, s3_time = [1000.0], AgedClients()
     with bucket_lease.acquire(shop.store, "ana", "deploy", clock=lambda: now[0]) as held:
         now[0] += 1000
-        with bucket_lease.acquire(shop.store, "ben", "deploy", clock=lambda: now[0]):
+        s3_time.advance(bucket_lease.LEASE_TTL_SECONDS)
+        with bucket_lease.acquire(shop.store.with_caller(s3_time), "ben", "deploy"):
             assert not held.is_held()
 
 

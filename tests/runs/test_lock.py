@@ -18,6 +18,7 @@ from orchestrator.runs.reporter import RunOptions
 from orchestrator.runs.settings import Settings
 from orchestrator.vocabulary import Scope
 from tests.cli.conftest import MANIFESTS, Run
+from tests.release.aged_clients import AgedClients
 
 BUCKET = "shop-releases"
 PLACE: dict[str, Any] = {"Bucket": BUCKET, "CreateBucketConfiguration": {"LocationConstraint": "eu-west-1"}}
@@ -81,13 +82,14 @@ def test_the_lease_goes_with_its_bucket(run: Run, releases: LedgerStore) -> None
 
 def test_a_run_that_was_overtaken_makes_no_further_call(aws: Emulator, releases: LedgerStore) -> None:
     """As after a machine's sleep: it asks before its next call, finds the lease another's, and leaves it to them."""
-    clients, now = Clients("eu-west-1"), [1e9]
+    clients, now, s3_time = Clients("eu-west-1"), [1e9], AgedClients()
     clients.call("s3", "create_bucket", PLACE)
     with lock.write_lock(Settings(), SCOPE, "apply", RunOptions(), clients, releases, clock=lambda: now[0]) as turn:
         now[0] += 1000
         turn.clients.call("s3", "list_buckets", {})
         now[0] += 1000
-        with bucket_lease.acquire(releases, "bo", "deploy", clock=lambda: now[0]):
+        s3_time.advance(bucket_lease.LEASE_TTL_SECONDS)
+        with bucket_lease.acquire(releases.with_caller(s3_time), "bo", "deploy"):
             aws.clear_calls()
             with pytest.raises(Problems, match="another run holds the lock in the release bucket now"):
                 turn.clients.call("s3", "list_buckets", {})

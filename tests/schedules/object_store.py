@@ -10,16 +10,20 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import formatdate
 from typing import Any
 
 from orchestrator.aws import AwsError
 
 
 class ObjectStore:
-    """The objects of one bucket; ``pause`` is called before each call."""
+    """The objects of one bucket; ``pause`` is called before each call, ``clock`` is that of S3 (Unix seconds)."""
 
-    def __init__(self, pause: Callable[[], None]) -> None:
+    def __init__(self, pause: Callable[[], None], clock: Callable[[], float] = lambda: 0.0) -> None:
         self._pause = pause
+        self._clock = clock
+        self._written_at: dict[str, float] = {}
         self.objects: dict[str, bytes] = {}
 
     def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
@@ -30,10 +34,14 @@ class ObjectStore:
             case "get_object":
                 if stored is None:
                     raise AwsError(service, operation, "NoSuchKey", "The specified key does not exist.")
-                return {"Body": io.BytesIO(stored), "ETag": etag(stored)}
+                written_at = datetime.fromtimestamp(self._written_at.get(key, 0.0), UTC)
+                headers = {"HTTPHeaders": {"date": formatdate(self._clock(), usegmt=True)}}
+                body = io.BytesIO(stored)
+                return {"Body": body, "ETag": etag(stored), "LastModified": written_at, "ResponseMetadata": headers}
             case "put_object":
                 self._check_conditions(operation, parameters, stored)
                 self.objects[key] = parameters["Body"]
+                self._written_at[key] = self._clock()
                 return {}
             case "delete_object":
                 if stored is not None:

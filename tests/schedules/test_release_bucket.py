@@ -56,7 +56,7 @@ class Locks:
 
     def __init__(self, scheduler: Scheduler) -> None:
         self.now = 1000.0
-        self.bucket = ObjectStore(scheduler.pause)
+        self.bucket = ObjectStore(scheduler.pause, self.clock)
         self.holders: set[str] = set()
         self.grants: list[str] = []
         self.refusals: list[str] = []

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from orchestrator.state.client.api_client import RefusedError, StateClient, UnreachableError
 from orchestrator.state.protocol.lease_queue import LEASE_TTL_SECONDS
 from orchestrator.state.protocol.requests import EventBatch, RenewLeaseRequest
+from orchestrator.suspend_aware_clock import suspend_aware_time
 
 MAX_EVENTS_PER_REQUEST = 500
 BATCH_DELAY_SECONDS = 0.1
@@ -25,11 +26,6 @@ REQUEST_TIMEOUT_SECONDS = 2.0
 """Seconds until a request times out; it is repeated until the sender is closed."""
 HEARTBEAT_INTERVAL_SECONDS = LEASE_TTL_SECONDS / 4
 LOST_LEASE_TYPES = frozenset({"lost-lease", "run-over"})
-
-
-def suspend_aware_time() -> float:
-    """Return seconds of a clock that also counts while the machine is suspended, unlike ``time.monotonic`` on Linux."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class QueuedRequest(Struct, frozen=True):
