@@ -26,6 +26,7 @@ COMMANDS = {
     "rollback": "Roll back to an earlier release, completely or in parts.",
     "releases": "List the releases, and which can be restored.",
     "unpin": "Let the next deploy ship what a rollback pinned.",
+    "unlock": "Free the lock of a run that hangs or died.",
     "blame": "Name the component at fault in a rolled-back release.",
     "drift": "Show where AWS differs from the manifests.",
     "model": "Show the model in use, and whether to retrain it.",

@@ -31,6 +31,7 @@ on:
       reason: {description: Reason for the rollback, type: string}
       allow: {description: Token that lifts the vetoes of one plan, type: string}
       plan-only: {description: Whether to only show the plan, type: boolean, default: false}
+      unlock: {description: Whether to free the lock of a run that hangs, type: boolean, default: false}
 """,
     "drift": """\
 on:
@@ -46,7 +47,7 @@ _ENVIRONMENT_INPUT: Final = re.compile(r"^ +environment: \{.*\n", re.MULTILINE)
 _INPUTS: Final[Mapping[str, tuple[str, ...]]] = {
     "plan": (),
     "deploy": ("digest", "allow"),
-    "rollback": ("release", "parts", "reason", "allow", "plan-only"),
+    "rollback": ("release", "parts", "reason", "allow", "plan-only", "unlock"),
     "drift": ("answer", "targets", "allow"),
 }
 _ROLE_INPUTS: Final[Mapping[str, Mapping[str, str]]] = {

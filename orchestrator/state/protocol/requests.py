@@ -65,3 +65,11 @@ class ReleasePayload(Struct, frozen=True):
 
     record: ReleaseRecord
     content: ReleaseContent | None = None
+
+
+class RevokedLease(Struct, frozen=True):
+    """The response to the revocation of a lease: the run that held it and its owner, both "" if nobody did."""
+
+    environment: str
+    run: str = ""
+    owner: str = ""

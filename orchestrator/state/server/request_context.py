@@ -92,6 +92,16 @@ def require_pull_request_proposer(request: Request) -> Identity:
     return identity
 
 
+def require_unlocker(request: Request) -> Identity:
+    """Return the identity of an operator, or of a workflow that may write to the environment.
+
+    A workflow acts for a person whom GitHub names, under the rules of its environment.  A token for scripts that may
+    write has no business with the runs of others.
+    """
+    identity = get_identity(request)
+    return require_scopes("operate", "write")(request) if identity.person else require_scopes("operate")(request)
+
+
 StoreDep = Annotated[Store, Depends(get_store)]
 CurrentReader = Annotated[Identity, Depends(require_scopes("read"))]
 CurrentProposer = Annotated[Identity, Depends(require_scopes("propose"))]
@@ -99,6 +109,7 @@ CurrentDriftReporter = Annotated[Identity, Depends(require_drift_reporter)]
 CurrentPullRequestProposer = Annotated[Identity, Depends(require_pull_request_proposer)]
 CurrentReaderOrProposer = Annotated[Identity, Depends(require_scopes("read", "propose"))]
 CurrentWriter = Annotated[Identity, Depends(require_scopes("write"))]
+CurrentUnlocker = Annotated[Identity, Depends(require_unlocker)]
 CurrentOperator = Annotated[Identity, Depends(require_scopes("operate"))]
 
 

@@ -31,8 +31,17 @@ if TYPE_CHECKING:
     help="Lift the vetoes of the plan that printed TOKEN.",
 )
 @click.option("--plan-only", is_flag=True, envvar="ORCHESTRATOR_PLAN_ONLY", help="Show the plan and stop.")
+@click.option("--unlock", "unlock_first", is_flag=True, envvar="ORCHESTRATOR_UNLOCK", help="Free the lock first.")
 @common_options
-def command(settings: Settings, release_number: str, parts: str, reason: str, allow: str, plan_only: bool) -> int:
+def command(
+    settings: Settings,
+    release_number: str,
+    parts: str,
+    reason: str,
+    allow: str,
+    plan_only: bool,
+    unlock_first: bool,
+) -> int:
     """Roll back as `orchestrator rollback` does, and report to GitHub. Waits for the lock.
 
     Starting the workflow approves the rollback. Exits as `orchestrator rollback` does.
@@ -44,6 +53,7 @@ def command(settings: Settings, release_number: str, parts: str, reason: str, al
     from orchestrator.runs.approval import Approval
     from orchestrator.runs.release import RollbackOptions, rollback
     from orchestrator.runs.reporter import RunOptions
+    from orchestrator.runs.unlock import unlock
 
     check_input(
         release_number, r"([1-9][0-9]{0,8})?", "release", "a number that `orchestrator releases` prints, or nothing"
@@ -56,6 +66,8 @@ def command(settings: Settings, release_number: str, parts: str, reason: str, al
     options = RollbackOptions(number, parts, reason, Approval(is_automatic=True), allow, run=run_options)
     if plan_only:
         return _publish_plan(settings, github, options)
+    if unlock_first:
+        unlock(settings, reason)
     notifier = DeployNotifier(github, is_approved=True)
     return notifier.carry_out(settings, lambda: rollback(settings, options, notifier), "releases").exit_code
 

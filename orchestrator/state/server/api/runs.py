@@ -15,6 +15,7 @@ from orchestrator.state.protocol.requests import (
     EndRunRequest,
     EventBatch,
     RenewLeaseRequest,
+    RevokedLease,
     RunLeaseStatus,
     SetPlanRequest,
 )
@@ -22,8 +23,8 @@ from orchestrator.state.server.api.operation_router import OperationRouter
 from orchestrator.state.server.filters import RunFilter
 from orchestrator.state.server.idempotency import respond_once
 from orchestrator.state.server.request_context import (
-    CurrentOperator,
     CurrentReader,
+    CurrentUnlocker,
     CurrentWriter,
     StoreDep,
     check_permission,
@@ -34,6 +35,7 @@ from orchestrator.state.server.store import Store
 
 operations = OperationRouter("runs")
 RunId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+PathName = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,60}$")]
 Limit = Annotated[int, Query(ge=1, le=500)]
 QueryText = Annotated[str, Query(max_length=200)]
 ENVIRONMENT_KEY_PATTERN = r"^[a-z0-9][a-z0-9-]{0,60}/[a-z0-9][a-z0-9-]{0,60}$"
@@ -161,10 +163,17 @@ def list_leases(request: Request, store: StoreDep, _: CurrentReader) -> Response
     return json_response(request, store.list_leases())
 
 
-@operations.delete("/environments/{project}/{name}/lease", response_model=Lease)
-def revoke_lease(request: Request, store: StoreDep, identity: CurrentOperator, project: str, name: str) -> Response:
-    """Revoke the lease of an environment: the next write of its holder is refused."""
-    return json_response(request, store.revoke_lease(f"{project}/{name}", identity.name))
+@operations.delete("/environments/{project}/{name}/lease", response_model=RevokedLease, thread_group="leases")
+def revoke_lease(
+    request: Request,
+    store: StoreDep,
+    identity: CurrentUnlocker,
+    project: PathName,
+    name: PathName,
+    reason: QueryText = "",
+) -> Response:
+    """Revoke the lease of an environment: the next write of its holder is refused. The history keeps `reason`."""
+    return json_response(request, store.revoke_lease(f"{project}/{name}", identity.name, reason, identity.actor))
 
 
 def _check_run_permission(store: Store, identity: CurrentWriter, run_id: str) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, select, update
 from orchestrator.state.protocol import lease_queue
 from orchestrator.state.protocol.lease_queue import LeaseRequest, LeaseState
 from orchestrator.state.protocol.records import Lease, Run, RunResult
-from orchestrator.state.protocol.requests import RunLeaseStatus
+from orchestrator.state.protocol.requests import RevokedLease, RunLeaseStatus
 from orchestrator.state.protocol.timestamps import format_timestamp
 from orchestrator.state.server.store import history_chain
 from orchestrator.state.server.store import tables as t
@@ -21,6 +21,8 @@ from orchestrator.state.server.store.projection import to_json
 
 LOST_RUN_GRACE_SECONDS = 300.0
 """Seconds after the expiry of its lease at which a silent run counts as lost."""
+
+EXPIRED_CAUSE = "the run stopped responding and its lock expired"
 
 
 class UnknownRunError(LookupError):
@@ -143,17 +145,23 @@ class LeaseStore:
             lease.save(lease_queue.renew(lease.state, fence, current_time(connection, self.clock)))
             return _lease_status(run, lease.state)
 
-    def revoke_lease(self, environment: str, actor: str) -> Lease:
-        """Revoke the lease: the next write of its holder is refused, and its run is marked as lost."""
+    def revoke_lease(self, environment: str, actor: str, reason: str = "", person: str = "") -> RevokedLease:
+        """Revoke the lease: the next write of its holder is refused, and its run is marked as lost.
+
+        The history keeps ``reason`` and, if a token acts for somebody, ``person``.
+        """
         with write_transaction(self.engine) as connection:
             history_chain.lock_chain(connection)
             lease = lock_lease(connection, environment)
-            if lease.state.holder is not None:
-                holder_run = lease.state.holder.run
-                lease.remove_run(holder_run)
-                self._append_history(connection, actor, "lease.free", environment, holder_run, {})
-                self._mark_lost(connection, holder_run, actor, current_time(connection, self.clock))
-            return Lease(environment, lease.state.fence, None, lease.state.waiting)
+            holder = lease.state.holder
+            if holder is None:
+                return RevokedLease(environment)
+            lease.remove_run(holder.run)
+            details = {"reason": reason, "person": person, "owner": holder.owner}
+            self._append_history(connection, actor, "lease.free", environment, holder.run, details)
+            cause = f"{person or actor} freed its lock{f': {reason}' if reason else ''}"
+            self._mark_lost(connection, holder.run, actor, current_time(connection, self.clock), cause)
+            return RevokedLease(environment, holder.run, holder.owner)
 
     def end_lost_runs(self, actor: str = "service") -> int:
         """Mark silent runs as lost LOST_RUN_GRACE_SECONDS after their leases expired; return their number."""
@@ -227,11 +235,12 @@ class LeaseStore:
         if previous.holder and (current.holder is None or current.holder.run != previous.holder.run):
             self._mark_lost(connection, previous.holder.run, actor, timestamp)
 
-    def _mark_lost(self, connection: Connection, run_id: str, actor: str, timestamp: float) -> None:
+    def _mark_lost(
+        self, connection: Connection, run_id: str, actor: str, timestamp: float, cause: str = EXPIRED_CAUSE
+    ) -> None:
         body = connection.execute(select(t.runs.c.body).where(t.runs.c.id == run_id)).scalar()
         run = msgspec.json.decode(body, type=Run) if body else None
         if run is not None and not run.is_over:
-            cause = "the run stopped responding and its lock expired"
             self._end_run(
                 connection, run, RunResult("lost", format_timestamp(timestamp), cause, "orchestrator plan"), actor
             )
