@@ -35,6 +35,8 @@ class ApiCall(Struct, frozen=True):
     call is in ``aws/error_catalogue.py``.
     ``is_sensitive``: the response is a secret.  ``region``: if not the project's region.  ``on_retry`` gets what the
     call waits for, once, if it takes seconds.
+    ``refresh(reader, parameters)``: after ``PreconditionFailed``, which means that somebody changed the resource since
+    it was read, read it again and return the parameters to try once more.
     """
 
     service: str
@@ -48,6 +50,7 @@ class ApiCall(Struct, frozen=True):
     exists_codes: tuple[str, ...] = ()
     read_existing: Callable[[Any, str], Any] = _read_nothing
     on_retry: Callable[[str], None] = _ignore_retry
+    refresh: Callable[[Any, Mapping[str, Any]], Mapping[str, Value]] | None = None
 
 
 class Wait(Struct, frozen=True):

@@ -144,11 +144,33 @@ class Health(StrEnum):
     FAILED = "failed"
 
 
+class PendingChange(Struct, frozen=True):
+    """A change of one field that AWS has accepted and makes later; ``when`` follows "takes effect" in a sentence."""
+
+    field: str
+    before: Any
+    after: Any
+    when: str
+
+
+class UnmanagedChange(Struct, frozen=True):
+    """A setting in AWS that somebody changed and apply leaves alone.
+
+    ``expected`` and ``live`` are plain JSON (null: absent); ``remedy`` says how to remove or accept the change.
+    """
+
+    field: str
+    expected: Any
+    live: Any
+    remedy: str
+
+
 class LiveResource(Struct, frozen=True):
     """One resource as it exists in AWS, normalised to the form of a desired spec.
 
     ``outputs`` are the values that references may use; ``private`` is what update and delete need (ETags, ids) and is
-    never shown.  ``owner`` is ``project/environment`` from the resource's ownership tags, or None.
+    never shown.  ``owner`` is ``project/environment`` from the resource's ownership tags, or None.  ``unwatched`` names
+    settings that could not be read, with the reason.
     """
 
     spec: Mapping[str, Value]
@@ -159,6 +181,9 @@ class LiveResource(Struct, frozen=True):
     deletable: bool = False
     health: Health = Health.HEALTHY
     status: str = ""
+    pending: tuple[PendingChange, ...] = ()
+    unmanaged: tuple[UnmanagedChange, ...] = ()
+    unwatched: tuple[str, ...] = ()
 
 
 class DiscoveredResource(Struct, frozen=True):
@@ -217,6 +242,9 @@ class Change(Struct, frozen=True):
     health: Health = Health.HEALTHY
     status: str = ""
     stateful: bool = False
+    pending: tuple[PendingChange, ...] = ()
+    unmanaged: tuple[UnmanagedChange, ...] = ()
+    unwatched: tuple[str, ...] = ()
 
 
 class Unread(Struct, frozen=True):

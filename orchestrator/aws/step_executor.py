@@ -32,6 +32,8 @@ from orchestrator.steps import (
 from orchestrator.values import Sensitive, Value, reveal
 
 SECRET_ALPHABET = string.ascii_letters + string.digits
+STALE_CODE = "PreconditionFailed"
+"""CloudFront's code for an ETag that is not the current one."""
 MAX_MISSED_POLLS = 4
 """Consecutive polls of a wait that may fail, each after all its retries: AWS's work continues meanwhile."""
 EXISTING_VISIBLE_TIMEOUT_SECONDS = 120.0
@@ -109,6 +111,8 @@ class StepExecutor:
                     return {}
                 if _is_named(error, step.exists_codes):
                     return self._read_existing(step, error, report_retry)
+                if error.code == STALE_CODE and step.refresh is not None:
+                    return self._call(self._refresh(step, error))
                 reason = _retry_reason(step, error)
                 if not reason or not remaining:
                     raise StepFailedError(_format_error(error), error.request_id) from None
@@ -133,6 +137,15 @@ class StepExecutor:
             return self._clients.call(step.service, step.operation, parameters, step.region)
         except OSError as error:  # from reading the file to upload
             raise StepFailedError(f"cannot read {error.filename}: {error.strerror}") from None
+
+    def _refresh(self, step: ApiCall, error: AwsError) -> ApiCall:
+        """Return the call with parameters for the resource as it is now, which is not refreshed again."""
+        assert step.refresh is not None
+        try:
+            parameters = step.refresh(Reader(self._clients), step.parameters)
+        except AwsError:
+            raise StepFailedError(_format_error(error), error.request_id) from None
+        return replace(step, parameters=parameters, refresh=None)
 
     def _read_existing(self, step: ApiCall, error: AwsError, report_retry: Callable[[str], None]) -> Any:
         """Return the response for a resource that already exists, once reads show it.

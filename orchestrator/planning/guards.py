@@ -113,6 +113,14 @@ def check_replacement(change: Change, context: GuardContext) -> Iterator[Veto]:
         yield Veto("Replacement", message, token_lifts=True)
 
 
+def check_refusals(change: Change, context: GuardContext) -> Iterator[Veto]:
+    """Veto an update that AWS would refuse, such as a downgrade, or any change of a stopped database."""
+    live = context.tasks[change.address].live
+    if change.action is Action.UPDATE and live is not None:
+        for sentence in resources.refusals(change.address.partition(".")[0], change.fields, live):
+            yield Veto("Refused", sentence)
+
+
 def check_empty_manifests(plan: Plan, context: GuardContext) -> Iterator[Veto]:
     """Veto a plan that deletes everything because the manifests define no resources."""
     deletions = [change for change in plan.changes if change.action is Action.DELETE]
@@ -176,6 +184,7 @@ CHANGE_GUARDS: tuple[Callable[[Change, GuardContext], Iterator[Veto]], ...] = (
     check_stateful,
     check_deletion_protection,
     check_replacement,
+    check_refusals,
 )
 PLAN_GUARDS: tuple[Callable[[Plan, GuardContext], Iterator[Veto]], ...] = (
     check_account,

@@ -27,10 +27,12 @@ from orchestrator.vocabulary import (
     DesiredState,
     DiscoveredResource,
     FieldChange,
+    Health,
     LiveResource,
     Plan,
     Resource,
     Scope,
+    UnmanagedChange,
     Unread,
     Waived,
     Waiver,
@@ -175,6 +177,7 @@ class _PlanBuilder:
                 stateful=module.STATEFUL,
                 health=live.health,
                 status=live.status,
+                pending=live.pending,
             )
         )
 
@@ -193,6 +196,7 @@ class _PlanBuilder:
             self.waived += waived
             spec = waivers.apply_waivers(spec, live.spec, waived)
             fields = diff(spec, live.spec)
+        unmanaged = self._unwaived_settings(resource.address, live) if live else ()
         action = decide_action(resource.type, live, fields)
         step_trace = trace_steps(resource.address, build_steps(self._scope, resource, spec, live, action, fields))
         change = Change(
@@ -206,10 +210,29 @@ class _PlanBuilder:
             effects=resources.update_effects(resource.type, fields, live) if live and fields else (),
             where=resource.where,
             health=live.health if live else LiveResource({}).health,
-            status=live.status if live else "",
+            status=_describe_status(resource.type, live) if live else "",
             stateful=module.STATEFUL,
+            pending=live.pending if live else (),
+            unmanaged=unmanaged,
+            unwatched=live.unwatched if live else (),
         )
         return change, _merge_outputs(live, action, step_trace)
+
+    def _unwaived_settings(self, address: str, live: LiveResource) -> tuple[UnmanagedChange, ...]:
+        """Return what somebody else has set on the resource, without what a waiver ignores; note what it ignores."""
+        kept = []
+        for setting in live.unmanaged:
+            difference = FieldChange((setting.field,), setting.live, setting.expected)
+            waived = waivers.match_waivers(address, [difference], self._waivers, self._today)
+            self.waived += waived
+            kept += [] if any(not item.past for item in waived) else [setting]
+        return tuple(kept)
+
+
+def _describe_status(resource_type: str, live: LiveResource) -> str:
+    """Return the status in AWS's words, with what to do about it if the resource is not well."""
+    hint = resources.unhealthy_hint(resource_type, live) if live.health is Health.FAILED else ""
+    return f"{live.status}. {hint}" if hint else live.status
 
 
 def decide_action(resource_type: str, live: LiveResource | None, fields: tuple[FieldChange, ...]) -> Action:

@@ -1,4 +1,4 @@
-"""Show drift: each resource as in sync, drifted, ignored or not checked, with the coverage.  Pure."""
+"""Show drift: each resource as in sync, drifted, unhealthy, pending, ignored or not checked.  Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,15 @@ from msgspec import Struct, to_builtins
 from orchestrator.redaction.redact import sanitise
 from orchestrator.render.field_values import FieldView, build_field_views
 from orchestrator.render.plan_markdown import MAX_COMMENT_BYTES, code_block, code_span, escape, marker
-from orchestrator.render.plan_view import build_unread_view, clean_name, clean_sentence
+from orchestrator.render.plan_view import (
+    build_unread_view,
+    clean_name,
+    clean_sentence,
+    describe_pending,
+    describe_unmanaged,
+)
 from orchestrator.render.style import COLOUR_BY_SIGN, Style
-from orchestrator.vocabulary import Action, Change, Plan, Waived
+from orchestrator.vocabulary import Action, Change, FieldChange, Health, Plan, Waived
 
 
 class SyncStatus(StrEnum):
@@ -21,6 +27,8 @@ class SyncStatus(StrEnum):
 
     IN_SYNC = "in sync"
     DRIFTED = "drifted"
+    UNHEALTHY = "unhealthy"
+    PENDING = "pending"
     NOT_CHECKED = "not checked"
     IGNORED = "ignored"
 
@@ -57,17 +65,35 @@ class DriftView(Struct, frozen=True):
         return self.count(SyncStatus.DRIFTED) > 0
 
     @property
+    def needs_attention(self) -> bool:
+        """Whether somebody has to do something: something has drifted or is unhealthy."""
+        return self.has_drifted or self.count(SyncStatus.UNHEALTHY) > 0
+
+    @property
+    def is_in_sync(self) -> bool:
+        """Whether everything that was checked is as the manifests say, now."""
+        return not self.needs_attention and self.count(SyncStatus.PENDING) == 0
+
+    @property
     def headline(self) -> str:
         """Counts and coverage, such as ``1 drifted, 29 in sync, 1 not checked; coverage 96.8%``."""
         counts = [
             f"{self.count(status)} {status}"
             for status in (SyncStatus.DRIFTED, SyncStatus.IN_SYNC, SyncStatus.NOT_CHECKED)
         ]
-        counts += [f"{ignored} ignored"] if (ignored := self.count(SyncStatus.IGNORED)) else []
+        optional = (SyncStatus.UNHEALTHY, SyncStatus.PENDING, SyncStatus.IGNORED)
+        counts += [f"{self.count(status)} {status}" for status in optional if self.count(status)]
         return f"{', '.join(counts)}; coverage {self.coverage:g}%"
 
 
-_STATUS_ORDER = (SyncStatus.DRIFTED, SyncStatus.NOT_CHECKED, SyncStatus.IGNORED, SyncStatus.IN_SYNC)
+_STATUS_ORDER = (
+    SyncStatus.DRIFTED,
+    SyncStatus.UNHEALTHY,
+    SyncStatus.PENDING,
+    SyncStatus.NOT_CHECKED,
+    SyncStatus.IGNORED,
+    SyncStatus.IN_SYNC,
+)
 _REASONS = {
     Action.CREATE: "in the manifests, but not in AWS",
     Action.DELETE: "owned by this environment in AWS, but not in the manifests",
@@ -108,10 +134,12 @@ def render_text(drift: DriftView, style: Style, *, hide_in_sync: bool = False) -
     The text ends with a newline.
     """
     lines = [f"{style.paint(drift.title, 'bold')} {style.paint(f'({drift.place})', 'dim')}"]
-    lines.append(style.paint(f"{drift.headline}.", "alarm" if drift.has_drifted else "good"))
+    lines.append(style.paint(f"{drift.headline}.", "alarm" if drift.needs_attention else "good"))
     lines.append("")
     colours = {
         SyncStatus.DRIFTED: "red",
+        SyncStatus.UNHEALTHY: "red",
+        SyncStatus.PENDING: "yellow",
         SyncStatus.NOT_CHECKED: "yellow",
         SyncStatus.IGNORED: "dim",
         SyncStatus.IN_SYNC: "green",
@@ -151,23 +179,47 @@ def to_json(drift: DriftView) -> str:
         "ignored": drift.count(SyncStatus.IGNORED),
         "in_sync": drift.count(SyncStatus.IN_SYNC),
         "not_checked": drift.count(SyncStatus.NOT_CHECKED),
+        "pending": drift.count(SyncStatus.PENDING),
         "resources": to_builtins(drift.resources),
+        "unhealthy": drift.count(SyncStatus.UNHEALTHY),
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def _build_resource(change: Change, waived: list[Waived]) -> ResourceDrift:
     address = clean_name(change.address)
-    waiver_notes = [_describe_waiver(waiver) for waiver in waived]
-    if change.action is Action.NONE:
-        fields = build_field_views(tuple(waiver.field for waiver in waived))
-        return ResourceDrift(
-            address, SyncStatus.IGNORED if waived else SyncStatus.IN_SYNC, "; ".join(waiver_notes), fields=fields
-        )
-    fields = () if change.action is Action.CREATE else build_field_views(change.fields)
+    reasons = [
+        *([_REASONS[change.action]] if change.action is not Action.NONE else []),
+        *(describe_unmanaged(item) for item in change.unmanaged),
+        *(_describe_waiver(waiver) for waiver in waived),
+        *([clean_sentence(f"{change.health}: {change.status}")] if change.health is not Health.HEALTHY else []),
+        *(describe_pending(item) for item in change.pending),
+        *(clean_sentence(f"could not read {setting}") for setting in change.unwatched),
+    ]
     return ResourceDrift(
-        address, SyncStatus.DRIFTED, "; ".join([_REASONS[change.action], *waiver_notes]), fields=fields
+        address, _sync_status(change, waived), "; ".join(reasons), fields=_build_fields(change, waived)
     )
+
+
+def _sync_status(change: Change, waived: list[Waived]) -> SyncStatus:
+    if change.action is not Action.NONE or change.unmanaged:
+        return SyncStatus.DRIFTED
+    if change.health is Health.FAILED:
+        return SyncStatus.UNHEALTHY
+    if change.pending or change.health is Health.PROGRESSING:
+        return SyncStatus.PENDING
+    if change.unwatched:
+        return SyncStatus.NOT_CHECKED
+    return SyncStatus.IGNORED if waived else SyncStatus.IN_SYNC
+
+
+def _build_fields(change: Change, waived: list[Waived]) -> tuple[FieldView, ...]:
+    """Return the fields that differ, with what others have set; those of a waiver if nothing else differs."""
+    if change.action is Action.CREATE:
+        return ()
+    unmanaged = tuple(FieldChange((item.field,), item.live, item.expected) for item in change.unmanaged)
+    differing = (*change.fields, *unmanaged)
+    return build_field_views(differing or tuple(waiver.field for waiver in waived))
 
 
 def _describe_waiver(waiver: Waived) -> str:

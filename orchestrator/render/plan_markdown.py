@@ -135,6 +135,9 @@ def _render_notes(plan: PlanView) -> Iterator[tuple[str, str]]:
     unread = [f"{code_span(item.address)}: {_escape_sentence(item.reason)}" for item in plan.unread]
     yield "the unchecked resources", _render_list("**Not checked**", unread)
     yield "the unhealthy resources", _render_list("**Unhealthy**", [_escape_sentence(item) for item in plan.unhealthy])
+    yield "the pending changes", _render_list("**Pending in AWS**", [_escape_sentence(item) for item in plan.pending])
+    unmanaged_title = "**Changed outside the manifests; apply leaves it**"
+    yield "the foreign changes", _render_list(unmanaged_title, [_escape_sentence(item) for item in plan.unmanaged])
     yield "the notes", _render_list("**Notes**", [_escape_sentence(note) for note in plan.notes])
     if plan.cost is not None and plan.cost.lines:
         yield "the cost", _render_collapsed("Cost by resource", code_block(list(plan.cost.lines), "text"))

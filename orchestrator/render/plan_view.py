@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -16,7 +16,17 @@ from orchestrator.redaction.redact import redact, sanitise, sanitise_lines
 from orchestrator.render.field_values import MAX_VALUE_CHARACTERS, FieldView, build_field_views, format_value, shorten
 from orchestrator.render.iam_actions import list_required_actions
 from orchestrator.render.resource_summary import summarize_resource
-from orchestrator.vocabulary import Action, Change, Health, Plan, PlannedStep, Unread, Veto
+from orchestrator.vocabulary import (
+    Action,
+    Change,
+    Health,
+    PendingChange,
+    Plan,
+    PlannedStep,
+    UnmanagedChange,
+    Unread,
+    Veto,
+)
 
 ACTION_SYMBOLS: Final = {
     Action.CREATE: "+",
@@ -102,6 +112,8 @@ class PlanView(Struct, frozen=True):
     components: tuple[ComponentView, ...]
     vetoes: tuple[VetoView, ...]
     unhealthy: tuple[str, ...]
+    pending: tuple[str, ...]
+    unmanaged: tuple[str, ...]
     unread: tuple[UnreadView, ...]
     notes: tuple[str, ...]
     cost: CostView | None
@@ -146,6 +158,8 @@ def build_view(
         components=_build_component_views(pending, changes),
         vetoes=vetoes,
         unhealthy=tuple(describe_unhealthy(change) for change in plan.changes if change.health is not Health.HEALTHY),
+        pending=_list_pending(plan),
+        unmanaged=_list_unmanaged(plan),
         unread=tuple(map(build_unread_view, plan.unread)),
         notes=tuple(clean_sentence(note) for note in (*plan.notes, *(cost.notes if cost else ()))),
         cost=_build_cost_view(cost),
@@ -159,14 +173,28 @@ def format_headline(plan: Plan) -> str:
     """Return ``3 to create, 1 to update, 27 unchanged`` or ``No changes: all 31 resources match the manifests``."""
     counts = Counter(change.action for change in plan.changes)
     if not plan.pending_changes:
-        checked_text = (
-            f"all {len(plan.changes)} resources match the manifests" if plan.changes else "there are no resources"
-        )
-        return f"No changes: {checked_text}" + (f", {len(plan.unread)} could not be read" if plan.unread else "")
+        unread = f", {len(plan.unread)} could not be read" if plan.unread else ""
+        return f"No changes: {_describe_matches(plan)}{unread}"
     parts = [f"{counts[action]} to {label}" for action, label in _ACTION_LABELS if counts[action]]
     parts += [f"{counts[Action.NONE]} unchanged"] if counts[Action.NONE] else []
     parts += [f"{len(plan.unread)} not read"] if plan.unread else []
     return ", ".join(parts)
+
+
+def _describe_matches(plan: Plan) -> str:
+    """Return how many resources are as the manifests say, and how many AWS or somebody else keeps from it."""
+    if not plan.changes:
+        return "there are no resources"
+    deviations = {
+        "changed outside the manifests": [change for change in plan.changes if change.unmanaged],
+        "unhealthy": [change for change in plan.changes if change.health is Health.FAILED],
+        "pending": [change for change in plan.changes if change.pending or change.health is Health.PROGRESSING],
+    }
+    deviating = {change.address for group in deviations.values() for change in group}
+    if not deviating:
+        return f"all {len(plan.changes)} resources match the manifests"
+    matching = f"{len(plan.changes) - len(deviating)} of {len(plan.changes)} resources match the manifests"
+    return ", ".join([matching, *(f"{len(group)} {label}" for label, group in deviations.items() if group)])
 
 
 def clean_sentence(text: str) -> str:
@@ -193,6 +221,38 @@ def build_unread_view(unread: Unread) -> UnreadView:
 def describe_unhealthy(change: Change) -> str:
     """Return a sentence about a resource that exists but is unhealthy."""
     return clean_sentence(f"{change.address} ({change.health})" + (f": {change.status}" if change.status else ""))
+
+
+def describe_pending(pending: PendingChange) -> str:
+    """Return a sentence about a change that AWS makes later."""
+    before = "" if pending.before is None else f" from {_format_short(pending.before)}"
+    return clean_sentence(f"{pending.field}{before} to {_format_short(pending.after)} takes effect {pending.when}")
+
+
+def describe_unmanaged(item: UnmanagedChange) -> str:
+    """Return a sentence about a setting that somebody changed and apply leaves alone."""
+    remedy = item.remedy.rstrip(".")
+    return clean_sentence(f"{item.field} was set to {_format_short(item.live)} outside the manifests. {remedy}")
+
+
+def _format_short(value: Any) -> str:
+    return shorten(format_value(redact(value)), MAX_VALUE_CHARACTERS)
+
+
+def _list_pending(plan: Plan) -> tuple[str, ...]:
+    return tuple(
+        clean_sentence(f"{change.address}: {describe_pending(item)}")
+        for change in plan.changes
+        for item in change.pending
+    )
+
+
+def _list_unmanaged(plan: Plan) -> tuple[str, ...]:
+    return tuple(
+        clean_sentence(f"{change.address}: {describe_unmanaged(item)}")
+        for change in plan.changes
+        for item in change.unmanaged
+    )
 
 
 def _build_cost_view(cost: CostView | None) -> CostView | None:

@@ -56,8 +56,8 @@ class ResourceType(Protocol):
     ``USES``       resource types it may refer to: it is deleted before them
     ``ARN``        pattern with group ``name`` that matches ARNs of the tagging API; None: found by ``discover``
 
-    Optional: ``discover``, ``effects``, ``losses``, ``stuck``, ``clean_up``, ``GENTLE``, ``TAKES_OVER``; see the
-    functions of this package.
+    Optional: ``discover``, ``effects``, ``refusals``, ``losses``, ``stuck``, ``clean_up``, ``GENTLE``, ``TAKES_OVER``;
+    see the functions of this package.
     """
 
     IMMUTABLE: frozenset[str]
@@ -171,6 +171,12 @@ def replace(
 def update_effects(resource_type: str, fields: tuple[FieldChange, ...], live: LiveResource) -> tuple[str, ...]:
     """Return the effects of an update on users (an outage, a restart), one sentence each."""
     hook = getattr(load(resource_type), "effects", None)
+    return () if hook is None else tuple(hook(fields, live))
+
+
+def refusals(resource_type: str, fields: tuple[FieldChange, ...], live: LiveResource) -> tuple[str, ...]:
+    """Return why AWS would refuse an update, one sentence each with what to do instead."""
+    hook = getattr(load(resource_type), "refusals", None)
     return () if hook is None else tuple(hook(fields, live))
 
 

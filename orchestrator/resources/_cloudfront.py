@@ -6,7 +6,7 @@ Comments and descriptions are no identity: CloudFront's console calls them "Desc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from orchestrator.ownership_tags import Ownership, from_aws_tags, parse_ownership_comment
@@ -76,3 +76,12 @@ def _iter_texts(value: Any) -> Iterator[str]:
             yield from _iter_texts(item)
     elif isinstance(value, str):
         yield value
+
+
+def refresh_etag(operation: str, **parameters: Any) -> Callable[[AwsReader, Mapping[str, Any]], Mapping[str, Any]]:
+    """Return the ``refresh`` of a call whose ``IfMatch`` is the ETag that ``operation`` returns."""
+
+    def refresh(aws: AwsReader, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**request, "IfMatch": aws.get("cloudfront", operation, **parameters)["ETag"]}
+
+    return refresh

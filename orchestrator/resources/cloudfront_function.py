@@ -7,13 +7,13 @@ somebody edited it, the distribution that uses the function does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec.structs import replace
 
 from orchestrator.resources import AwsReader
-from orchestrator.resources._cloudfront import may_own_part, read_part_ownership
+from orchestrator.resources._cloudfront import may_own_part, read_part_ownership, refresh_etag
 from orchestrator.resources._existing import check_owner, check_unchanged
 from orchestrator.steps import ApiCall, Steps
 from orchestrator.values import Value, WriteOnly
@@ -80,7 +80,8 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     development_version = yield ApiCall(
         "cloudfront", "describe_function", {"Name": name, "Stage": "DEVELOPMENT"}, retry_codes=NOT_FOUND_CODES
     )
-    yield ApiCall("cloudfront", "publish_function", {"Name": name, "IfMatch": development_version["ETag"]})
+    request = {"Name": name, "IfMatch": development_version["ETag"]}
+    yield ApiCall("cloudfront", "publish_function", request, refresh=_refresh(name))
     return _build_outputs(scope, name)
 
 
@@ -88,14 +89,18 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
     """Update and publish the function; distributions run the new code without an update."""
     development_stage = {"Name": name, "Stage": "DEVELOPMENT"}
     development_version = yield ApiCall("cloudfront", "describe_function", development_stage)
-    yield ApiCall(
-        "cloudfront", "update_function", {**_build_request(name, spec), "IfMatch": development_version["ETag"]}
-    )
+    request = {**_build_request(name, spec), "IfMatch": development_version["ETag"]}
+    yield ApiCall("cloudfront", "update_function", request, refresh=_refresh(name))
     development_version = yield ApiCall(
         "cloudfront", "describe_function", development_stage
     )  # the API returns UpdateFunction's own version as "ETtag"
-    yield ApiCall("cloudfront", "publish_function", {"Name": name, "IfMatch": development_version["ETag"]})
+    request = {"Name": name, "IfMatch": development_version["ETag"]}
+    yield ApiCall("cloudfront", "publish_function", request, refresh=_refresh(name))
     return {}
+
+
+def _refresh(name: str) -> Callable[[AwsReader, Mapping[str, Any]], Mapping[str, Any]]:
+    return refresh_etag("describe_function", Name=name, Stage="DEVELOPMENT")
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
@@ -103,7 +108,14 @@ def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     development_stage = {"Name": name, "Stage": "DEVELOPMENT"}
     development_version = yield ApiCall("cloudfront", "describe_function", development_stage, ok_codes=NOT_FOUND_CODES)
     request = {"Name": name, "IfMatch": development_version.get("ETag", "gone")}
-    yield ApiCall("cloudfront", "delete_function", request, ok_codes=NOT_FOUND_CODES, retry_codes=("FunctionInUse",))
+    yield ApiCall(
+        "cloudfront",
+        "delete_function",
+        request,
+        ok_codes=NOT_FOUND_CODES,
+        retry_codes=("FunctionInUse",),
+        refresh=_refresh(name),
+    )
     return {}
 
 

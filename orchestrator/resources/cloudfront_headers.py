@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.resources import AwsReader
-from orchestrator.resources._cloudfront import may_own_part, read_part_ownership
+from orchestrator.resources._cloudfront import may_own_part, read_part_ownership, refresh_etag
 from orchestrator.resources._existing import confirm_existing
 from orchestrator.steps import ApiCall, Steps
 from orchestrator.values import Value, sort_canonically
@@ -72,7 +72,8 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
     policy_id = live.private["id"]
     current = yield ApiCall("cloudfront", "get_response_headers_policy", {"Id": policy_id})
     request = {"Id": policy_id, "IfMatch": current["ETag"], "ResponseHeadersPolicyConfig": _build_config(name, spec)}
-    yield ApiCall("cloudfront", "update_response_headers_policy", request)
+    refresh = refresh_etag("get_response_headers_policy", Id=policy_id)
+    yield ApiCall("cloudfront", "update_response_headers_policy", request, refresh=refresh)
     return {}
 
 
@@ -87,6 +88,7 @@ def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
         request,
         ok_codes=NOT_FOUND_CODES,
         retry_codes=("ResponseHeadersPolicyInUse",),
+        refresh=refresh_etag("get_response_headers_policy", Id=policy_id),
     )
     return {}
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.resources import AwsReader
-from orchestrator.resources._cloudfront import may_own_part, read_part_ownership
+from orchestrator.resources._cloudfront import may_own_part, read_part_ownership, refresh_etag
 from orchestrator.resources._existing import confirm_existing
 from orchestrator.steps import ApiCall, Steps
 from orchestrator.values import Value
@@ -80,7 +80,8 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
         "IfMatch": current["ETag"],
         "OriginAccessControlConfig": _build_config(name, spec),
     }
-    yield ApiCall("cloudfront", "update_origin_access_control", request)
+    refresh = refresh_etag("get_origin_access_control", Id=access_control_id)
+    yield ApiCall("cloudfront", "update_origin_access_control", request, refresh=refresh)
     return {}
 
 
@@ -97,6 +98,7 @@ def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
         request,
         ok_codes=NOT_FOUND_CODES,
         retry_codes=("OriginAccessControlInUse",),
+        refresh=refresh_etag("get_origin_access_control", Id=access_control_id),
     )
     return {}
 

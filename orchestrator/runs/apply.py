@@ -188,7 +188,13 @@ def print_report(outcomes: tuple[Outcome, ...], settings: Settings, elapsed_seco
 
 def report_no_changes(planned: PreparedPlan, settings: Settings) -> int:
     """Print that nothing changes, and return the exit code: UNHEALTHY if a resource is unhealthy."""
-    settings.terminal.print_out("No changes.")
+    from orchestrator.render import plan_view
+
+    view = plan_view.build_view(planned.plan)
+    has_deviations = bool(view.unhealthy or view.pending or view.unmanaged)
+    settings.terminal.print_out(f"{view.headline}." if has_deviations else "No changes.")
+    for sentence in (*view.unhealthy, *view.pending, *view.unmanaged):
+        settings.terminal.print_out(f"  {sentence}")
     is_healthy = all(change.health is Health.HEALTHY for change in planned.plan.changes)
     return ExitCode.OK if is_healthy else ExitCode.UNHEALTHY
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from orchestrator.problems import Position
-from orchestrator.vocabulary import Action, Change, FieldChange, Health, Plan, PlannedStep, Unread, Veto
+from orchestrator.vocabulary import (
+    Action,
+    Change,
+    FieldChange,
+    Health,
+    PendingChange,
+    Plan,
+    PlannedStep,
+    UnmanagedChange,
+    Unread,
+    Veto,
+)
 
 DIGEST = "9f2b0c61d4a7e85310fbb2c9e07d4418a6d3f5c2e1b09847766554433221100f"
 
@@ -89,6 +100,24 @@ FULL_PLAN = Plan(
             health=Health.FAILED,
             status="CREATE_FAILED, see its deployment log",
         ),
+        _make_change(
+            "rds_instance.reports",
+            Action.NONE,
+            "database.reports",
+            pending=(PendingChange("version", "15.14", "16.10", "in the maintenance window sun:04:30-sun:05:30"),),
+            status="available",
+        ),
+        _make_change(
+            "iam_role.api",
+            Action.NONE,
+            "containerservice.api",
+            unmanaged=(
+                UnmanagedChange(
+                    "inline_policies", [], ["admin"], "Remove it with `aws iam delete-role-policy --policy-name admin`."
+                ),
+            ),
+            unwatched=("tags (iam:ListRoleTags: AccessDenied)",),
+        ),
     ),
     unread=(Unread("budgets_budget.monthly", "access denied", "budgets:ViewBudget"),),
     vetoes=(Veto("MassRemoval", "2 of 8 resources would be deleted (25%).", token_lifts=True),),
@@ -125,6 +154,9 @@ def hostile_plan(text: str) -> Plan:
         Position(text, 1, 1),
         Health.FAILED,
         text,
+        pending=(PendingChange(text, text, text, text),),
+        unmanaged=(UnmanagedChange(text, text, [text], text),),
+        unwatched=(text,),
     )
     return Plan(
         text, text, text, text, (change,), (Unread(text, text, text),), (Veto(text, text, True),), (text,), text, text
@@ -153,6 +185,9 @@ _CHANGES = st.builds(
     effects=_TEXTS,
     vetoes=_VETOES,
     where=st.none() | st.builds(Position, _TEXT, st.integers(1, 999), st.integers(1, 120)),
+    pending=st.lists(st.builds(PendingChange, _TEXT, _JSON, _JSON, _TEXT), max_size=2).map(tuple),
+    unmanaged=st.lists(st.builds(UnmanagedChange, _TEXT, _JSON, _JSON, _TEXT), max_size=2).map(tuple),
+    unwatched=_TEXTS,
     health=st.sampled_from(Health),
     status=_TEXT,
     stateful=st.booleans(),

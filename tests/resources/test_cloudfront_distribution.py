@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.aws import StepFailedError
 from orchestrator.resources import cloudfront_distribution as distributions
-from orchestrator.steps import Steps, execute_steps
+from orchestrator.steps import ApiCall, Step, Steps, execute_steps
 from orchestrator.vocabulary import LiveResource
 from tests.resources.cases import SCOPE, load_all
 from tests.resources.conftest import Aws
@@ -54,6 +54,28 @@ def test_an_update_keeps_what_others_have_set(aws: Aws) -> None:
     assert found["IsIPV6Enabled"] is True
     assert found["CustomErrorResponses"]["Items"][0]["ErrorCode"] == 503
     assert found["Origins"]["Items"][0]["CustomHeaders"]["Items"][0]["HeaderName"] == "X-Key"
+
+
+def test_a_change_between_read_and_write_is_read_again(aws: Aws) -> None:
+    """PreconditionFailed: the ETag is not the current one (CloudFront API Reference, UpdateDistribution)."""
+    do(aws, distributions.create(SCOPE, NAME, SPEC))
+    live = read(aws)
+
+    def perform(step: Step) -> Any:
+        if isinstance(step, ApiCall) and step.operation == "update_distribution":
+            current, version = config(aws)
+            changed = {**version, "DistributionConfig": {**current, "PriceClass": "PriceClass_200"}}
+            aws.clients.call("cloudfront", "update_distribution", changed)
+        return aws.actuator.perform(step)
+
+    execute_steps(distributions.update(SCOPE, NAME, {**SPEC, "ipv6": True}, live, frozenset({"ipv6"})), perform)
+
+    found, _ = config(aws)
+    assert found["IsIPV6Enabled"] is True
+    assert found["PriceClass"] == SPEC.get("price_class", "PriceClass_200")
+    stale = {"Id": live.private["id"], "IfMatch": live.private["etag"], "DistributionConfig": found}
+    with pytest.raises(StepFailedError, match="PreconditionFailed"):
+        aws.actuator.perform(ApiCall("cloudfront", "update_distribution", stale))
 
 
 def test_a_path_that_the_manifest_drops_goes_with_its_origin(aws: Aws) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from orchestrator.planning import apply, plan, snapshot
 from orchestrator.planning.events import ignore_event
 from orchestrator.planning.plan import PreparedPlan
 from orchestrator.problems import ExitCode
-from orchestrator.vocabulary import Actuation, DesiredState
+from orchestrator.render import drift, plan_view
+from orchestrator.render.style import Style
+from orchestrator.vocabulary import Action, Actuation, Change, DesiredState
 from tests.components import manifest_stacks
 from tests.components.manifest_stacks import make_document
 from tests.resources.cases import SCOPE
@@ -222,19 +225,150 @@ def test_storage_grows_at_once(tmp_path: Path, aws: Aws) -> None:
     assert (shown(aws)["AllocatedStorage"], shown(aws)["PendingModifiedValues"]) == (40, {})
 
 
-def test_less_storage_is_vetoed(tmp_path: Path, aws: Aws) -> None:
-    """It would be another, empty database."""
-    apply_all(
-        aws,
-        manifest_stacks.load_desired(
-            tmp_path, make_document("Database", "main", DATABASE + "storage: { sizeGb: 40 }"), APP
-        ),
-    )
-    vetoes = [
-        v.name for c in planned(aws, manifest_stacks.load_desired(tmp_path, MAIN, APP)).plan.changes for v in c.vetoes
-    ]
+def load(tmp_path: Path, **settings: str) -> DesiredState:
+    """The stack with settings of the database in YAML, in addition to or instead of its own."""
+    lines = [line for line in DATABASE.splitlines() if line.partition(":")[0] not in settings]
+    text = "\n".join([*lines, *(f"{key}: {text}" for key, text in settings.items())]) + "\n"
+    return manifest_stacks.load_desired(tmp_path, make_document("Database", "main", text), APP)
 
-    assert vetoes == ["Stateful"]
+
+def database_change(aws: Aws, desired: DesiredState) -> Change:
+    changes = planned(aws, desired).plan.changes
+    return next(change for change in changes if change.address == "rds_instance.main")
+
+
+def live_database(aws: Aws) -> Any:
+    return aws.clients.call("rds", "describe_db_instances", {})["DBInstances"][0]
+
+
+def modify_by_hand(aws: Aws, **members: Any) -> None:
+    aws.clients.call("rds", "modify_db_instance", {"DBInstanceIdentifier": "shop-prod-main", **members})
+    wait_for_status(aws, "available")
+
+
+def wait_for_status(aws: Aws, status: str) -> None:
+    deadline = time.monotonic() + 10
+    while live_database(aws)["DBInstanceStatus"] != status:
+        assert time.monotonic() < deadline, live_database(aws)["DBInstanceStatus"]
+        time.sleep(0.02)
+
+
+def test_an_enlarged_disk_is_growth_not_another_database(tmp_path: Path, aws: Aws) -> None:
+    """Storage cannot shrink (RDS User Guide, "Increasing DB instance storage capacity"): one edit accepts it."""
+    apply_all(aws, load(tmp_path))
+    modify_by_hand(aws, AllocatedStorage=40, ApplyImmediately=True)
+    time.sleep(0.1)
+    change = database_change(aws, load(tmp_path))
+    report = drift.build_view(planned(aws, load(tmp_path)).plan)
+
+    assert (change.action, change.vetoes) == (Action.NONE, ())
+    assert [(item.field, item.live, item.expected) for item in change.unmanaged] == [("storage_gb", 40, 20)]
+    assert "set `storage.sizeGb: 40`" in change.unmanaged[0].remedy
+    assert (report.count(drift.SyncStatus.DRIFTED), report.is_in_sync) == (1, False)
+    assert database_change(aws, load(tmp_path, storage="{ sizeGb: 40 }")).unmanaged == ()
+
+
+PENDING_CASES = {
+    "version": ('"15"', '"16"', "EngineVersion"),
+    "instanceClass": ("db.t3.micro", "db.t3.small", "DBInstanceClass"),
+}
+
+
+@pytest.mark.parametrize(("setting", "before", "after", "member"), [(k, *v) for k, v in PENDING_CASES.items()])
+def test_a_pending_change_is_shown_and_can_be_taken_back(
+    tmp_path: Path, aws: Aws, setting: str, before: str, after: str, member: str
+) -> None:
+    """It is reverted with ApplyImmediately (RDS User Guide, "Using the schedule modifications setting")."""
+    other = "multiAz"
+    original = load(tmp_path, **{setting: before})
+    apply_all(aws, original)
+    queued = load(tmp_path, **{setting: after, other: "true", "maintenanceWindow": "sun:05:00-sun:06:00"})
+    apply_all(aws, queued)
+    shown = planned(aws, queued).plan
+    pending = {item.field: item.when for change in shown.changes for item in change.pending}
+    report = drift.build_view(shown)
+
+    assert "in the maintenance window sun:05:00-sun:06:00" in pending.values()
+    assert plan_view.format_headline(shown).endswith("1 pending")
+    assert (report.count(drift.SyncStatus.PENDING), report.is_in_sync, report.needs_attention) == (1, False, False)
+
+    present = live_database(aws)[member]
+    done = apply_all(aws, load(tmp_path, **{setting: before, other: "true"}))
+    effects = [effect for change in done.plan.changes for effect in change.effects]
+    assert [effect for effect in effects if effect.startswith("Withdraws the pending change")]
+    assert not any("downtime" in effect for effect in effects)
+    assert live_database(aws)[member] == present
+    assert live_database(aws)["PendingModifiedValues"].keys() <= {"MultiAZ"}
+
+
+def test_a_pending_change_by_hand_is_drift_and_is_taken_back(tmp_path: Path, aws: Aws) -> None:
+    apply_all(aws, load(tmp_path))
+    modify_by_hand(aws, DBInstanceClass="db.m7g.large", ApplyImmediately=False)
+    change = database_change(aws, load(tmp_path))
+
+    assert [(field.path, field.before, field.after) for field in change.fields] == [
+        (("instance_class",), "db.m7g.large", "db.t3.micro")
+    ]
+    apply_all(aws, load(tmp_path))
+    assert live_database(aws)["PendingModifiedValues"] == {}
+
+
+def test_what_waits_is_applied_now_on_request(tmp_path: Path, aws: Aws) -> None:
+    apply_all(aws, load(tmp_path))
+    apply_all(aws, load(tmp_path, instanceClass="db.t3.small"))
+    apply_all(aws, load(tmp_path, instanceClass="db.t3.small", apply="immediately"))
+
+    assert live_database(aws)["DBInstanceClass"] == "db.t3.small"
+    modify_by_hand(aws, DBInstanceClass="db.t3.medium", ApplyImmediately=False)
+    apply_all(aws, load(tmp_path, instanceClass="db.t3.medium", apply="immediately"))
+    assert live_database(aws)["DBInstanceClass"] == "db.t3.medium"
+
+
+def test_a_version_that_aws_raised_within_the_pin_is_no_drift(tmp_path: Path, aws: Aws) -> None:
+    """AutoMinorVersionUpgrade raises it; RDS refuses a downgrade ("Cannot upgrade postgres from 16.10 to 16.8")."""
+    apply_all(aws, load(tmp_path, version='"16.8"'))
+    modify_by_hand(aws, EngineVersion="16.10", ApplyImmediately=True)
+    time.sleep(0.1)
+    raised = database_change(aws, load(tmp_path, version='"16.8"'))
+    pinned = database_change(aws, load(tmp_path, version='"16.8"', minorUpgrades="false"))
+    older = database_change(aws, load(tmp_path, version='"15"'))
+
+    assert (raised.action, "AWS upgraded 16.8 to 16.10" in raised.status) == (Action.NONE, True)
+    assert ["RDS cannot go back from version 16.10 to 16.8" in veto.sentence for veto in pinned.vetoes] == [True]
+    assert [veto.name for veto in older.vetoes] == ["Refused"]
+
+
+def test_a_stopped_database_is_unhealthy_and_is_not_changed(tmp_path: Path, aws: Aws) -> None:
+    """RDS modifies no stopped instance (User Guide, "Stopping an Amazon RDS DB instance temporarily")."""
+    apply_all(aws, load(tmp_path))
+    aws.clients.call("rds", "stop_db_instance", {"DBInstanceIdentifier": "shop-prod-main"})
+    wait_for_status(aws, "stopped")
+    report = drift.build_view(planned(aws, load(tmp_path)).plan)
+    refused = database_change(aws, load(tmp_path, instanceClass="db.t3.small"))
+
+    assert (report.count(drift.SyncStatus.UNHEALTHY), report.is_in_sync, report.needs_attention) == (1, False, True)
+    assert "aws rds start-db-instance" in drift.render_text(report, Style())
+    assert [veto.name for veto in refused.vetoes] == ["Refused"]
+    aws.clients.call("rds", "start_db_instance", {"DBInstanceIdentifier": "shop-prod-main"})
+    wait_for_status(aws, "available")
+
+
+def test_a_snapshot_that_exists_is_no_deletion(tmp_path: Path, aws: Aws) -> None:
+    """DBSnapshotAlreadyExists means that the deletion did not start: the instance stays, and the run says so."""
+    apply_all(aws, load(tmp_path))
+    resource_id = live_database(aws)["DbiResourceId"].removeprefix("db-").lower()[:12]
+    snapshot_name = f"shop-prod-main-final-{resource_id}"
+    request = {"DBInstanceIdentifier": "shop-prod-main", "DBSnapshotIdentifier": snapshot_name}
+    aws.clients.call("rds", "create_db_snapshot", request)
+    time.sleep(0.1)
+    first = planned(aws, DesiredState(SCOPE, ()))
+    done = planned(aws, DesiredState(SCOPE, ()), allow=first.plan.token)
+    outcomes = apply.apply(done, aws.actuator.perform, ignore_event, workers=4)
+    failed = [outcome for outcome in outcomes if outcome.actuation is Actuation.FAILED]
+
+    assert "was not deleted: its final snapshot" in failed[0].reason
+    assert live_database(aws)["DBInstanceStatus"] == "available"
+    aws.clients.call("rds", "delete_db_snapshot", {"DBSnapshotIdentifier": snapshot_name})
 
 
 def test_everything_goes_and_leaves_a_snapshot(tmp_path: Path, aws: Aws) -> None:

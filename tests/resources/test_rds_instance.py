@@ -12,7 +12,7 @@ from orchestrator.planning.diff import diff
 from orchestrator.problems import Problems
 from orchestrator.resources import rds_instance
 from orchestrator.resources.rds_instance.password import extract_value
-from orchestrator.vocabulary import FieldChange, Health, LiveResource
+from orchestrator.vocabulary import FieldChange, Health, LiveResource, PendingChange
 from tests.aws.fake_clients import ScriptedCaller
 from tests.resources.cases import SCOPE
 
@@ -89,8 +89,8 @@ def test_what_is_pending_is_no_difference_and_is_told() -> None:
     live = read(wanted, PendingModifiedValues=PENDING)
 
     assert differs(wanted, live) == {}
-    expected = "available; instance_class db.t4g.small pending until maintenance window sun:04:30-sun:05:30"
-    assert live.status == expected
+    window = "in the maintenance window sun:04:30-sun:05:30"
+    assert live.pending == (PendingChange("instance_class", "db.t3.micro", "db.t4g.small", window),)
 
 
 def test_what_is_pending_and_wanted_no_more_is_taken_back() -> None:
@@ -114,17 +114,20 @@ STORAGE = {
     "rounded up by RDS": (22, {}, {}),
     "grown by itself where that is wanted": (60, {"storage_max_gb": 100}, {}),
     "smaller": (20, {"storage_gb": 40}, {"storage_gb": (20, 40)}),
-    "larger": (60, {}, {"surplus_gb": (40, 0), "storage_gb": (60, 20)}),
+    "larger": (60, {}, {}),
+    "larger than it may grow": (120, {"storage_max_gb": 100}, {}),
 }
 
 
 @pytest.mark.parametrize(("size", "declared", "found"), STORAGE.values(), ids=STORAGE.keys())
 def test_storage_never_shrinks(size: int, declared: dict[str, Any], found: dict[str, Any]) -> None:
-    """More than was asked for is a surplus, whose removal would replace the database; the guard stands before that."""
+    """More than was asked for is never a change; what somebody enlarged by hand is named with the edit that follows."""
     wanted = {**DECLARED, **declared}
     live = read(wanted, AllocatedStorage=size, MaxAllocatedStorage=wanted.get("storage_max_gb"))
+    is_enlarged = size > max(22, wanted.get("storage_max_gb", 0))
 
     assert differs(wanted, live) == found
+    assert [item.live for item in live.unmanaged] == ([size] if is_enlarged else [])
 
 
 def test_an_instance_without_an_address_is_not_ready() -> None:
@@ -168,7 +171,8 @@ def test_a_restart_that_parameters_wait_for_is_told() -> None:
     """RDS never restarts by itself for them."""
     groups = [{"DBParameterGroupName": "x", "ParameterApplyStatus": "pending-reboot"}]
 
-    assert read(DBParameterGroups=groups).status == "available; parameters pending until restart"
+    pending = PendingChange("parameters", None, "static parameters of x", "at the next restart")
+    assert read(DBParameterGroups=groups).pending == (pending,)
 
 
 LIVE = LiveResource({"apply": "maintenance-window", "maintenance_window": "sun:04:30-sun:05:30"})

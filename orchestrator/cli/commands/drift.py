@@ -50,7 +50,8 @@ def command(
 ) -> int:
     """Show where AWS differs from the manifests.
 
-    Each resource is in sync, drifted, not checked (with the reason), or ignored until a date. Exits 2 on drift.
+    Each resource is in sync, drifted, unhealthy (such as a stopped database), pending (a change that AWS makes later),
+    not checked (with the reason), or ignored until a date. Exits 2 if something is drifted, unhealthy or pending.
 
     A TARGET is `all`, an address, a component, or ADDRESS:FIELD. --accept and --ignore edit manifests, never AWS, and
     keep comments and layout; they exit 2 when they cannot change everything, and name what is left. --accept removes
@@ -76,7 +77,7 @@ def command(
             settings.terminal.print_out(drift.render_markdown(drift_view))
         case _:
             settings.terminal.print_out(drift.render_text(drift_view, settings.terminal.style))
-    return ExitCode.CHANGES if drift_view.has_drifted else ExitCode.OK
+    return ExitCode.OK if drift_view.is_in_sync else ExitCode.CHANGES
 
 
 def _edit_manifests(

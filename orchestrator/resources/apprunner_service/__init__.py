@@ -69,7 +69,12 @@ GENTLE = frozenset({ROLLING_DEPLOYMENT_EFFECT})
 TAKES_OVER = frozenset({"ecs_express_service"})
 """Types that a service may replace: the old service is deleted only once this one responds."""
 LOG_KINDS = ("application", "service")
-HEALTH_BY_STATUS = {"RUNNING": Health.HEALTHY, "CREATE_FAILED": Health.FAILED, "DELETE_FAILED": Health.FAILED}
+HEALTH_BY_STATUS = {
+    "RUNNING": Health.HEALTHY,
+    "PAUSED": Health.FAILED,  # it answers nobody
+    "CREATE_FAILED": Health.FAILED,
+    "DELETE_FAILED": Health.FAILED,
+}
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:

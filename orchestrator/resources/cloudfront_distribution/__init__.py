@@ -8,7 +8,7 @@ An update reads, merges and writes the same version.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from orchestrator.ownership_tags import (
@@ -130,7 +130,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
             "merged distribution configuration", merge_config, (dict(spec), current["DistributionConfig"])
         )
         request = {"Id": distribution_id, "IfMatch": current["ETag"], "DistributionConfig": config}
-        yield ApiCall("cloudfront", "update_distribution", request)
+        yield ApiCall("cloudfront", "update_distribution", request, refresh=_refresh_update(distribution_id, spec))
         yield _wait_until_deployed(distribution_id)
     return _build_outputs(distribution_id, live.outputs["arn"], live.outputs["host"], spec["aliases"])
 
@@ -152,6 +152,19 @@ def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
         retry_codes=("DistributionNotDisabled",),
     )
     return {}
+
+
+def _refresh_update(
+    distribution_id: str, spec: Mapping[str, Value]
+) -> Callable[[AwsReader, Mapping[str, Any]], Mapping[str, Any]]:
+    """Return the ``refresh`` of an update: merge the spec into the configuration that somebody else has changed."""
+
+    def refresh(aws: AwsReader, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        current = aws.get("cloudfront", "get_distribution_config", Id=distribution_id)
+        config = merge_config(dict(spec), current["DistributionConfig"])
+        return {**request, "IfMatch": current["ETag"], "DistributionConfig": config}
+
+    return refresh
 
 
 def stuck(live: LiveResource) -> str:

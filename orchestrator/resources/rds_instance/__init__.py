@@ -1,8 +1,8 @@
 """Manage PostgreSQL instances. API: RDS CreateDBInstance, ModifyDBInstance, DeleteDBInstance, DescribeDBInstances.
 
 Two fields that RDS does not have are stored as tags: ``apply`` (whether changes with an outage wait for the maintenance
-window) and ``credentials`` (the secret, and the key in it, that holds the master password). Two fields are never
-declared: ``ready`` (the instance has a host name) and ``surplus_gb`` (storage beyond the declared size).
+window) and ``credentials`` (the secret, and the key in it, that holds the master password). One field is never
+declared: ``ready`` (the instance has a host name).
 """
 
 from __future__ import annotations
@@ -11,20 +11,19 @@ import re
 from collections.abc import Mapping
 
 from orchestrator.ownership_tags import parse_ownership, to_aws_tags
+from orchestrator.problems import Problems
 from orchestrator.resources import AwsReader
 from orchestrator.resources._existing import confirm_existing
 from orchestrator.resources.rds_instance import live_shape, modify, password
 from orchestrator.resources.rds_instance.api_members import BUSY_CODES, NO_SNAPSHOT_STATUSES, NOT_FOUND_CODES
-from orchestrator.resources.rds_instance.messages import effects, losses, stuck
+from orchestrator.resources.rds_instance.messages import effects, losses, refusals, stuck
 from orchestrator.steps import ApiCall, Outputs, Steps, Wait
 from orchestrator.values import Value, sort_canonically
 from orchestrator.vocabulary import LiveResource, Scope
 
-__all__ = ["effects", "losses", "stuck"]
+__all__ = ["effects", "losses", "refusals", "stuck"]
 
-IMMUTABLE = frozenset(
-    {"engine", "database", "username", "encrypted", "kms_key", "availability_zone", "subnet_group", "surplus_gb"}
-)
+IMMUTABLE = frozenset({"engine", "database", "username", "encrypted", "kms_key", "availability_zone", "subnet_group"})
 STATEFUL = True
 USES = frozenset({"rds_subnet_group", "rds_parameter_group", "ec2_security_group", "secretsmanager_secret"})
 ARN = re.compile(r"arn:aws:rds:[^:]+:\d+:db:(?P<name>.+)")
@@ -34,17 +33,17 @@ DELETION_TIMEOUT_SECONDS = 3600.0
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """Return the spec with sets sorted and the two undeclared fields at their expected values."""
+    """Return the spec with sets sorted, and ``ready``, which no manifest declares."""
     sorted_fields = {
         key: sort_canonically(spec[key]) for key in ("security_groups", "logs") if isinstance(spec.get(key), list)
     }
-    return {"ready": True, "surplus_gb": 0, **spec, **sorted_fields}
+    return {"ready": True, **spec, **sorted_fields}
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """Return the instance from one listing of all, or None.
 
-    Pending changes count as done, so they are not sent again.
+    Pending changes that the manifests want count as done, so they are not sent again.
     """
     instances = aws.all("rds", "describe_db_instances", "DBInstances")
     instance = next((item for item in instances if item["DBInstanceIdentifier"] == name.lower()), None)
@@ -57,6 +56,8 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
         live_shape.parse_private(instance),
         health=live_shape.parse_health(instance),
         status=live_shape.format_status(instance, spec),
+        pending=live_shape.list_pending(instance),
+        unmanaged=live_shape.list_unmanaged(instance, spec),
         **parse_ownership(live_spec["tags"]),
     )
 
@@ -77,10 +78,15 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """Send one ModifyDBInstance; change the password separately, because it must be active before its tag is set."""
+    """Withdraw what must not happen, then send one ModifyDBInstance.
+
+    The password changes separately, because it must be active before its tag is set.
+    """
     outputs: Outputs = {}
-    modification = modify.build_modification(name, spec, live, changed)
-    if modification is not None:
+    for build in (modify.build_withdrawal, modify.build_modification):
+        modification = build(name, spec, live, changed)
+        if modification is None:
+            continue
         yield modification.call
         yield modify.wait_until_available(name, modification.pending_members)
     if "ready" in changed:
@@ -115,8 +121,10 @@ def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
             "rds",
             "delete_db_instance",
             {"DBInstanceIdentifier": name, **snapshot, "DeleteAutomatedBackups": False},
-            ok_codes=(*NOT_FOUND_CODES, "DBSnapshotAlreadyExists"),
+            ok_codes=NOT_FOUND_CODES,
             retry_codes=BUSY_CODES,
+            exists_codes=("DBSnapshotAlreadyExists",),
+            read_existing=lambda aws, message: _confirm_deleting(aws, name, final_snapshot_name(name, live)),
             timeout_seconds=1800,
         )
     listing = ApiCall("rds", "describe_db_instances", {"DBInstanceIdentifier": name})
@@ -127,6 +135,19 @@ def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
         timeout_seconds=DELETION_TIMEOUT_SECONDS,
         stuck_hint=stuck(live),
     )
+    return {}
+
+
+def _confirm_deleting(aws: AwsReader, name: str, snapshot: str) -> Mapping[str, Value]:
+    """Return the response of a deletion that an earlier attempt started.  Raises Problems if none has."""
+    instances = aws.all("rds", "describe_db_instances", "DBInstances")
+    status = next((item["DBInstanceStatus"] for item in instances if item["DBInstanceIdentifier"] == name.lower()), "")
+    if status not in ("", "deleting"):
+        raise Problems.from_message(
+            f"{name} was not deleted: its final snapshot {snapshot} exists already, and the instance is {status}",
+            hint=f"check the snapshot, delete it with `aws rds delete-db-snapshot --db-snapshot-identifier {snapshot}`"
+            ", then run again",
+        )
     return {}
 
 

@@ -10,6 +10,8 @@ NOT_FOUND_CODES = ("DBInstanceNotFound", "DBInstanceNotFoundFault")
 BUSY_CODES = ("InvalidDBInstanceState", "InvalidDBInstanceStateFault")
 NO_SNAPSHOT_STATUSES = frozenset({"failed", "incompatible-network", "incompatible-restore"})
 """Statuses in which RDS deletes an instance only without a final snapshot (model of DeleteDBInstance)."""
+APPLY_IMMEDIATELY = "immediately"
+USABLE_STATUSES = ("available", "storage-optimization")
 TAG_APPLY = "orchestrator:apply"
 TAG_CREDENTIALS = "orchestrator:credentials"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from orchestrator.resources.rds_instance.api_members import NO_SNAPSHOT_STATUSES, STORAGE_FIELDS
-from orchestrator.resources.rds_instance.modify import APPLY_IMMEDIATELY
+from orchestrator.resources.rds_instance.api_members import APPLY_IMMEDIATELY, NO_SNAPSHOT_STATUSES, STORAGE_FIELDS
+from orchestrator.resources.rds_instance.live_shape import matches, parse_version
 from orchestrator.vocabulary import FieldChange, LiveResource
 
 Fields = Mapping[str, FieldChange]
@@ -13,7 +13,11 @@ Fields = Mapping[str, FieldChange]
 
 def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str]:
     """Yield one sentence for each effect on the users of the database."""
-    changed = {field.path[0]: field for field in fields}
+    current = live.private.get("current", {})
+    withdrawn = [item for item in fields if _is_withdrawn(item, current)]
+    for item in withdrawn:
+        yield f"Withdraws the pending change of {item.path[0]} to {item.before}; it stays {item.after}. No outage."
+    changed = {field.path[0]: field for field in fields if field not in withdrawn}
     timing = _describe_timing(changed, live)
     for list_effects in (_outage_effects, _storage_effects, _backup_effects, _other_effects):
         yield from list_effects(changed, timing)
@@ -32,6 +36,28 @@ def losses(live: LiveResource) -> Iterator[str]:
         )
 
 
+def refusals(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str]:
+    """Yield why RDS would refuse the changes: it modifies no stopped instance, and no version can go back."""
+    changed = {field.path[0]: field for field in fields}
+    current = live.private.get("current", {})
+    if live.private.get("status") == "stopped" and changed.keys() - TAG_FIELDS:
+        yield f"The database is stopped, and RDS changes no stopped instance. {HINTS_BY_STATUS['stopped']}"
+    version = changed.get("version")
+    if version is None or _is_withdrawn(version, current):
+        return
+    live_version, wanted = str(live.private.get("version", "")), parse_version(str(version.after))
+    if parse_version(live_version)[: len(wanted)] > wanted:
+        yield (
+            f"RDS cannot go back from version {live_version} to {version.after}. Set `version` to {live_version} or "
+            "newer; to go back, restore a snapshot of the older version into another database."
+        )
+
+
+def _is_withdrawn(field: FieldChange, current: Mapping[str, object]) -> bool:
+    name = field.path[0]
+    return name in current and matches(name, field.after, current[name])
+
+
 def stuck(live: LiveResource) -> str:
     """Return what to check in an unhealthy instance."""
     status = str(live.private.get("status", ""))
@@ -45,6 +71,7 @@ def stuck(live: LiveResource) -> str:
 
 
 IMMEDIATE_TEXT = "now"
+TAG_FIELDS = frozenset({"tags", "apply"})
 HINTS_BY_STATUS = {
     "failed": "The instance cannot be recovered. Restore it from a snapshot or to a point in time.",
     "storage-full": "The storage is full and the instance accepts no connections. Raise `storage.sizeGb` and apply.",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from orchestrator.resources.rds_instance.api_members import (
+    APPLY_IMMEDIATELY,
     BUSY_CODES,
     DEFERRABLE_FIELDS,
     OUTAGE_FIELDS,
@@ -14,13 +15,13 @@ from orchestrator.resources.rds_instance.api_members import (
     STORAGE_FIELDS,
     TAG_APPLY,
     TAG_CREDENTIALS,
+    USABLE_STATUSES,
 )
+from orchestrator.resources.rds_instance.live_shape import matches
 from orchestrator.steps import ApiCall, Wait
 from orchestrator.values import Value, join_parts
 from orchestrator.vocabulary import LiveResource, Scope
 
-APPLY_IMMEDIATELY = "immediately"
-USABLE_STATUSES = ("available", "storage-optimization")
 FAILED_STATUSES = (
     "failed",
     "incompatible-network",
@@ -55,13 +56,15 @@ def build_modification(
     ``ApplyImmediately`` applies every pending change, not only this call's. So it is set if the manifest asks for it,
     or for changes without an outage as long as no change with an outage is pending or included.
     """
-    fields = {field for field in changed if field in SETTINGS}
+    withdrawn = withdrawn_fields(spec, live, changed)
+    pending = {key: value for key, value in live.private.get("pending", {}).items() if key not in withdrawn}
+    fields = {field for field in changed - withdrawn if field in SETTINGS}
     fields |= fields & STORAGE_FIELDS and STORAGE_FIELDS & spec.keys()
-    pending_fields = live.private.get("pending", {}).keys()
     is_immediate_mode = spec.get("apply") == APPLY_IMMEDIATELY
-    if is_immediate_mode and changed & {"apply"}:
-        fields |= pending_fields & spec.keys()
-    request = _build_modify_request(fields, spec, live)
+    if withdrawn or (is_immediate_mode and changed & {"apply"}):
+        fields |= pending.keys()
+    pending_fields = pending.keys()
+    request = _build_modify_request(fields, {**pending, **spec}, live)
     if not request:
         return None
     apply_immediately = is_immediate_mode or (
@@ -71,6 +74,32 @@ def build_modification(
         tuple(sorted(PENDING_MEMBER_NAMES.get(member, member) for member in request)) if apply_immediately else ()
     )
     request |= {"DBInstanceIdentifier": name, "ApplyImmediately": apply_immediately}
+    return Modification(
+        ApiCall("rds", "modify_db_instance", request, retry_codes=BUSY_CODES, timeout_seconds=1800), pending_members
+    )
+
+
+def withdrawn_fields(spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> frozenset[str]:
+    """Return the changed fields whose pending change is not wanted any more: the manifests want the present value."""
+    current = live.private.get("current", {})
+    return frozenset(field for field in changed & current.keys() if matches(field, spec[field], current[field]))
+
+
+def build_withdrawal(
+    name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]
+) -> Modification | None:
+    """Return the call that takes back every pending change, or None if all of them are wanted.
+
+    RDS reverts a pending change only with ``ApplyImmediately``, which also applies all others.  So this call sets all
+    of them to their present values, and the next one queues those again that are wanted.
+    Source: RDS User Guide, "Using the schedule modifications setting".
+    """
+    if not withdrawn_fields(spec, live, changed):
+        return None
+    current = live.private["current"]
+    members = {member: value for key, value in current.items() if (member := SETTINGS[key].modify_member)}
+    request = {**members, "DBInstanceIdentifier": name, "ApplyImmediately": True}
+    pending_members = tuple(sorted(PENDING_MEMBER_NAMES.get(member, member) for member in members))
     return Modification(
         ApiCall("rds", "modify_db_instance", request, retry_codes=BUSY_CODES, timeout_seconds=1800), pending_members
     )

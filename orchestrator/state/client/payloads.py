@@ -46,7 +46,12 @@ STATUS_BY_RESULT: dict[str, RunStatus] = {
     "failed": "failed",
     "returned": "returned",
 }
-STATUS_BY_SYNC: dict[SyncStatus, SyncState] = {SyncStatus.DRIFTED: "drifted", SyncStatus.NOT_CHECKED: "not checked"}
+STATUS_BY_SYNC: dict[SyncStatus, SyncState] = {
+    SyncStatus.DRIFTED: "drifted",
+    SyncStatus.UNHEALTHY: "unhealthy",
+    SyncStatus.PENDING: "pending",
+    SyncStatus.NOT_CHECKED: "not checked",
+}
 
 
 def current_timestamp() -> str:

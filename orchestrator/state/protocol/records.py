@@ -21,7 +21,7 @@ RunStatus = Literal["queued", "running", "succeeded", "failed", "returned", "int
 """``returned``: failed and rolled back.  ``lost``: lost its lease or stopped responding."""
 TERMINAL_STATUSES: frozenset[str] = frozenset({"succeeded", "failed", "returned", "interrupted", "superseded", "lost"})
 EnvironmentHealth = Literal["healthy", "progressing", "failed", "unknown"]
-SyncState = Literal["in sync", "drifted", "not checked"]
+SyncState = Literal["in sync", "drifted", "unhealthy", "pending", "not checked"]
 EventKind = Literal["started", "step", "waiting", "progress", "finished"]
 
 
@@ -142,7 +142,7 @@ class DriftField(Struct, frozen=True):
 
 
 class DriftedResource(Struct, frozen=True):
-    """One resource that has drifted or could not be checked."""
+    """One resource that has drifted, is unhealthy or pending, or could not be checked."""
 
     address: str
     sync: SyncState
@@ -166,6 +166,20 @@ class DriftReport(Struct, frozen=True):
     @property
     def drifted(self) -> int:
         return sum(item.sync == "drifted" for item in self.resources)
+
+    @property
+    def unhealthy(self) -> int:
+        return sum(item.sync == "unhealthy" for item in self.resources)
+
+    @property
+    def pending(self) -> int:
+        return sum(item.sync == "pending" for item in self.resources)
+
+    @property
+    def status(self) -> SyncState:
+        """The worst state of the checked resources."""
+        states: tuple[SyncState, ...] = ("drifted", "unhealthy", "pending")
+        return next((state for state in states if any(item.sync == state for item in self.resources)), "in sync")
 
     @property
     def unchecked(self) -> int:

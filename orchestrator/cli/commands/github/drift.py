@@ -85,11 +85,13 @@ def _report_drift(settings: Settings, notifier: GitHubNotifier) -> tuple[Release
     notifier.run.set_outputs(
         drifted=str(drift_view.has_drifted).lower(),
         count=drift_view.count(drift.SyncStatus.DRIFTED),
+        unhealthy=drift_view.count(drift.SyncStatus.UNHEALTHY),
+        pending=drift_view.count(drift.SyncStatus.PENDING),
         coverage=f"{drift_view.coverage:g}",
     )
     github = notifier.github
     assert github is not None
-    if drift_view.has_drifted:
+    if drift_view.needs_attention:
         url = drift_issue.open_or_update(github, marker, f"Drift in {drift_view.title}", body)
     elif planned.plan.unread:
         url = drift_issue.update(github, marker, body)

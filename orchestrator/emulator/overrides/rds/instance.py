@@ -41,6 +41,7 @@ class Instance:
     """One DB instance. ``attributes`` are DBInstance members that override the backend's response.
 
     ``earliest_restorable`` is the start of its restore window, if its database is real and so has one of its own.
+    ``upgrade_group`` is the parameter group that a pending upgrade brings along; RDS does not list it as pending.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Instance:
     status: str = "available"
     transition: Transition | None = None
     deferred: Params = field(default_factory=dict)
+    upgrade_group: str | None = None
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     is_created: bool = False
     resource_id: str = field(default_factory=_generate_resource_id)
@@ -90,6 +92,9 @@ class Instance:
         self.attributes.update(
             {name: value for name, value in transition.changes.items() if name != "MasterUserPassword"}
         )
+        if "EngineVersion" in transition.changes and self.upgrade_group is not None:
+            self.attributes["DBParameterGroups"] = parameter_group_shapes(self.upgrade_group)
+            self.upgrade_group = None
         self.status, self.transition, self.is_created = transition.final_status, None, True
 
     @property
@@ -149,3 +154,8 @@ class Instance:
 def security_group_shape(group_ids: list[str]) -> list[dict[str, Any]]:
     """Return the VpcSecurityGroups member."""
     return [{"VpcSecurityGroupId": group_id, "Status": "active"} for group_id in group_ids]
+
+
+def parameter_group_shapes(name: str, status: str = "in-sync") -> list[Params]:
+    """Return the DBParameterGroups member."""
+    return [{"DBParameterGroupName": name, "ParameterApplyStatus": status}]

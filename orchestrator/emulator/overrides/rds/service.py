@@ -13,7 +13,7 @@ from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.overrides.rds import validation
 from orchestrator.emulator.overrides.rds.databases import Work
 from orchestrator.emulator.overrides.rds.engine_versions import Catalogue
-from orchestrator.emulator.overrides.rds.instance import Instance, security_group_shape
+from orchestrator.emulator.overrides.rds.instance import Instance, parameter_group_shapes, security_group_shape
 from orchestrator.emulator.overrides.rds.snapshots import Snapshots, StartServer
 from orchestrator.emulator.overrides.rds.subnet_and_parameter_groups import SubnetAndParameterGroups
 from orchestrator.emulator.server_protocol import Params
@@ -69,6 +69,8 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
         instance.require_available()
         validation.check_password(params.get("MasterUserPassword"))
         pending = validation.collect_pending(params, instance.attributes)
+        if "EngineVersion" in pending:
+            validation.check_version_change(instance.attributes["EngineVersion"], pending["EngineVersion"])
         immediate = validation.extract_attributes(
             {name: value for name, value in params.items() if name not in validation.DEFERRED_PARAMETERS}
         )
@@ -76,7 +78,7 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
             immediate.pop("BackupRetentionPeriod", None)
         validation.check_attributes({**instance.attributes, **immediate, **pending})
         check_backup_days(self.state.faults.account_limits, params.get("BackupRetentionPeriod"))
-        self._apply_groups_and_exports(params, instance, context)
+        self._apply_groups_and_exports(params, pending, instance, context)
         instance.attributes.update(immediate)
         validation.apply_insights_retention(instance.attributes)
         self._update_master_secret(instance, params)
@@ -172,7 +174,7 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
         instance = Instance(name, context.region, attributes, self._make_host(name, context.region))
         instance.master_password = params.get("MasterUserPassword", "")
         family = f"default.{attributes['Engine']}{attributes['EngineVersion'].partition('.')[0]}"
-        instance.attributes["DBParameterGroups"] = _parameter_group_shapes(group or family)
+        instance.attributes["DBParameterGroups"] = parameter_group_shapes(group or family)
         instance.attributes["VpcSecurityGroups"] = security_group_shape(
             params.get("VpcSecurityGroupIds")
             or self._default_security_groups(backend_params.get("DBSubnetGroupName"), context)
@@ -201,7 +203,10 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
             changes["MasterUserPassword"] = "****"
             instance.master_password = params["MasterUserPassword"]
         if params.get("ApplyImmediately"):
-            changes = {**instance.deferred, **pending, **changes}
+            withdrawn = validation.collect_withdrawn(params, instance.attributes)
+            instance.upgrade_group = None if "EngineVersion" in withdrawn else instance.upgrade_group
+            queued = {name: value for name, value in instance.deferred.items() if name not in withdrawn}
+            changes = {**queued, **pending, **changes}
             instance.deferred = {}
         else:
             instance.deferred = {**instance.deferred, **pending}
@@ -211,13 +216,17 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
             work = self._apply_to_server(instance, changes)
             instance.start_transition(status, self.state.settle_seconds("rds"), changes=changes, work=work)
 
-    def _apply_groups_and_exports(self, params: Params, instance: Instance, context: CallContext) -> None:
-        """Change the parameter group, security groups and log exports, which all apply at once."""
+    def _apply_groups_and_exports(
+        self, params: Params, pending: Params, instance: Instance, context: CallContext
+    ) -> None:
+        """Change groups and log exports, which apply at once, except the parameter group of an upgrade."""
         if "DBParameterGroupName" in params:
             self._require_parameter_group(params["DBParameterGroupName"], context)
-            instance.attributes["DBParameterGroups"] = _parameter_group_shapes(
-                params["DBParameterGroupName"], "pending-reboot"
-            )
+            if "EngineVersion" in pending:
+                instance.upgrade_group = params["DBParameterGroupName"]
+            else:
+                shapes = parameter_group_shapes(params["DBParameterGroupName"], "pending-reboot")
+                instance.attributes["DBParameterGroups"] = shapes
         if "VpcSecurityGroupIds" in params:
             instance.attributes["VpcSecurityGroups"] = security_group_shape(params["VpcSecurityGroupIds"])
         exports = params.get("CloudwatchLogsExportConfiguration")
@@ -257,7 +266,3 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
             filters.append({"Name": "vpc-id", "Values": [response["DBSubnetGroups"][0]["VpcId"]]})
         groups = self.state.call("ec2", "DescribeSecurityGroups", context.region, Filters=filters)["SecurityGroups"]
         return [group["GroupId"] for group in groups[:1]]
-
-
-def _parameter_group_shapes(name: str, status: str = "in-sync") -> list[Params]:
-    return [{"DBParameterGroupName": name, "ParameterApplyStatus": status}]

@@ -210,6 +210,27 @@ def resolve_storage(current: int, requested: int) -> int:
     return current if requested == current else max(requested, -(-current * 11 // 10))
 
 
+def collect_withdrawn(params: Params, attributes: Params) -> set[str]:
+    """Return the members that a modification sets to their present value: with ApplyImmediately it reverts them.
+
+    Source: RDS User Guide, "Using the schedule modifications setting".
+    """
+    pending = collect_pending(params, attributes)
+    members = {DEFERRED_PARAMETERS[name] for name in params if name in DEFERRED_PARAMETERS}
+    members |= {"BackupRetentionPeriod"} & params.keys()
+    return members - pending.keys()
+
+
+def check_version_change(current: str, requested: str) -> None:
+    """Raise AwsError InvalidParameterCombination for a downgrade, in the words of RDS."""
+    if _version_key(requested) < _version_key(current):
+        raise invalid_combination(f"Cannot upgrade postgres from {current} to {requested}")
+
+
+def _version_key(version: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", version)]
+
+
 def collect_pending(params: Params, attributes: Params) -> Params:
     """Return the changes that a modification defers, by member of PendingModifiedValues, without no-ops."""
     pending: Params = {}

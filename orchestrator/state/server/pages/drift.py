@@ -55,6 +55,8 @@ def build_drift_item(resource: DriftedResource, decision: DriftDecision | None, 
 def remediation_commands(resource: DriftedResource, name: str, until: str) -> tuple[Command, ...]:
     """Return the commands that resolve the drift of a resource; ``until`` is a date, YYYY-MM-DD."""
     drift_command = f"orchestrator drift -e {name}"
+    if resource.sync in {"unhealthy", "pending"}:
+        return (Command(drift_command, "Check again"),)
     if resource.sync != "drifted":
         return (Command(drift_command, "Check again after granting read access"),)
     address = shlex.quote(resource.address)

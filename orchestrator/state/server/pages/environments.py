@@ -22,7 +22,7 @@ MAX_RECENT_RUNS = 8
 
 
 class EnvironmentSummary(Struct, frozen=True):
-    """One environment; ``sync_status`` is ``in sync``, ``drifted`` or ``not checked``, ``held_since`` a timestamp."""
+    """One environment; ``sync_status`` is the worst state that a drift check found, ``held_since`` a timestamp."""
 
     environment: Environment
     sync_status: str
@@ -36,7 +36,7 @@ class EnvironmentSummary(Struct, frozen=True):
 def summarize_environment(environment: Environment) -> EnvironmentSummary:
     """Return what the start page shows about an environment."""
     report, lease = environment.drift, environment.lease
-    sync_status = "not checked" if report is None else "drifted" if report.drifted else "in sync"
+    sync_status = "not checked" if report is None else report.status
     return EnvironmentSummary(environment, sync_status, lease_acquired_at(lease))
 
 

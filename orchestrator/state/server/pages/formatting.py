@@ -23,8 +23,8 @@ EMPTY_PLACEHOLDER = "\u2013"
 RELATIVE_TIME_UNITS = ((86400 * 365, "year"), (86400 * 30, "month"), (86400, "day"), (3600, "hour"), (60, "minute"))
 TONE_BY_STATUS = {
     "healthy": "good", "succeeded": "good", "in sync": "good", "unchanged": "calm", "started": "calm",
-    "progressing": "busy", "running": "busy", "working": "busy",
-    "failed": "bad", "lost": "bad", "drifted": "warn", "returned": "warn", "interrupted": "warn",
+    "pending": "calm",    "progressing": "busy", "running": "busy", "working": "busy",
+    "failed": "bad", "unhealthy": "bad", "lost": "bad", "drifted": "warn", "returned": "warn", "interrupted": "warn",
     "not checked": "warn", "not verified": "warn", "unproved": "warn", "queued": "calm", "waiting": "calm",
     "superseded": "calm", "skipped": "calm", "unknown": "calm",
 }  # fmt: skip
