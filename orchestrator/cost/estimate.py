@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 
 from msgspec import Struct
 
-from orchestrator.cost.price_list import (
-    FREE_TIER_ALARMS,
-    HOURS_PER_MONTH,
-    MAX_SERVICES_PER_LOAD_BALANCER,
-    PRICES_AS_OF,
-    PRICES_BY_REGION,
-)
-from orchestrator.cost.resource_pricing import PRICING_FUNCTIONS, NoPriceError, is_internet_facing
+from orchestrator.cost import price_list
+from orchestrator.cost.price_list import HOURS_PER_MONTH, PriceList
+from orchestrator.cost.resource_pricing import PRICING_FUNCTIONS, NoPriceError, RegionPrices, is_internet_facing
 from orchestrator.vocabulary import Resource
+
+MAX_SERVICES_PER_LOAD_BALANCER = 25
+"""Express services that can share a load balancer (developer guide)."""
+
+FREE_TIER_ALARMS = 10
+"""Standard-resolution alarms per account in the always-free tier."""
 
 
 class LineItem(Struct, frozen=True):
@@ -29,14 +31,15 @@ class LineItem(Struct, frozen=True):
 class Estimate(Struct, frozen=True):
     """Monthly cost in USD before VAT; ``unpriced`` holds (address, reason) of what is not included.
 
-    ``budget_alerts`` are the amounts at which a budget of the stack sends a notification, ascending.
+    ``budget_alerts`` are the amounts at which a budget of the stack sends a notification, ascending.  ``as_of`` is the
+    date of the oldest price in it, "" if there is none.
     """
 
     region: str
     line_items: tuple[LineItem, ...]
     unpriced: tuple[tuple[str, str], ...] = ()
     budget_alerts: tuple[float, ...] = ()
-    as_of: str = PRICES_AS_OF
+    as_of: str = ""
 
     @property
     def idle(self) -> float:
@@ -60,25 +63,31 @@ class CostChange(Struct, frozen=True):
     changed_items: tuple[tuple[str, float, float], ...]
 
 
-def estimate(resources: Iterable[Resource], region: str) -> Estimate:
-    """Return the monthly estimate of ``resources`` in ``region``.
+def estimate(
+    resources: Iterable[Resource], region: str, prices: PriceList | None = None, *, on: date | None = None
+) -> Estimate:
+    """Return the monthly estimate of ``resources`` in ``region``, by the shipped prices unless others are given.
 
-    Types that cost nothing by themselves have no line item.  A size or a region without a price is ``unpriced``.
+    ``on``: the day that decides which charges apply (extended support).  Types that cost nothing by themselves have no
+    line item.  A size or a region without a price is ``unpriced``.
     """
+    region_prices = RegionPrices(prices or price_list.load_shipped(), region, on)
     resource_list = list(resources)
     by_address = {resource.address: resource for resource in resource_list}
     line_items: list[LineItem] = []
     unpriced: list[tuple[str, str]] = []
-    for resource in resource_list:
+    for pricing in (
+        *((item.address, _price_resource(item, by_address, region_prices)) for item in resource_list),
+        ("load_balancer", _price_load_balancers(resource_list, region_prices)),
+        ("cloudwatch_alarm", _price_alarms(resource_list, region_prices)),
+    ):
+        address, items = pricing
         try:
-            line_items.extend(_price_resource(resource, by_address, region))
+            line_items.extend(items)
         except NoPriceError as error:
-            unpriced.append((resource.address, str(error)))
-    line_items.extend(
-        _price_load_balancers([item for item in resource_list if item.type == "ecs_express_service"], region)
-    )
-    line_items.extend(_price_alarms([item for item in resource_list if item.type == "cloudwatch_alarm"], region))
-    return Estimate(region, tuple(line_items), tuple(unpriced), tuple(sorted(_budget_alerts(resource_list))))
+            unpriced.append((address, str(error)))
+    alerts = tuple(sorted(_budget_alerts(resource_list)))
+    return Estimate(region, tuple(line_items), tuple(unpriced), alerts, min(region_prices.used_dates, default=""))
 
 
 def compare(before: Estimate, after: Estimate) -> CostChange:
@@ -106,43 +115,38 @@ def compare(before: Estimate, after: Estimate) -> CostChange:
 
 
 def _price_resource(
-    resource: Resource, resources_by_address: Mapping[str, Resource], region: str
+    resource: Resource, resources_by_address: Mapping[str, Resource], prices: RegionPrices
 ) -> Iterator[LineItem]:
-    pricing_function = PRICING_FUNCTIONS.get(resource.type)
-    if pricing_function is None:
-        return
-    if region not in PRICES_BY_REGION:
-        raise NoPriceError(f"no price list for {region}")
-    idle, active, assumptions = pricing_function(resource, resources_by_address, PRICES_BY_REGION[region])
-    yield LineItem(resource.address, round(idle, 2), round(active, 2), assumptions)
+    if pricing_function := PRICING_FUNCTIONS.get(resource.type):
+        idle, active, assumptions = pricing_function(resource, resources_by_address, prices)
+        yield LineItem(resource.address, round(idle, 2), round(active, 2), assumptions)
 
 
-def _price_load_balancers(services: list[Resource], region: str) -> Iterator[LineItem]:
+def _price_load_balancers(resources: list[Resource], prices: RegionPrices) -> Iterator[LineItem]:
     """Yield the load balancers: up to 25 Express services of a network share one, with an address in two zones."""
+    services = [resource for resource in resources if resource.type == "ecs_express_service"]
     for public in (True, False):
         service_count = sum(is_internet_facing(service) is public for service in services)
-        if service_count and region in PRICES_BY_REGION:
-            region_prices, load_balancer_count = (
-                PRICES_BY_REGION[region],
-                -(-service_count // MAX_SERVICES_PER_LOAD_BALANCER),
-            )
-            addresses = 2 * region_prices.public_ipv4_hour if public else 0.0
-            cost = round(load_balancer_count * (region_prices.load_balancer_hour + addresses) * HOURS_PER_MONTH, 2)
-            noun = "service" if service_count == 1 else "services"
-            address_note = "two public addresses" if public else "internal"
-            name = "load_balancer" if public else "load_balancer.internal"
-            yield LineItem(
-                name,
-                cost,
-                cost,
-                f"{load_balancer_count} for {service_count} Express {noun}, {address_note}; traffic is extra",
-            )
+        if not service_count:
+            continue
+        load_balancer_count = -(-service_count // MAX_SERVICES_PER_LOAD_BALANCER)
+        hourly = prices.usd("load-balancer.hour", "a load balancer")
+        hourly += 2 * prices.usd("public-ipv4.hour", "public IPv4 addresses") if public else 0.0
+        cost = round(load_balancer_count * hourly * HOURS_PER_MONTH, 2)
+        noun = "service" if service_count == 1 else "services"
+        address_note = "two public addresses" if public else "internal"
+        yield LineItem(
+            "load_balancer" if public else "load_balancer.internal",
+            cost,
+            cost,
+            f"{load_balancer_count} for {service_count} Express {noun}, {address_note}; traffic is extra",
+        )
 
 
-def _price_alarms(alarms: list[Resource], region: str) -> Iterator[LineItem]:
-    charged_count = len(alarms) - FREE_TIER_ALARMS
-    if charged_count > 0 and region in PRICES_BY_REGION:
-        cost = round(charged_count * PRICES_BY_REGION[region].alarm_month, 2)
+def _price_alarms(resources: list[Resource], prices: RegionPrices) -> Iterator[LineItem]:
+    charged_count = sum(resource.type == "cloudwatch_alarm" for resource in resources) - FREE_TIER_ALARMS
+    if charged_count > 0:
+        cost = round(charged_count * prices.usd("alarm.month", "an alarm"), 2)
         yield LineItem(
             "cloudwatch_alarm", cost, cost, f"{charged_count} alarms beyond the {FREE_TIER_ALARMS} free ones"
         )

@@ -1,65 +1,119 @@
-"""List AWS's on-demand prices by region, in USD before VAT.  Data only.
+"""Look up AWS's on-demand prices by region and item, each with its source and its date.
 
-Change a price together with ``PRICES_AS_OF`` and the comment that names its source.
+``price_list.json`` is shipped; `orchestrator prices refresh` writes a newer file of the same form from AWS's own offer
+files.  All prices are in USD before VAT.  Items:
+
+* ``rds.instance.CLASS``: PostgreSQL in one zone, per hour
+* ``rds.storage.TYPE``, ``rds.iops.TYPE``, ``rds.throughput.TYPE``: per GB, IOPS or MiB/s and month, in one zone
+* ``rds.extended-support.year-1`` (and 2) and ``year-3``: per vCPU and hour
+* ``app-runner.gb-hour``, ``app-runner.vcpu-hour``, ``fargate.gb-hour``, ``fargate.vcpu-hour``
+* ``load-balancer.hour``, ``public-ipv4.hour``, ``nat-gateway.hour``, ``interface-endpoint.hour``
+* ``secret.month``, ``alarm.month``, ``kms-key.month``, ``s3.gb-month``, ``ecr.gb-month``
 """
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Mapping
+from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
-PRICES_AS_OF = "2026-11-22"
+from orchestrator.problems import Position, Problems
+
 HOURS_PER_MONTH = 730
 """Hours per month, as in AWS's pricing calculator."""
 
-MAX_SERVICES_PER_LOAD_BALANCER = 25
-"""Express services that can share a load balancer (developer guide)."""
+MAX_AGE_DAYS = 90
+"""Age from which a price is reported as old."""
 
-FREE_TIER_ALARMS = 10
-"""Standard-resolution alarms per account in the always-free tier."""
+_INSTANCE = "rds.instance."
+
+NORMALIZATION_UNITS: Mapping[str, float] = {
+    "micro": 0.5, "small": 1, "medium": 2, "large": 4, "xlarge": 8, "2xlarge": 16, "4xlarge": 32, "8xlarge": 64,
+    "12xlarge": 96, "16xlarge": 128, "24xlarge": 192, "32xlarge": 256, "48xlarge": 384,
+}  # fmt: skip
+"""Size of an instance class relative to the others of its family (RDS user guide, size-flexible reserved instances)."""
 
 
-class RegionPrices(Struct, frozen=True):
-    """List prices of one region, in USD.
+class Price(Struct, frozen=True, forbid_unknown_fields=True):
+    """A list price in USD, where it was read, and on which day (YYYY-MM-DD).  ``note``: how it was derived, if so."""
 
-    ``rds_instance_hour`` is by instance class, for single-zone PostgreSQL; ``rds_storage_gb_month`` by storage type,
-    for one zone.
+    usd: float
+    source: str
+    as_of: str
+    note: str = ""
+
+
+class PriceList(Struct, frozen=True, forbid_unknown_fields=True):
+    """Prices by region and item."""
+
+    regions: Mapping[str, Mapping[str, Price]]
+
+    def find(self, region: str, item: str) -> Price | None:
+        """Return the price of ``item``; that of an unlisted instance class follows from its family.  None: unknown."""
+        prices = self.regions.get(region, {})
+        return prices.get(item) or (_scale_from_family(prices, item) if item.startswith(_INSTANCE) else None)
+
+    def updated_with(self, newer: PriceList) -> PriceList:
+        """Return this list with every price of ``newer`` in place of its own."""
+        regions = {**self.regions}
+        for region, prices in newer.regions.items():
+            regions[region] = {**regions.get(region, {}), **prices}
+        return PriceList(regions)
+
+
+@functools.cache
+def load_shipped() -> PriceList:
+    """Return the price list that is shipped with this version."""
+    return msgspec.json.decode(Path(__file__).with_suffix(".json").read_bytes(), type=PriceList)
+
+
+def load_file(path: Path) -> PriceList:
+    """Return the price list in ``path``.
+
+    Raises Problems if it cannot be read, or was not written by `orchestrator prices refresh`.
     """
-
-    rds_instance_hour: Mapping[str, float]
-    rds_storage_gb_month: Mapping[str, float]
-    app_runner_gb_hour: float
-    app_runner_vcpu_hour: float
-    fargate_gb_hour: float
-    fargate_vcpu_hour: float
-    load_balancer_hour: float
-    public_ipv4_hour: float
-    secret_month: float
-    alarm_month: float
-    s3_gb_month: float
-    ecr_gb_month: float
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=PriceList)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise Problems.from_message(
+            f"cannot read the price list: {error}",
+            hint="write it again: orchestrator prices refresh",
+            where=Position(str(path)),
+        ) from None
 
 
-_EU_WEST_1 = RegionPrices(
-    rds_instance_hour={
-        "db.t3.micro": 0.020,  # aws.amazon.com/rds/postgresql/pricing, Single-AZ; not yet confirmed by a bill
-        "db.t4g.micro": 0.017,  # as billed, EU-InstanceUsage:db.t4g.micro, July 2026
-    },
-    rds_storage_gb_month={
-        "gp2": 0.127,  # aws.amazon.com/rds/postgresql/pricing; 20 GB were billed at 2.54 USD
-        "gp3": 0.127,  # as billed, EU-RDS:GP3-Storage, July 2026
-    },
-    app_runner_gb_hour=0.007,  # aws.amazon.com/apprunner/pricing, Europe (Ireland): provisioned, and active alike
-    app_runner_vcpu_hour=0.064,  # aws.amazon.com/apprunner/pricing: active instances only
-    fargate_gb_hour=0.004445,  # as billed, EU-Fargate-GB-Hours, July 2026; Linux on x86
-    fargate_vcpu_hour=0.04048,  # as billed, EU-Fargate-vCPU-Hours:perCPU, July 2026
-    load_balancer_hour=0.0252,  # as billed, EU-LoadBalancerUsage, July 2026; plus capacity units, 0.008 each per hour
-    public_ipv4_hour=0.005,  # as billed, EU-PublicIPv4:InUseAddress, July 2026
-    secret_month=0.40,  # aws.amazon.com/secrets-manager/pricing: per secret and month; calls are extra, 0.05 per 10,000
-    alarm_month=0.10,  # aws.amazon.com/cloudwatch/pricing: a standard-resolution alarm beyond the free ones
-    s3_gb_month=0.023,  # aws.amazon.com/s3/pricing: S3 Standard, first 50 TB; requests are extra
-    ecr_gb_month=0.10,  # aws.amazon.com/ecr/pricing
-)
+def dump(prices: PriceList) -> bytes:
+    """Return ``prices`` as JSON, one price a line so that a diff shows what changed."""
+    regions = [
+        f"  {msgspec.json.encode(region).decode()}: {{\n"
+        + ",\n".join(
+            f"   {msgspec.json.encode(item).decode()}: {msgspec.json.encode(price).decode()}"
+            for item, price in sorted(items.items())
+        )
+        + "\n  }"
+        for region, items in sorted(prices.regions.items())
+    ]
+    return ('{\n "regions": {\n' + ",\n".join(regions) + "\n }\n}\n").encode()
 
-PRICES_BY_REGION: Mapping[str, RegionPrices] = {"eu-west-1": _EU_WEST_1}
+
+def _scale_from_family(prices: Mapping[str, Price], item: str) -> Price | None:
+    """Return the price of an instance class from the listed class of its family that is nearest in size."""
+    family, _, size = item.rpartition(".")
+    if size not in NORMALIZATION_UNITS:
+        return None
+    listed = {
+        name.rpartition(".")[2]: price
+        for name, price in prices.items()
+        if name.rpartition(".")[0] == family and name.rpartition(".")[2] in NORMALIZATION_UNITS
+    }
+    if not listed:
+        return None
+    units = NORMALIZATION_UNITS[size]
+    nearest = min(listed, key=lambda name: (abs(math.log2(units / NORMALIZATION_UNITS[name])), name))
+    base = listed[nearest]
+    usd = round(base.usd * units / NORMALIZATION_UNITS[nearest], 4)
+    return Price(usd, base.source, base.as_of, f"scaled from {family.removeprefix(_INSTANCE)}.{nearest}")

@@ -7,9 +7,13 @@ beyond the always-free tier (CloudFront, SNS, CloudWatch logs).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import TypeAlias
 
-from orchestrator.cost.price_list import HOURS_PER_MONTH, RegionPrices
+from msgspec import Struct, field
+
+from orchestrator.cost.price_list import HOURS_PER_MONTH, PriceList
+from orchestrator.cost.support_calendar import extended_support_period
 from orchestrator.resources.apprunner_service.api_shape import parse_units
 from orchestrator.values import Ref
 from orchestrator.vocabulary import Resource
@@ -21,9 +25,47 @@ ASSUMED_BUCKET_GB = 5
 ASSUMED_REPOSITORY_GB = 1
 """Assumed contents of a bucket and of a repository, because manifests set no sizes."""
 
+_GP3_STRIPED_GB = 400
+_GP3_BASELINE = {False: (3_000, 125), True: (12_000, 500)}
+"""IOPS and MiB/s that gp3 includes below and from 400 GB (RDS user guide, "gp3 storage", PostgreSQL)."""
+
+_EXTENDED_SUPPORT = "open-source-rds-extended-support"
+_VCPUS = {
+    "micro": 2, "small": 2, "medium": 2, "large": 2, "xlarge": 4, "2xlarge": 8, "4xlarge": 16, "8xlarge": 32,
+    "12xlarge": 48, "16xlarge": 64, "24xlarge": 96, "32xlarge": 128, "48xlarge": 192,
+}  # fmt: skip
+"""vCPUs by size (RDS user guide, "Hardware specifications for DB instance classes"), for the families from t3 on."""
+
 
 class NoPriceError(LookupError):
     """The price list has no price; the message says for what."""
+
+
+class RegionPrices(Struct, frozen=True):
+    """The prices of one region on one day; ``on`` decides which extended support applies, None: none.
+
+    ``used_dates`` collects the dates of the prices that were looked up.
+    """
+
+    prices: PriceList
+    region: str
+    on: date | None = None
+    used_dates: set[str] = field(default_factory=set)
+
+    def usd(self, item: str, description: str) -> float:
+        """Return the price of ``item`` in USD.  Raises NoPriceError if the list has none."""
+        if self.region not in self.prices.regions:
+            raise NoPriceError(f"no prices of {self.region}, run `orchestrator prices refresh --region {self.region}`")
+        price = self.prices.find(self.region, item)
+        if price is None:
+            raise NoPriceError(f"no price for {description} in {self.region}")
+        self.used_dates.add(price.as_of)
+        return price.usd
+
+    def note(self, item: str) -> str:
+        """Return how the price of ``item`` was derived, "" if it is listed."""
+        price = self.prices.find(self.region, item)
+        return price.note if price is not None else ""
 
 
 def _price_app_runner_service(
@@ -34,8 +76,8 @@ def _price_app_runner_service(
     scaling_spec = autoscaling.spec if autoscaling else {"min_size": 1, "max_size": 1}
     count = int(scaling_spec["min_size"])
     cpu, memory = parse_units(service.spec["cpu"]) / 1024, parse_units(service.spec["memory"]) / 1024
-    idle = count * memory * prices.app_runner_gb_hour * HOURS_PER_MONTH
-    active = idle + count * cpu * prices.app_runner_vcpu_hour * HOURS_PER_MONTH
+    idle = count * memory * prices.usd("app-runner.gb-hour", "App Runner memory") * HOURS_PER_MONTH
+    active = idle + count * cpu * prices.usd("app-runner.vcpu-hour", "App Runner vCPUs") * HOURS_PER_MONTH
     description = f"{count} x {cpu:g} vCPU, {memory:g} GB"
     return (
         idle,
@@ -51,8 +93,10 @@ def _price_express_service(
     scaling_spec = service.spec["scaling"]
     count = int(scaling_spec["min"])
     cpu, memory = service.spec["cpu"] / 1024, service.spec["memory"] / 1024
-    address = prices.public_ipv4_hour if is_internet_facing(service) else 0.0
-    cost = count * (cpu * prices.fargate_vcpu_hour + memory * prices.fargate_gb_hour + address) * HOURS_PER_MONTH
+    address = prices.usd("public-ipv4.hour", "public IPv4 addresses") if is_internet_facing(service) else 0.0
+    vcpu_hour = prices.usd("fargate.vcpu-hour", "Fargate vCPUs")
+    gb_hour = prices.usd("fargate.gb-hour", "Fargate memory")
+    cost = count * (cpu * vcpu_hour + memory * gb_hour + address) * HOURS_PER_MONTH
     return (
         cost,
         cost,
@@ -67,36 +111,63 @@ def is_internet_facing(service: Resource) -> bool:
 
 
 def _price_database(database: Resource, resources_by_address: ResourcesByAddress, prices: RegionPrices) -> MonthlyCost:
-    """Return the cost of the instance and its storage; backups up to the size of the storage are free."""
+    """Return the cost of instance, storage and extended support; backups up to the size of the storage are free."""
     spec = database.spec
-    instance = _lookup_price(prices.rds_instance_hour, spec["instance_class"], "instance class")
-    storage = _lookup_price(prices.rds_storage_gb_month, spec["storage_type"], "storage type")
-    zones = 2 if spec.get("multi_az") else 1
-    cost = zones * (instance * HOURS_PER_MONTH + storage * float(spec["storage_gb"]))
+    instance_class, zones = spec["instance_class"], 2 if spec.get("multi_az") else 1
+    item = f"rds.instance.{instance_class}"
+    instance = prices.usd(item, f"instance class {instance_class}") * HOURS_PER_MONTH
+    support, support_note = _extended_support(database, prices)
+    cost = zones * (instance + _storage(spec, prices) + support)
     availability = "two zones" if zones == 2 else "one zone"
-    return cost, cost, f"{spec['instance_class']}, {spec['storage_gb']} GB {spec['storage_type']}, {availability}"
+    details = [
+        f"{instance_class}, {spec['storage_gb']} GB {spec['storage_type']}, {availability}",
+        *filter(None, [support_note, prices.note(item)]),
+    ]
+    return cost, cost, "; ".join(details)
+
+
+def _storage(spec: Mapping[str, object], prices: RegionPrices) -> float:
+    """Return the monthly cost of the storage in one zone, with what is provisioned beyond its baseline."""
+    storage_type, size = str(spec["storage_type"]), float(str(spec["storage_gb"]))
+    cost = size * prices.usd(f"rds.storage.{storage_type}", f"storage type {storage_type}")
+    included_iops, included_throughput = _GP3_BASELINE[size >= _GP3_STRIPED_GB] if storage_type == "gp3" else (0, 0)
+    for measure, included in (("iops", included_iops), ("throughput", included_throughput)):
+        provisioned = int(str(spec.get(measure) or 0))
+        if storage_type in {"gp3", "io1", "io2"} and provisioned > included:
+            unit_price = prices.usd(f"rds.{measure}.{storage_type}", f"{measure} of {storage_type}")
+            cost += (provisioned - included) * unit_price
+    return cost
+
+
+def _extended_support(database: Resource, prices: RegionPrices) -> tuple[float, str]:
+    """Return the monthly charge of one zone for a version after its standard support, and a note."""
+    spec = database.spec
+    major = str(spec.get("version", "")).partition(".")[0]
+    period = extended_support_period(major, prices.on) if prices.on is not None else None
+    if period is None or spec.get("lifecycle_support") != _EXTENDED_SUPPORT:
+        return 0.0, ""
+    size = str(spec["instance_class"]).rpartition(".")[2]
+    if size not in _VCPUS:
+        raise NoPriceError(f"no price for extended support of {spec['instance_class']}")
+    hourly = prices.usd(f"rds.extended-support.{period}", f"extended support of PostgreSQL {major}")
+    return hourly * _VCPUS[size] * HOURS_PER_MONTH, f"extended support of PostgreSQL {major}"
 
 
 def _price_secret(secret: Resource, resources_by_address: ResourcesByAddress, prices: RegionPrices) -> MonthlyCost:
-    return prices.secret_month, prices.secret_month, "one secret, few calls"
+    cost = prices.usd("secret.month", "a secret")
+    return cost, cost, "one secret, few calls"
 
 
 def _price_bucket(bucket: Resource, resources_by_address: ResourcesByAddress, prices: RegionPrices) -> MonthlyCost:
-    cost = ASSUMED_BUCKET_GB * prices.s3_gb_month
+    cost = ASSUMED_BUCKET_GB * prices.usd("s3.gb-month", "S3 storage")
     return cost, cost, f"{ASSUMED_BUCKET_GB} GB, few requests"
 
 
 def _price_repository(
     repository: Resource, resources_by_address: ResourcesByAddress, prices: RegionPrices
 ) -> MonthlyCost:
-    cost = ASSUMED_REPOSITORY_GB * prices.ecr_gb_month
+    cost = ASSUMED_REPOSITORY_GB * prices.usd("ecr.gb-month", "ECR storage")
     return cost, cost, f"{ASSUMED_REPOSITORY_GB} GB of images"
-
-
-def _lookup_price(prices: Mapping[str, float], size: str, description: str) -> float:
-    if size not in prices:
-        raise NoPriceError(f"no price for {description} {size}")
-    return prices[size]
 
 
 PRICING_FUNCTIONS: Mapping[str, Callable[[Resource, ResourcesByAddress, RegionPrices], MonthlyCost]] = {

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 
 from orchestrator.cost.estimate import CostChange, Estimate
+from orchestrator.cost.price_list import MAX_AGE_DAYS
+
+MAX_NAMED = 3
+"""Resources without a price that a headline names."""
 
 
 def format_headline(estimate: Estimate, change: CostChange | None = None) -> str:
-    """Return one sentence with both totals and what a change adds or saves."""
+    """Return one sentence with both totals and what a change adds or saves.
+
+    With anything unpriced the total is a lower limit, and the sentence names what is missing.
+    """
     if not estimate.line_items:
-        return (
-            f"Cost not estimated: {len(estimate.unpriced)} resources have no known price." if estimate.unpriced else ""
-        )
+        return f"Cost not estimated: {_describe_unpriced(estimate)}." if estimate.unpriced else ""
     change_note = f" ({change.idle:+.2f})" if change is not None and change.idle else ""
-    unpriced_note = f"; {len(estimate.unpriced)} not estimated" if estimate.unpriced else ""
-    totals = f"About {estimate.idle:.2f} USD a month idle{change_note}, {estimate.active:.2f} if active all day"
-    return f"{totals}, before VAT and traffic{unpriced_note} ({estimate.region}, list prices of {estimate.as_of})."
+    amount = f"{'At least' if estimate.unpriced else 'About'} {estimate.idle:.2f} USD a month idle{change_note}"
+    missing = f"; not estimated: {_describe_unpriced(estimate)}" if estimate.unpriced else ""
+    source = f"{estimate.region}, list prices of {estimate.as_of}"
+    return f"{amount}, {estimate.active:.2f} if active all day, before VAT and traffic ({source}){missing}."
+
+
+def _describe_unpriced(estimate: Estimate) -> str:
+    named = [f"{address} ({reason})" for address, reason in estimate.unpriced[:MAX_NAMED]]
+    rest = len(estimate.unpriced) - len(named)
+    return ", ".join(named) + (f" and {rest} more" if rest else "")
 
 
 def format_line_items(estimate: Estimate) -> list[str]:
@@ -30,8 +43,13 @@ def format_line_items(estimate: Estimate) -> list[str]:
     return [*priced_lines, *(f"{address}: not estimated, {reason}" for address, reason in estimate.unpriced)]
 
 
-def list_warnings(estimate: Estimate) -> Iterator[str]:
-    """Yield warnings about costs that users may not expect."""
+def list_warnings(estimate: Estimate, on: date | None = None) -> Iterator[str]:
+    """Yield warnings about costs that users may not expect; with ``on``, about prices that are old on that day."""
+    if on is not None and estimate.as_of and (on - date.fromisoformat(estimate.as_of)).days > MAX_AGE_DAYS:
+        yield (
+            f"The list prices are of {estimate.as_of}, more than {MAX_AGE_DAYS} days ago. "
+            "To estimate with today's, run: orchestrator prices refresh"
+        )
     triggered_alerts = [alert for alert in estimate.budget_alerts if alert <= estimate.idle]
     if triggered_alerts:
         amounts = " and ".join(f"{alert:g} USD" for alert in triggered_alerts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
@@ -69,43 +70,62 @@ def print_plan(terminal: Terminal, planned: PreparedPlan, detail: DetailLevel = 
 def cost_view(planned: PreparedPlan) -> plan_view.CostView | None:
     """Return the monthly cost after ``planned``, with line items if it changes; None if no resources remain."""
     from orchestrator import cost as pricing
+    from orchestrator.cost import deadlines
 
     cost_estimates = estimate_costs(planned)
     if cost_estimates is None:
         return None
     before, after = cost_estimates
+    today = datetime.now(UTC).date()
+    deadline_warnings = tuple(deadlines.list_warnings(_resources_after(planned), today))
     cost_delta = pricing.compare(before, after)
     if not cost_delta.changed_items:
-        return plan_view.CostView(pricing.format_headline(after), ())
+        return plan_view.CostView(pricing.format_headline(after), (), deadline_warnings)
     return plan_view.CostView(
         pricing.format_headline(after, cost_delta),
         tuple(pricing.format_line_items(after)),
-        tuple(pricing.list_warnings(after)),
+        (*pricing.list_warnings(after, today), *deadline_warnings),
     )
 
 
 def estimate_costs(planned: PreparedPlan) -> tuple[Estimate, Estimate] | None:
     """Return the monthly costs before and after ``planned``; None if no resources remain."""
     from orchestrator import cost as pricing
+    from orchestrator.runs import price_settings
 
-    changed_addresses = {change.address for change in planned.plan.changes}
-    resources_with_live = [
-        (task.resource, _live_resource(task)) for task in planned.tasks.values() if task.resource is not None
-    ]
-    resources_before = [live for _, live in resources_with_live if live is not None]
-    resources_before += [
-        removed_resource for task in planned.tasks.values() if (removed_resource := _removed_resource(task)) is not None
-    ]
-    resources_after = [
-        live for resource, live in resources_with_live if live is not None and resource.address not in changed_addresses
-    ]
-    resources_after += [resource for resource, _ in resources_with_live if resource.address in changed_addresses]
-    region = planned.scope.region
-    return (
-        (pricing.estimate(resources_before, region), pricing.estimate(resources_after, region))
-        if resources_after
-        else None
+    if not (resources_after := _resources_after(planned)):
+        return None
+    prices, today, region = price_settings.load(), datetime.now(UTC).date(), planned.scope.region
+    before, after = (
+        pricing.estimate(resources, region, prices, on=today)
+        for resources in (_resources_before(planned), resources_after)
     )
+    return before, after
+
+
+def _resources_before(planned: PreparedPlan) -> list[Resource]:
+    """Return what exists in AWS now, also what the plan deletes."""
+    declared = [
+        live
+        for task in planned.tasks.values()
+        if task.resource is not None and (live := _live_resource(task)) is not None
+    ]
+    removed = [resource for task in planned.tasks.values() if (resource := _removed_resource(task)) is not None]
+    return declared + removed
+
+
+def _resources_after(planned: PreparedPlan) -> list[Resource]:
+    """Return what exists after the plan: unchanged resources as they are in AWS, changed ones as declared."""
+    changed_addresses = {change.address for change in planned.plan.changes}
+    resources: list[Resource] = []
+    for task in planned.tasks.values():
+        if task.resource is None:
+            continue
+        if task.resource.address in changed_addresses:
+            resources.append(task.resource)
+        elif (live := _live_resource(task)) is not None:
+            resources.append(live)
+    return resources
 
 
 def _removed_resource(task: Task) -> Resource | None:

@@ -93,7 +93,8 @@ def test_a_size_without_a_price_is_named_and_not_guessed(changed: dict[str, str]
     """It is not in the sum, and the report says so."""
     estimate = cost.estimate([replace(DATABASE, spec={**DATABASE.spec, **changed})], IRELAND)
 
-    assert (estimate.line_items, estimate.unpriced) == ((), (("rds_instance.main", f"no price for {why}"),))
+    reason = f"no price for {why} in {IRELAND}"
+    assert (estimate.line_items, estimate.unpriced) == ((), (("rds_instance.main", reason),))
 
 
 def test_a_region_without_prices_is_not_estimated() -> None:
@@ -101,8 +102,24 @@ def test_a_region_without_prices_is_not_estimated() -> None:
     estimate = cost.estimate(STACK, "eu-south-2")
 
     assert estimate.line_items == ()
-    assert {why for _, why in estimate.unpriced} == {"no price list for eu-south-2"}
-    assert cost.format_headline(estimate) == "Cost not estimated: 6 resources have no known price."
+    why = "no prices of eu-south-2, run `orchestrator prices refresh --region eu-south-2`"
+    assert {reason for _, reason in estimate.unpriced} == {why}
+    assert cost.format_headline(estimate) == (
+        f"Cost not estimated: apprunner_service.api ({why}), rds_instance.main ({why}), secretsmanager_secret.app "
+        f"({why}) and 3 more."
+    )
+
+
+def test_a_total_without_everything_is_a_lower_limit_that_names_what_is_missing() -> None:
+    """A class without a price made the total look as if it had fallen."""
+    unlisted = replace(DATABASE, spec={**DATABASE.spec, "instance_class": "db.m7i.large"})
+    before, after = cost.estimate([DATABASE, SERVICE, SCALING], IRELAND), cost.estimate([unlisted, SERVICE], IRELAND)
+
+    headline = cost.format_headline(after, cost.compare(before, after))
+
+    assert headline.startswith("At least 2.56 USD a month idle, ")
+    reason = "no price for instance class db.m7i.large in eu-west-1"
+    assert headline.endswith(f"; not estimated: rds_instance.main ({reason}).")
 
 
 @pytest.mark.parametrize(("count", "charged"), [(10, 0.0), (13, 0.3)])

@@ -1,0 +1,50 @@
+"""``orchestrator cost``: estimate what the stack of the manifests costs a month."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import project_options
+from orchestrator.runs.settings import Settings
+
+
+@cli_command(
+    "cost",
+    "orchestrator cost -e prod",
+    "orchestrator cost --account-created 2026-03-01",
+    "orchestrator cost --format json | jq .idle_usd",
+)
+@click.option(
+    "--account-created",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Day on which the AWS account was created: adds its free months or credits.",
+)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Format of the output.",
+)
+@project_options
+def command(settings: Settings, account_created: datetime | None, output_format: str) -> None:
+    """Estimate what the stack of the manifests costs a month. Needs neither AWS nor a network.
+
+    Prices are AWS's list prices before VAT and traffic: the shipped ones, or those of `orchestrator prices refresh`.
+    What has no price is named, and the total is then a lower limit.
+    """
+    from orchestrator import canonical_json
+    from orchestrator.render import cost_report
+    from orchestrator.runs import cost_estimate
+
+    report = cost_estimate.estimate_manifests(settings.manifests, settings.environment)
+    created = account_created.date() if account_created else None
+    if output_format == "json":
+        data = cost_report.to_json(report.estimate, report.components, report.on, created)
+        settings.terminal.print_out(canonical_json.dump(data).decode())
+        return
+    settings.terminal.print_out(cost_report.render_text(report.estimate, report.components, report.on, created))

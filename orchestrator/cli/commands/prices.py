@@ -1,0 +1,66 @@
+"""``orchestrator prices``: read AWS's list prices of today, and show those that estimates use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import common_options
+from orchestrator.runs.settings import Settings
+
+
+@click.group("prices", help="Read AWS's list prices of today, and show those that estimates use.")
+def command() -> None:
+    """Group the commands about prices."""
+
+
+@cli_command("refresh", "orchestrator prices refresh", "orchestrator prices refresh --region us-east-1")
+@click.option(
+    "--region", "regions", multiple=True, metavar="REGION", help="Region to read; that of the manifests by default."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write; ORCHESTRATOR_PRICES or prices.json by default.",
+)
+@click.option("--url", default=None, metavar="URL", help="Address of AWS's offer files, or of a mirror of them.")
+@common_options
+def refresh(settings: Settings, regions: tuple[str, ...], out: Path | None, url: str | None) -> None:
+    """Read AWS's public offer files and write the prices to a file of the project.
+
+    Needs no credentials. Commit the file: every plan then estimates with these prices. Some files are large (RDS has
+    tens of megabytes); they are read as a stream.
+    """
+    from orchestrator.planning import pipeline
+    from orchestrator.runs import price_refresh, price_settings
+
+    if not regions:
+        desired = pipeline.load_desired(settings.manifests, settings.environment, include_artefacts=False)
+        regions = (desired.scope.region,)
+    path = out or price_settings.project_file()
+    price_refresh.refresh(path, regions, settings.terminal.print_err, url or price_refresh.DEFAULT_URL)
+    settings.terminal.print_out(f"Wrote {path}. Commit it: plans estimate with these prices from now on.")
+
+
+@cli_command("show", "orchestrator prices show --region eu-west-1")
+@click.option("--region", default="eu-west-1", show_default=True, metavar="REGION", help="Region to show.")
+@common_options
+def show(settings: Settings, region: str) -> None:
+    """Print every price of a region, with its date and its source."""
+    from orchestrator.problems import Problems
+    from orchestrator.runs import price_settings
+
+    prices = price_settings.load().regions.get(region)
+    if not prices:
+        raise Problems.from_message(
+            f"there are no prices of {region}", hint=f"run: orchestrator prices refresh --region {region}"
+        )
+    width = max(map(len, prices))
+    for item, price in sorted(prices.items()):
+        settings.terminal.print_out(f"{item:<{width}}  {price.usd:>10.6g} USD  {price.as_of}  {price.source}")
+
+
+command.add_command(refresh)
+command.add_command(show)

@@ -1,0 +1,77 @@
+"""List the dates on which AWS changes what a stack costs, or refuses it.  Pure.
+
+Each deadline names its source.  A plan warns of those in the next 180 days; `orchestrator outlook` lists a year.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import date, timedelta
+
+from msgspec import Struct
+
+from orchestrator.cost.support_calendar import STANDARD_SUPPORT_ENDS
+from orchestrator.vocabulary import Resource
+
+WARN_DAYS = 180
+"""Days before a deadline from which plans warn of it."""
+
+_RDS_CALENDAR = "Release calendar for Amazon RDS for PostgreSQL"
+_EXTENDED_SUPPORT = "open-source-rds-extended-support"
+
+
+class Deadline(Struct, frozen=True, order=True):
+    """A date, the address of the resource, what happens then, and who says so."""
+
+    on: date
+    address: str
+    effect: str
+    source: str
+
+
+def list_deadlines(resources: Iterable[Resource]) -> list[Deadline]:
+    """Return the deadlines of ``resources``, past ones included, in the order of their dates."""
+    return sorted(deadline for resource in resources for deadline in _deadlines_of(resource))
+
+
+def upcoming(resources: Iterable[Resource], on: date, days: int = WARN_DAYS) -> list[Deadline]:
+    """Return the deadlines from ``on`` to ``days`` later."""
+    return [item for item in list_deadlines(resources) if on <= item.on <= on + timedelta(days=days)]
+
+
+def list_warnings(resources: Iterable[Resource], on: date) -> Iterator[str]:
+    """Yield a warning for each deadline that is near, or past and still in effect."""
+    for deadline in list_deadlines(resources):
+        if deadline.on <= on + timedelta(days=WARN_DAYS):
+            days = (deadline.on - on).days
+            when = f"in {days} days, on {deadline.on}" if days > 0 else f"since {deadline.on}"
+            yield f"{deadline.address}: {deadline.effect}, {when} ({deadline.source})."
+
+
+def _deadlines_of(resource: Resource) -> Iterator[Deadline]:
+    if resource.type == "rds_instance" and resource.spec.get("engine", "postgres") == "postgres":
+        yield from _database_deadlines(resource)
+
+
+def _database_deadlines(database: Resource) -> Iterator[Deadline]:
+    major = str(database.spec.get("version", "")).partition(".")[0]
+    end = STANDARD_SUPPORT_ENDS.get(major)
+    if end is None:
+        return
+    first_day, third_year = date(end.year, 3, 1), date(end.year + 2, 3, 1)
+    if database.spec.get("lifecycle_support") != _EXTENDED_SUPPORT:
+        effect = (
+            f"standard support of PostgreSQL {major} ends and AWS upgrades the database to a newer major version by "
+            "itself, with an outage; change `version` before"
+        )
+        yield Deadline(end, database.address, effect, _RDS_CALENDAR)
+        return
+    yield Deadline(
+        first_day,
+        database.address,
+        f"extended support of PostgreSQL {major} is charged per vCPU and hour; change `version` to avoid it",
+        _RDS_CALENDAR,
+    )
+    yield Deadline(
+        third_year, database.address, f"the charge for extended support of PostgreSQL {major} doubles", _RDS_CALENDAR
+    )

@@ -1,0 +1,184 @@
+"""The shipped prices: complete for the sizes that small teams use, sourced, and never cheaper for more."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator import cost
+from orchestrator.cost import price_list
+from orchestrator.cost.price_list import NORMALIZATION_UNITS, Price, PriceList
+from orchestrator.problems import Position, Problems
+from orchestrator.values import Ref
+from orchestrator.vocabulary import Resource
+
+SHIPPED = price_list.load_shipped()
+REGIONS = sorted(SHIPPED.regions)
+FAMILIES = sorted(
+    {
+        (region, item.removeprefix("rds.instance.").rpartition(".")[0])
+        for region, items in SHIPPED.regions.items()
+        for item in items
+        if item.startswith("rds.instance.")
+    }
+)
+SIZES = sorted(NORMALIZATION_UNITS, key=lambda size: NORMALIZATION_UNITS[size])
+
+
+def make(address: str, **spec: Any) -> Resource:
+    kind, _, name = address.partition(".")
+    return Resource(kind, name, name, spec, "x.y", Position("x.yaml"))
+
+
+def database(
+    instance_class: str, *, storage_gb: int = 20, multi_az: bool = False, storage_type: str = "gp3", iops: int = 0
+) -> Resource:
+    spec = {"instance_class": instance_class, "storage_type": storage_type, "storage_gb": storage_gb, "iops": iops}
+    return make("rds_instance.main", multi_az=multi_az, **spec)
+
+
+def price(resource: Resource, region: str) -> float:
+    estimate = cost.estimate([resource], region)
+    assert estimate.unpriced == ()
+    return estimate.idle
+
+
+def test_every_price_names_its_source_and_its_day() -> None:
+    rows = [row for items in SHIPPED.regions.values() for row in items.values()]
+
+    assert len(rows) >= 45
+    assert all(row.usd > 0 and row.source for row in rows)
+    assert all(date(2026, 1, 1) <= date.fromisoformat(row.as_of) <= date(2026, 11, 30) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("region", "item", "usd"),
+    [
+        ("eu-central-1", "rds.instance.db.t3.micro", 0.021),  # AWS Price List, SKU VJNEKAFRR6K9PXWQ
+        ("us-east-1", "rds.instance.db.t3.micro", 0.018),  # AWS Price List, SKU TGN7QDJF2AGFU9XA
+        ("us-east-1", "rds.instance.db.t3.large", 0.145),  # infracost: 105.85 USD for 730 hours
+        ("us-east-1", "load-balancer.hour", 0.0225),  # AWS Price List, SKU 37CUWUT8GSNQEPUV
+        ("eu-west-1", "rds.instance.db.t4g.small", 0.035),  # as billed
+    ],
+)
+def test_prices_are_those_that_others_read(region: str, item: str, usd: float) -> None:
+    found = SHIPPED.find(region, item)
+
+    assert found is not None
+    assert found.usd == usd
+
+
+def test_a_size_is_scaled_from_its_family_and_says_so() -> None:
+    """A db.t3.large in us-east-1 is listed at 0.145, and 8 times the micro's 0.018 is 0.144."""
+    only_micro = PriceList({"us-east-1": {"rds.instance.db.t3.micro": Price(0.018, "a list", "2026-08-10")}})
+    scaled = only_micro.find("us-east-1", "rds.instance.db.t3.large")
+
+    assert scaled is not None
+    assert scaled.usd == pytest.approx(0.145, rel=0.01)
+    assert scaled.note == "scaled from db.t3.micro"
+    [line] = cost.estimate([database("db.t3.small", storage_type="gp2")], "eu-west-1").line_items
+    assert line.assumptions == "db.t3.small, 20 GB gp2, one zone; scaled from db.t3.micro"
+
+
+def test_another_family_is_not_guessed() -> None:
+    assert SHIPPED.find("eu-west-1", "rds.instance.db.r8g.large") is None
+
+
+@pytest.mark.parametrize(("region", "family"), [pair for pair in FAMILIES if pair[0] != "eu-central-1"])
+def test_a_larger_class_never_costs_less(region: str, family: str) -> None:
+    """Over every size of every family that has a price."""
+    prices = [price(database(f"{family}.{size}"), region) for size in SIZES]
+
+    assert len(prices) == len(SIZES)
+    assert prices == sorted(prices)
+    assert prices[0] < prices[-1]
+
+
+@given(
+    region=st.sampled_from(["eu-west-1", "us-east-1"]),
+    size=st.sampled_from(SIZES),
+    storage=st.integers(20, 4000),
+    more=st.integers(0, 4000),
+    multi_az=st.booleans(),
+)
+def test_more_never_costs_less(region: str, size: str, storage: int, more: int, multi_az: bool) -> None:
+    base = price(database(f"db.t3.{size}", storage_gb=storage, multi_az=multi_az), region)
+
+    assert price(database(f"db.t3.{size}", storage_gb=storage + more, multi_az=multi_az), region) >= base
+    assert price(database(f"db.t3.{size}", storage_gb=storage, multi_az=True), region) >= base
+
+
+@given(count=st.integers(1, 10), more=st.integers(0, 10), region=st.sampled_from(["eu-west-1", "us-east-1"]))
+def test_more_instances_never_cost_less(count: int, more: int, region: str) -> None:
+    def express(minimum: int) -> Resource:
+        scaling = {"min": minimum, "max": minimum}
+        subnets = Ref("ec2_vpc.network", "public_subnets")
+        return make("ecs_express_service.api", cpu=256, memory=512, scaling=scaling, subnets=subnets)
+
+    assert price(express(count + more), region) >= price(express(count), region)
+
+
+def test_provisioned_iops_are_charged_beyond_what_gp3_includes() -> None:
+    """infracost's golden file: 400 GB of gp3 with 14,000 IOPS in two zones: 92 USD of storage, 80 of IOPS."""
+    plain = price(database("db.t4g.small", storage_gb=400, multi_az=True), "us-east-1")
+    fast = price(database("db.t4g.small", storage_gb=400, multi_az=True, iops=14_000), "us-east-1")
+    included = price(database("db.t4g.small", storage_gb=400, multi_az=True, iops=12_000), "us-east-1")
+
+    assert fast - plain == pytest.approx(80)
+    assert included == plain
+
+
+@pytest.mark.parametrize(
+    ("version", "on", "extra"),
+    [
+        ("11", date(2024, 3, 31), 0),
+        ("11", date(2024, 4, 1), 146),  # infracost's golden file: 1,460 vCPU-hours, 146 USD
+        ("11", date(2026, 2, 28), 146),
+        ("11", date(2026, 3, 1), 292),  # the charge doubles in year 3
+        ("16.4", date(2029, 2, 28), 0),
+        ("16.4", date(2029, 3, 1), 146),
+    ],
+)
+def test_extended_support_is_charged_from_its_day(version: str, on: date, extra: float) -> None:
+    spec = {"instance_class": "db.t3.large", "storage_type": "gp2", "storage_gb": 20, "version": version}
+    charged = make("rds_instance.main", **spec, lifecycle_support="open-source-rds-extended-support")
+    declined = make("rds_instance.main", **spec, lifecycle_support="open-source-rds-extended-support-disabled")
+
+    difference = cost.estimate([charged], "us-east-1", on=on).idle - cost.estimate([declined], "us-east-1", on=on).idle
+
+    assert difference == pytest.approx(extra)
+
+
+def test_prices_of_a_project_take_the_place_of_the_shipped_ones(tmp_path: Path) -> None:
+    path = tmp_path / "prices.json"
+    own = PriceList({"eu-west-1": {"secret.month": Price(0.5, "a list", "2026-11-30")}, "xx-west-1": {}})
+    path.write_bytes(price_list.dump(own))
+
+    merged = SHIPPED.updated_with(price_list.load_file(path))
+
+    assert price_list.load_file(path) == own
+    assert cost.estimate([make("secretsmanager_secret.app")], "eu-west-1", merged).idle == 0.5
+    assert merged.find("eu-west-1", "ecr.gb-month") == SHIPPED.find("eu-west-1", "ecr.gb-month")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"regions": {"eu-west-1": {"secret.month": 1}}}', b"\xff"])
+def test_a_broken_price_file_is_named(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "prices.json"
+    path.write_bytes(content)
+
+    with pytest.raises(Problems, match="cannot read the price list") as caught:
+        price_list.load_file(path)
+    assert "prices.json" in str(caught.value.problems[0].where)
+
+
+@pytest.mark.parametrize(("on", "is_old"), [(date(2027, 2, 20), False), (date(2027, 2, 21), True)])
+def test_prices_older_than_ninety_days_are_reported(on: date, is_old: bool) -> None:
+    estimate = cost.estimate([make("secretsmanager_secret.app")], "eu-west-1")
+
+    assert estimate.as_of == "2026-11-22"
+    assert any("prices refresh" in warning for warning in cost.list_warnings(estimate, on)) is is_old
