@@ -45,11 +45,6 @@ def format_line_items(estimate: Estimate) -> list[str]:
 
 def list_warnings(estimate: Estimate, on: date | None = None) -> Iterator[str]:
     """Yield warnings about costs that users may not expect; with ``on``, about prices that are old on that day."""
-    if on is not None and estimate.as_of and (on - date.fromisoformat(estimate.as_of)).days > MAX_AGE_DAYS:
-        yield (
-            f"The list prices are of {estimate.as_of}, more than {MAX_AGE_DAYS} days ago. "
-            "To estimate with today's, run: orchestrator prices refresh"
-        )
     triggered_alerts = [alert for alert in estimate.budget_alerts if alert <= estimate.idle]
     if triggered_alerts:
         amounts = " and ".join(f"{alert:g} USD" for alert in triggered_alerts)
@@ -57,6 +52,11 @@ def list_warnings(estimate: Estimate, on: date | None = None) -> Iterator[str]:
         yield (
             f"The {amounts} budget {noun} will fire every month: the stack costs about {estimate.idle:.2f} USD a month "
             "even when nobody uses it."
+        )
+    if on is not None and estimate.as_of and (on - date.fromisoformat(estimate.as_of)).days > MAX_AGE_DAYS:
+        yield (
+            f"The list prices are of {estimate.as_of}, more than {MAX_AGE_DAYS} days ago. "
+            "To estimate with today's, run: orchestrator prices refresh"
         )
 
 

@@ -70,10 +70,8 @@ def describe_account(estimate: Estimate, on: date, created: date | None) -> Iter
     yield f"Without free months and credits the stack costs {estimate.idle:.2f} USD a month."
 
 
-def render_deadlines(deadlines: Iterable[Deadline], on: date) -> str:
-    """Return one line a deadline: the date, the days until then, the resource, the effect and the source."""
+def render_deadlines(deadlines: Iterable[Deadline]) -> str:
+    """Return one line a deadline: the date, the resource, the effect and the source."""
     return "\n".join(
-        f"{deadline.on}  {'in ' + str((deadline.on - on).days) + ' days':>11}  {deadline.address}: {deadline.effect} "
-        f"({deadline.source})"
-        for deadline in deadlines
+        f"{deadline.on}  {deadline.address}: {deadline.effect} ({deadline.source})" for deadline in deadlines
     )

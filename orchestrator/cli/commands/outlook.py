@@ -27,5 +27,5 @@ def command(settings: Settings, days: int) -> None:
 
     desired = pipeline.load_desired(settings.manifests, settings.environment, include_artefacts=False)
     today = datetime.now(UTC).date()
-    text = cost_report.render_deadlines(deadlines.upcoming(desired.resources, today, days), today)
+    text = cost_report.render_deadlines(deadlines.upcoming(desired.resources, today, days))
     settings.terminal.print_out(text or f"No known date in the next {days} days.")
