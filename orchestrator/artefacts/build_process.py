@@ -12,7 +12,7 @@ import re
 import shlex
 import tempfile
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from orchestrator import shell
 from orchestrator.problems import ExitCode, Position, Problem, Problems
+from orchestrator.redaction.github_masks import MIN_MASK_LENGTH
 
 WITHHELD_PREFIXES = ("AWS_", "ACTIONS_", "ORCHESTRATOR_")
 """Prefixes of variables that no build gets: AWS's credentials, the runner's tokens (OIDC), the orchestrator's own."""
@@ -78,9 +79,14 @@ class BuildResult(Struct, frozen=True):
 
 
 class BuildLog:
-    """The output of one build: every command's, in ``file``, and line by line to ``on_output``."""
+    """The output of one build: every command's, in ``file``, and line by line to ``on_output``.
 
-    def __init__(self, name: str, on_output: OnOutput = ignore_output) -> None:
+    ``secrets`` are values that neither of them may show.
+    """
+
+    def __init__(self, name: str, on_output: OnOutput = ignore_output, secrets: Iterable[str] = ()) -> None:
+        lines = {line for secret in secrets for line in (secret, *secret.splitlines())}
+        self._secrets = sorted((line.encode() for line in lines if len(line) >= MIN_MASK_LENGTH), key=len, reverse=True)
         self.file = _new_log_file(name)
         self._on_output = on_output
         self._line_number = 1
@@ -93,9 +99,11 @@ class BuildLog:
         folder: Path | None = None,
         environment: Mapping[str, str] | None = None,
         timeout: float = 3600.0,
+        is_trusted: bool = False,
     ) -> BuildResult:
         """Run one command of the build, with ``environment`` added to that of every build; ``timeout`` in seconds.
 
+        A command that ``is_trusted`` gets our own environment with all credentials.
         Raises Problems if it cannot be started, times out or is interrupted.
         """
         tail: deque[str] = deque(maxlen=MAX_TAIL_LINES)
@@ -104,6 +112,8 @@ class BuildLog:
         with self.file.open("ab") as log:
 
             def on_chunk(chunk: bytes) -> None:
+                for secret in self._secrets:
+                    chunk = chunk.replace(secret, b"***")
                 _write(log, chunk)
                 line = _clean_line(chunk)
                 if line.strip():
@@ -113,9 +123,8 @@ class BuildLog:
                 self._line_number += chunk.endswith(b"\n")
                 self._show(line)
 
-            exit_code = shell.stream(
-                command, on_chunk, folder=folder, environment=build_environment(environment), timeout=timeout
-            )
+            complete = {**os.environ, **(environment or {})} if is_trusted else build_environment(environment)
+            exit_code = shell.stream(command, on_chunk, folder=folder, environment=complete, timeout=timeout)
         return BuildResult(tuple(command), exit_code, tuple(tail), next(iter(first_errors), None))
 
     def failure(

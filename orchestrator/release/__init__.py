@@ -42,7 +42,7 @@ class Release(Struct, frozen=True):
 
     ``at`` is ISO 8601 in UTC.  ``of`` is the release that a rollback restored.  ``changes`` lists each action with its
     address.  ``reason`` says why the release failed, or why it was rolled back.  ``uncommitted`` is a hash of what the
-    checkout had beyond its commit, or "".
+    checkout had beyond its commit, or "".  ``snapshots`` are those of databases that its migrations took first.
     """
 
     number: int
@@ -56,6 +56,7 @@ class Release(Struct, frozen=True):
     changes: tuple[str, ...] = ()
     reason: str = ""
     uncommitted: str = ""
+    snapshots: tuple[str, ...] = ()
 
     @property
     def is_complete(self) -> bool:

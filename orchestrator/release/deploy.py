@@ -39,7 +39,7 @@ from orchestrator.release.ledger_store import LedgerStore
 from orchestrator.release.manifest_documents import prune_documents
 from orchestrator.release.probe import run_probes
 from orchestrator.release.rollback import RollbackTarget
-from orchestrator.release.ship import Prober, ShipResult, ship, verify
+from orchestrator.release.ship import Prober, ShipResult, list_snapshots, ship, verify
 
 if TYPE_CHECKING:
     from orchestrator.aws import Clients
@@ -258,7 +258,11 @@ class Deployment:
     ) -> tuple[Release, tuple[str, ...]]:
         """Record the failure.  If that fails, return warnings: rolling back matters more than the record."""
         failed_release = replace(
-            started_release, result="failed", reason=ship_result.cause, changes=ship_result.applied_changes
+            started_release,
+            result="failed",
+            reason=ship_result.cause,
+            changes=ship_result.applied_changes,
+            snapshots=list_snapshots(ship_result.outcomes, candidate),
         )
         try:
             return self._save_release(failed_release, candidate), ()
@@ -347,7 +351,13 @@ class Deployment:
                 started_release.vector,
                 started_release.vector.schemas,
             )
-            new_release = replace(started_release, vector=vector, result=result, changes=ship_result.applied_changes)
+            new_release = replace(
+                started_release,
+                vector=vector,
+                result=result,
+                changes=ship_result.applied_changes,
+                snapshots=list_snapshots(ship_result.outcomes, candidate),
+            )
             live_versions.save_model_pointers(candidate, vector, self._clients, self._store)
             archive_warnings = site_archive.restore_archives(candidate, self._clients, self._store)
             ledger = self._store.write(add_release)

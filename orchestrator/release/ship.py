@@ -19,6 +19,7 @@ from orchestrator.planning.plan import PreparedPlan
 from orchestrator.problems import Problems
 from orchestrator.release.checkout import ReleaseCandidate
 from orchestrator.release.probe import Probe, ProbeResult, build_probes, run_probes
+from orchestrator.resources import migration
 from orchestrator.vocabulary import Action, Actuation, Health, Outcome
 
 if TYPE_CHECKING:
@@ -155,6 +156,17 @@ def verify(
     for result in results:
         on_event(ProbeFinished(_probe_label(result.probe), result.has_passed, result.failure, result.duration_seconds))
     return ShipResult(outcomes, verification, results, service_addresses=_service_addresses(candidate))
+
+
+def list_snapshots(outcomes: tuple[Outcome, ...], candidate: ReleaseCandidate) -> tuple[str, ...]:
+    """Return the snapshots of databases that the migrations of ``outcomes`` have taken."""
+    resources = {resource.address: resource for resource in candidate.desired.resources}
+    return tuple(
+        name
+        for outcome in outcomes
+        if outcome.address.startswith("migration.") and outcome.action is Action.CREATE and outcome.steps_done
+        for name in migration.snapshot_names(resources[outcome.address].spec).values()
+    )
 
 
 def _service_addresses(candidate: ReleaseCandidate) -> frozenset[str]:

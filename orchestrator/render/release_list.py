@@ -31,6 +31,7 @@ class ReleaseRow(Struct, frozen=True):
     restorable: bool
     obstacles: tuple[str, ...]
     vector: Vector
+    snapshots: tuple[str, ...] = ()
 
 
 def build_rows(ledger: Ledger, obstacles: Mapping[int, tuple[str, ...]]) -> tuple[ReleaseRow, ...]:
@@ -95,6 +96,7 @@ def _build_row(release: Release, previous: Release | None, obstacles: tuple[str,
         not obstacles,
         tuple(map(clean_sentence, obstacles)),
         release.vector,
+        release.snapshots,
     )
 
 
@@ -115,6 +117,8 @@ def _render_row(row: ReleaseRow, style: Style) -> Iterator[str]:
     yield from style.wrap(f"changed: {', '.join(row.changed) or 'nothing'}", "      ")
     if row.reason:
         yield from style.wrap(f"reason: {row.reason}", "      ")
+    if row.snapshots:
+        yield from style.wrap(f"snapshot before its migration: {', '.join(row.snapshots)}", "      ")
     if row.obstacles:
         yield from style.wrap(f"cannot be restored: {'; '.join(row.obstacles)}", "      ")
 

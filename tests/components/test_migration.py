@@ -13,7 +13,7 @@ from orchestrator.artefacts import Artefacts, Image
 from orchestrator.aws import Clients
 from orchestrator.manifest import expand
 from orchestrator.planning import pipeline
-from orchestrator.planning.events import ChangeFinished, Event, ignore_event
+from orchestrator.planning.events import ChangeFinished, Event, OutputLine, ignore_event
 from orchestrator.values import WriteOnly
 from orchestrator.vocabulary import Actuation, DesiredState, Outcome
 from tests.components import manifest_stacks
@@ -107,6 +107,59 @@ def test_it_runs_once_for_a_build_before_the_switch(shop: Shop) -> None:
     outcomes, _ = shop.deploy(first, "tag1")
     assert outcomes["apprunner_service.api"].actuation is Actuation.SUCCEEDED
     assert shop.ran() == ["tag1", "tag2", "tag2"]
+
+
+SHOWS = """
+import os, sys
+print("migrating", os.environ["COLOUR"], os.environ["STEP"], os.environ["ConnectionStrings__Main"], flush=True)
+print("error: relation orders already exists")
+print("connected with", os.environ["ConnectionStrings__Main"][::-1][::-1])
+sys.exit(3)
+"""
+SECRET = """
+data:
+  ConnectionStrings:Main: "Host=db;Password=correct-horse-battery"  # orchestrator: not-a-secret
+  Jwt:Key: {generate: {length: 32}}
+"""
+
+
+@pytest.mark.parametrize("selected", [None, {"ConnectionStrings__Main": "secret.app[ConnectionStrings:Main]"}])
+def test_it_gets_what_the_service_gets_and_shows_no_secret(shop: Shop, selected: object) -> None:
+    """Its own secrets or those it names, and the variables; line by line while it runs, without the values."""
+    (shop.folder / "migrate.py").write_text(SHOWS)
+    spec = {
+        "image": {"repository": "shop-api", "build": {"context": "."}},
+        "environment": {"COLOUR": "red"},
+        "secrets": ["secret.app"] if selected is None else [],
+        "migrate": {
+            "command": [sys.executable, "migrate.py"],
+            "environment": {"STEP": "two"},
+            **({"secrets": selected} if selected else {}),
+        },
+    }
+    bucket = manifest_stacks.make_document("Bucket", "releases", "{name: shop-releases}")
+    secret = manifest_stacks.make_document("Secret", "app", SECRET)
+    documents = [RELEASES, manifest_stacks.make_document("ContainerService", "api", json.dumps(spec)), bucket, secret]
+    (shop.folder / "stack.yaml").write_text("---\n".join(documents))
+    lines: list[str] = []
+
+    def tell(event: Event) -> None:
+        if isinstance(event, OutputLine):
+            lines.append(event.line)
+
+    planned = pipeline.plan(shop.desired(shop.push("tag1"), "tag1"), clients=shop.clients)
+    outcomes = {item.address: item for item in pipeline.apply(planned, tell, clients=shop.clients)}
+    failed = outcomes["migration.api"]
+
+    assert failed.actuation is Actuation.FAILED
+    assert "migrating red two ***" in lines
+    assert "connected with ***" in lines
+    assert "first error (line 2): error: relation orders already exists" in failed.reason
+    [file] = {line.partition(": ")[2] for line in lines if line.startswith("Complete output")}
+    for text in (failed.reason, Path(file).read_text(), *lines):
+        assert "correct-horse-battery" not in text
+    assert "exited with status 3" in failed.reason
+    assert failed.steps_done == 1, "the value was read, and nothing was recorded as migrated"
 
 
 @pytest.mark.parametrize("destructive", [False, True])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator
 from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
@@ -121,3 +122,36 @@ def test_a_failed_deploy_of_the_same_vector_is_rolled_back_to_it(shop: ServicePr
     shop.store.write(lambda current: replace(current, releases=(*current.releases, failed)))
 
     assert rollback.choose_release(shop.ledger, None).number == 2
+
+
+DATABASE = """
+---
+apiVersion: orchestrator/v1
+kind: Database
+metadata: {name: main}
+spec: {database: shop, username: shop, version: "17", deletionPolicy: delete}
+"""
+
+
+def test_the_snapshot_before_a_destructive_migration_is_in_the_release(
+    shop: ServiceProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whether it ends well or fails: `releases` names the snapshot that the data can be restored from."""
+    shop.extra = DATABASE
+    shop.set_schema(1)
+    shop.service_options = shop.service_options.replace("folder: .}", "folder: ., destructive: true}")
+    shop.service_options += "access: [database.main]\n"
+    shop.break_migration(is_broken=True)
+    shop.deploy(version="3")
+    shop.break_migration(is_broken=False)
+    assert shop.deploy(version="4").status == "released"
+
+    snapshots = [name for release in shop.ledger.releases for name in release.snapshots]
+    taken = shop.clients.call("rds", "describe_db_snapshots", {"SnapshotType": "manual"})["DBSnapshots"]
+    assert {item["DBSnapshotIdentifier"] for item in taken} == set(snapshots)
+    assert len(snapshots) == 2
+    capsys.readouterr()
+    assert main(["releases", "-f", str(shop.folder), "-e", "prod"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for name in snapshots:
+        assert f"snapshot before its migration: {name}" in shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from orchestrator.components import Stack
 from orchestrator.values import Ref, TemplateString, Value
@@ -14,19 +15,19 @@ KEY_PATTERN = re.compile(r"(secret\.[a-z][a-z0-9-]*)\[(.+)\]")
 
 def secret_variables(component: Component, stack: Stack) -> dict[str, Value]:
     """Return, by environment variable, where the runtime reads it: the secret's ARN and the key without a colon."""
-    secrets_spec = component.spec["secrets"]
-    if isinstance(secrets_spec, Mapping):
-        variable_sources = [(variable, *parse_key_reference(text)) for variable, text in secrets_spec.items()]
-    else:
-        variable_sources = [
-            (to_variable_name(key), handle, key)
-            for handle in secrets_spec
-            for key in stack.components[handle].spec["data"]
-        ]
     return {
         variable: TemplateString((secret_arn(handle), f":{to_variable_name(key)}::"))
-        for variable, handle, key in variable_sources
+        for variable, handle, key in list_variable_sources(component.spec["secrets"], stack)
     }
+
+
+def list_variable_sources(secrets_spec: Any, stack: Stack) -> list[tuple[str, str, str]]:
+    """Return each environment variable of a `secrets` field with the handle of its secret and the key."""
+    if isinstance(secrets_spec, Mapping):
+        return [(variable, *parse_key_reference(text)) for variable, text in secrets_spec.items()]
+    return [
+        (to_variable_name(key), handle, key) for handle in secrets_spec for key in stack.components[handle].spec["data"]
+    ]
 
 
 def fingerprint_variables(component: Component) -> dict[str, Value]:
