@@ -257,13 +257,8 @@ class Deployment:
         self, started_release: Release, ship_result: ShipResult, candidate: ReleaseCandidate
     ) -> tuple[Release, tuple[str, ...]]:
         """Record the failure.  If that fails, return warnings: rolling back matters more than the record."""
-        failed_release = replace(
-            started_release,
-            result="failed",
-            reason=ship_result.cause,
-            changes=ship_result.applied_changes,
-            snapshots=list_snapshots(ship_result.outcomes, candidate),
-        )
+        failed_release = _record_changes(started_release, ship_result, candidate)
+        failed_release = replace(failed_release, result="failed", reason=ship_result.cause)
         try:
             return self._save_release(failed_release, candidate), ()
         except Problems as error:
@@ -351,13 +346,8 @@ class Deployment:
                 started_release.vector,
                 started_release.vector.schemas,
             )
-            new_release = replace(
-                started_release,
-                vector=vector,
-                result=result,
-                changes=ship_result.applied_changes,
-                snapshots=list_snapshots(ship_result.outcomes, candidate),
-            )
+            finished_release = _record_changes(started_release, ship_result, candidate)
+            new_release = replace(finished_release, vector=vector, result=result)
             live_versions.save_model_pointers(candidate, vector, self._clients, self._store)
             archive_warnings = site_archive.restore_archives(candidate, self._clients, self._store)
             ledger = self._store.write(add_release)
@@ -427,6 +417,11 @@ def _explain_unrecorded(summary: str) -> Iterator[None]:
 
 def _join_messages(error: Problems) -> str:
     return "; ".join(problem.message for problem in error.problems)
+
+
+def _record_changes(release: Release, ship_result: ShipResult, candidate: ReleaseCandidate) -> Release:
+    snapshots = list_snapshots(ship_result.outcomes, candidate)
+    return replace(release, changes=ship_result.applied_changes, snapshots=snapshots)
 
 
 def _pins_after_rollback(
