@@ -54,9 +54,10 @@ def pytest_xdist_auto_num_workers() -> int:
 REAL_PARTS = ("browser", "postgres", "tests/github/", "tests/emulator/", "tests/state/pages/")
 """Parts of the ids of tests that need a browser, a database server, a runner or a container."""
 
-SERVER_FIXTURES = frozenset(
-    "aws browser cluster database emulator filled house hub office postgres running service shared shop store".split()
-)
+SERVER_FIXTURES = {
+    "aws", "browser", "cluster", "database", "emulator", "filled", "house", "hub", "office", "postgres", "running",
+    "service", "shared", "shop", "store",
+}  # fmt: skip
 """Fixtures that start a server: an emulated AWS, the state service on a database, a stand-in of GitHub, a browser."""
 
 

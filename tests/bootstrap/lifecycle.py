@@ -23,6 +23,7 @@ from orchestrator.release.deploy import Deployment
 from orchestrator.release.ledger_entry import Origin
 from orchestrator.storage.s3 import S3FileStorage
 from orchestrator.vocabulary import DesiredState
+from tests import performed_calls
 from tests.bootstrap import full_stack
 from tests.bootstrap.iam_requests import Environment
 from tests.bootstrap.policy_evaluator import Request
@@ -95,7 +96,7 @@ def _deploy(name: str, folder: Path, desired: DesiredState | None = None) -> Sta
 def _apply(name: str, folder: Path) -> Stage:
     stage = Stage(name, pipeline.load_desired(folder, "prod", include_artefacts=False))
     planned = pipeline.plan(checkout.load(folder, "prod", stage.deploy).desired, clients=stage.deploy)
-    assert real_stack.list_failures(pipeline.apply(planned, ignore_event, clients=stage.deploy)) == []
+    assert real_stack.list_failures(performed_calls.apply(planned, ignore_event, clients=stage.deploy)) == []
     return stage
 
 
@@ -117,7 +118,7 @@ def _destroy(name: str, folder: Path, desired: DesiredState) -> Stage:
     now = pipeline.load_desired(folder, "prod", include_artefacts=False)
     token = pipeline.plan(now, clients=stage.deploy, destroying=True).plan.token
     planned = pipeline.plan(now, clients=stage.deploy, destroying=True, allow=token)
-    assert real_stack.list_failures(pipeline.apply(planned, ignore_event, clients=stage.deploy)) == []
+    assert real_stack.list_failures(performed_calls.apply(planned, ignore_event, clients=stage.deploy)) == []
     return stage
 
 

@@ -11,6 +11,7 @@ from orchestrator.bootstrap import policy_documents
 from orchestrator.planning import pipeline
 from orchestrator.planning.events import ignore_event
 from orchestrator.vocabulary import Action
+from tests import performed_calls
 from tests.bootstrap.iam_requests import Environment
 from tests.bootstrap.policy_evaluator import Request
 from tests.bootstrap.recording_clients import RecordingClients
@@ -57,7 +58,7 @@ def recorded(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             pipeline.plan(desired, clients=plan)
             planned = pipeline.plan(desired, clients=deploy)
             assert not planned.plan.is_vetoed
-            assert real_stack.list_failures(pipeline.apply(planned, ignore_event, clients=deploy)) == []
+            assert real_stack.list_failures(performed_calls.apply(planned, ignore_event, clients=deploy)) == []
         gone = [change.address for change in planned.plan.changes if change.action is Action.DELETE]
         assert gone == []
         yield {role: list(environment.iter_requests(used.calls)) for role, used in (("plan", plan), ("deploy", deploy))}

@@ -11,6 +11,7 @@ from orchestrator.planning import pipeline
 from orchestrator.planning.events import ignore_event
 from orchestrator.planning.plan import PreparedPlan
 from orchestrator.vocabulary import Actuation, Change, DesiredState, Outcome, Resource
+from tests import performed_calls
 from tests.components.container_services import POSITION, SCOPE
 
 NETWORK = Resource("ec2_vpc", "network", "default", {"vpc": "default"}, "project.shop", POSITION)
@@ -35,7 +36,7 @@ def list_pending(desired: DesiredState) -> list[str]:
 
 
 def apply(desired: DesiredState, **options: Any) -> dict[str, Outcome]:
-    outcomes = pipeline.apply(plan(desired, **options), ignore_event, clients=clients())
+    outcomes = performed_calls.apply(plan(desired, **options), ignore_event, clients=clients())
     return {outcome.address: outcome for outcome in outcomes}
 
 

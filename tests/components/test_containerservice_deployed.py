@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from orchestrator.emulator import Emulator, Faults
-from orchestrator.planning import pipeline
 from orchestrator.planning.events import ignore_event
 from orchestrator.vocabulary import Action, Actuation, DesiredState, Health, Resource
+from tests import performed_calls
 from tests.components.container_services import IMAGE, POSITION, SCOPE, expand_resources, make_service
 from tests.components.deployment import NETWORK, apply, clients, find_change, list_failed, list_pending, plan
 
@@ -135,7 +135,7 @@ def test_an_operation_under_way_is_waited_for(aws: Emulator) -> None:
     aws.faults = Faults()
     planned = plan(wanted(OTHER))
     health = find_change(planned, API).health
-    outcomes = pipeline.apply(planned, ignore_event, clients=clients())
+    outcomes = performed_calls.apply(planned, ignore_event, clients=clients())
 
     assert (health, {outcome.actuation for outcome in outcomes}) == (
         Health.PROGRESSING,

@@ -10,10 +10,10 @@ import pytest
 from orchestrator.aws import Clients
 from orchestrator.emulator import Emulator, Faults
 from orchestrator.emulator.faults import Rule
-from orchestrator.planning import pipeline
 from orchestrator.planning.events import ignore_event
 from orchestrator.runs import plan_output
 from orchestrator.vocabulary import Action, Actuation, DesiredState, Health
+from tests import performed_calls
 from tests.components import manifest_stacks
 from tests.components.container_services import IMAGE, SCOPE, expand_resources, make_service
 from tests.components.deployment import NETWORK, apply, clients, find_change, list_failed, list_pending, plan
@@ -55,7 +55,7 @@ def test_a_creation_whose_answer_was_lost_is_gone_on_with(aws: Emulator) -> None
     """It is sent again, and ECS says that the service is there: that is no failure of a deploy."""
     lost = Rule("reset_after", service="ecs", operation="CreateExpressGatewayService", limit=1)
     aws.faults = Faults(rules=(lost,))
-    outcomes = pipeline.apply(plan(wanted()), ignore_event, clients=Clients(SCOPE.region, attempts=2))
+    outcomes = performed_calls.apply(plan(wanted()), ignore_event, clients=Clients(SCOPE.region, attempts=2))
 
     assert [one.address for one in outcomes if one.actuation is Actuation.FAILED] == []
     assert deployments() == ["SUCCESSFUL"]
@@ -114,7 +114,7 @@ def test_a_deployment_under_way_is_waited_for_and_not_doubled(aws: Emulator) -> 
     change = find_change(planned, API)
 
     assert (change.health, change.effects) == (Health.PROGRESSING, ("The run waits for the deployment in progress.",))
-    pipeline.apply(planned, ignore_event, clients=clients())
+    performed_calls.apply(planned, ignore_event, clients=clients())
     assert (deployments(), list_pending(wanted(OTHER))) == (["SUCCESSFUL"] * 2, [])
 
 

@@ -16,6 +16,7 @@ from orchestrator.planning import pipeline
 from orchestrator.planning.events import ChangeFinished, Event, OutputLine, ignore_event
 from orchestrator.values import WriteOnly
 from orchestrator.vocabulary import Actuation, DesiredState, Outcome
+from tests import performed_calls
 from tests.components import manifest_stacks
 from tests.components.test_containerservice_image import RELEASES
 from tests.proofs.real_stack import emulated_aws
@@ -65,7 +66,7 @@ class Shop:
                 order.append(event.address)
 
         planned = pipeline.plan(self.desired(digest, tag), clients=self.clients)
-        outcomes = pipeline.apply(planned, tell, clients=self.clients)
+        outcomes = performed_calls.apply(planned, tell, clients=self.clients)
         return {outcome.address: outcome for outcome in outcomes}, order
 
     def ran(self) -> list[str]:
@@ -82,7 +83,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
         asked = pipeline.plan(
             pipeline.load_desired(tmp_path, "prod"), targets=("ecr_repository.api",), clients=found.clients
         )
-        pipeline.apply(asked, ignore_event, clients=found.clients)
+        performed_calls.apply(asked, ignore_event, clients=found.clients)
         yield found
 
 

@@ -16,6 +16,7 @@ from orchestrator.render import drift
 from orchestrator.render.style import Style
 from orchestrator.steps import ApiCall, Step
 from orchestrator.vocabulary import Action, DesiredState, Plan, Waiver
+from tests import performed_calls
 from tests.planning.test_plan import SCOPE, allow, live_role, role, snapshot
 from tests.proofs.real_stack import clients, emulated_aws
 
@@ -160,7 +161,9 @@ def test_a_waiver_of_a_manifest_ends_with_its_day(days: int, pending: list[str],
     with emulated_aws():
         (tmp_path / "shop.yaml").write_text(MANIFEST.format(extra=""))
         aws = clients()
-        pipeline.apply(pipeline.plan(pipeline.load_desired(tmp_path, "prod"), clients=aws), ignore_event, clients=aws)
+        performed_calls.apply(
+            pipeline.plan(pipeline.load_desired(tmp_path, "prod"), clients=aws), ignore_event, clients=aws
+        )
         aws.call(
             "s3", "put_bucket_versioning", {"Bucket": "shop-files", "VersioningConfiguration": {"Status": "Suspended"}}
         )

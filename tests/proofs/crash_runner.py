@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from orchestrator.emulator import Emulator
-from orchestrator.planning import pipeline
 from orchestrator.planning.events import ignore_event
 from orchestrator.planning.plan import PreparedPlan
 from orchestrator.steps import is_read
 from orchestrator.vocabulary import DesiredState
+from tests import performed_calls
 from tests.proofs import in_process_ministack, real_stack
 from tests.proofs.process_forks import prepare_to_fork, run_in_fork
 from tests.proofs.scenarios import CREATE_SCENARIOS, DESTROY_SCENARIOS, SERVICE_ALONE, SMALL_SCENARIOS, UPDATES
@@ -64,7 +64,7 @@ class CrashingClients:
 
 def apply_serially(planned: PreparedPlan, clients: CrashingClients) -> None:
     """Apply one call at a time, so that call numbers are the same in each run."""
-    failed = real_stack.list_failures(pipeline.apply(planned, ignore_event, parallelism=1, clients=clients))  # type: ignore[arg-type]
+    failed = real_stack.list_failures(performed_calls.apply(planned, ignore_event, parallelism=1, clients=clients))
     assert not failed, failed
 
 

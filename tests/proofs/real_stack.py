@@ -26,6 +26,7 @@ from orchestrator.planning.events import ignore_event
 from orchestrator.planning.plan import PreparedPlan
 from orchestrator.values import to_plain
 from orchestrator.vocabulary import DesiredState, Outcome, Plan
+from tests import performed_calls
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 REGION = "eu-west-1"
@@ -164,7 +165,7 @@ def apply(
     desired: DesiredState, *, parallelism: int = 16, aws_clients: Any = None, **options: Any
 ) -> tuple[Outcome, ...]:
     """Plan and apply once, as a merge to main does; ``aws_clients`` replaces the default clients."""
-    return pipeline.apply(
+    return performed_calls.apply(
         plan_with_token(desired, **options), ignore_event, parallelism=parallelism, clients=aws_clients or clients()
     )
 

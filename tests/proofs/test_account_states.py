@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from orchestrator.emulator import Emulator, Faults
-from orchestrator.planning import pipeline
 from orchestrator.planning.events import ignore_event
 from orchestrator.render import apply_report
 from orchestrator.render.style import Style
 from orchestrator.vocabulary import DesiredState, Outcome
+from tests import performed_calls
 from tests.proofs import real_stack
 from tests.proofs.scenarios import EXPRESS_SERVICE
 
@@ -129,7 +129,7 @@ def test_an_expired_session_is_reported_as_that(emulator: Emulator, stack: Desir
     prepared = real_stack.plan_with_token(stack)
     emulator.faults = Faults(session_expires_after_seconds=0)
 
-    report = describe_result(pipeline.apply(prepared, ignore_event, clients=real_stack.clients()))
+    report = describe_result(performed_calls.apply(prepared, ignore_event, clients=real_stack.clients()))
 
     assert "The session has expired: log in again" in report
     assert "Grant" not in report

@@ -14,6 +14,7 @@ from orchestrator.emulator import Emulator
 from orchestrator.planning import pipeline
 from orchestrator.planning.events import ignore_event
 from orchestrator.vocabulary import Action, Actuation, DesiredState, Outcome
+from tests import performed_calls
 from tests.proofs import real_stack
 
 pytestmark = [pytest.mark.both_backends]
@@ -286,7 +287,7 @@ def test_an_endpoint_that_another_environment_created_meanwhile_is_not_shared_un
     reviewed = pipeline.plan(second, targets=[ENDPOINT], clients=aws)
     apply_endpoint(first, targets=[ENDPOINT])
 
-    outcome = by_address(pipeline.apply(reviewed, ignore_event, clients=aws))[ENDPOINT]
+    outcome = by_address(performed_calls.apply(reviewed, ignore_event, clients=aws))[ENDPOINT]
 
     assert outcome.actuation is Actuation.FAILED
     assert "differs from the plan in marked" in outcome.reason
@@ -349,7 +350,7 @@ def test_a_distribution_whose_creation_was_lost_is_known_by_awss_own_answer(site
 
 
 def apply_through(desired: DesiredState, aws: Any) -> tuple[Outcome, ...]:
-    return pipeline.apply(pipeline.plan(desired, clients=aws), ignore_event, clients=aws)
+    return performed_calls.apply(pipeline.plan(desired, clients=aws), ignore_event, clients=aws)
 
 
 def by_address(outcomes: tuple[Outcome, ...]) -> dict[str, Outcome]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from orchestrator.emulator import Emulator, Faults
 from orchestrator.planning.events import ChangeFinished, ChangeStarted, Event
 from orchestrator.vocabulary import DesiredState
+from tests import performed_calls
 from tests.proofs import real_stack
 
 
@@ -45,7 +46,7 @@ def test_the_stack_is_made_in_the_order_of_its_dependencies(stack: DesiredState)
             elif isinstance(event, ChangeFinished):
                 ended.add(event.address)
 
-        pipeline.apply(wanted, watch)
+        performed_calls.apply(wanted, watch, clients=real_stack.clients())
 
     assert early == []
     assert ended == pending

@@ -12,6 +12,7 @@ from orchestrator.planning import pipeline
 from orchestrator.planning.events import ignore_event
 from orchestrator.release import checkout, rollback
 from orchestrator.release.deploy import DeployResult
+from tests import performed_calls
 from tests.proofs.real_stack import clients
 from tests.release.shop_project import ShopProject
 
@@ -59,7 +60,7 @@ class ServiceProject(ShopProject):
         candidate = checkout.load(self.folder, "prod", self.clients)
         tag = str(next(item.spec["tag"] for item in candidate.desired.resources if item.address == "ecr_image.api"))
         planned = pipeline.plan(candidate.desired, targets=["ecr_repository.api"], clients=self.clients)
-        pipeline.apply(planned, ignore_event, clients=self.clients)
+        performed_calls.apply(planned, ignore_event, clients=self.clients)
         images = self.clients.call("ecr", "list_images", {"repositoryName": "shop-api"})["imageIds"]
         if tag not in {image.get("imageTag") for image in images}:
             manifest = json.dumps({**IMAGE_MANIFEST, "name": tag})

@@ -19,6 +19,7 @@ from orchestrator.planning.events import ignore_event
 from orchestrator.planning.plan import PreparedPlan
 from orchestrator.release import checkout
 from orchestrator.vocabulary import DesiredState
+from tests import performed_calls
 from tests.proofs import real_stack
 from tests.proofs.real_stack import list_failures
 
@@ -106,7 +107,7 @@ class SiteCheckout:
         """Apply; what went wrong, in words.  The emulator has counted the calls of the apply alone."""
         planned = self.plan(previous_site)
         self.emulator.clear_calls()
-        return list_failures(pipeline.apply(planned, ignore_event, clients=clients or self.clients))
+        return list_failures(performed_calls.apply(planned, ignore_event, clients=clients or self.clients))
 
     def ship(self, *versions: Mapping[str, str]) -> None:
         """One after the other."""

@@ -13,6 +13,7 @@ from orchestrator.emulator import Emulator
 from orchestrator.planning import pipeline
 from orchestrator.planning.events import ignore_event
 from orchestrator.release import rollback
+from tests import performed_calls
 from tests.proofs.real_stack import clients
 from tests.release.manifests import WEB
 from tests.release.service_project import API, ServiceProject
@@ -106,7 +107,7 @@ def ship_outside(shop: ServiceProject, version: str) -> None:
     """Ship another image past the ledger, as an older orchestrator's apply or another tool does."""
     shop.write(version=version)
     planned = pipeline.plan(shop.read_checkout().desired, clients=shop.clients)
-    pipeline.apply(planned, ignore_event, clients=clients())
+    performed_calls.apply(planned, ignore_event, clients=clients())
 
 
 def test_what_changed_outside_is_recorded_by_the_next_deploy(shop: ServiceProject) -> None:

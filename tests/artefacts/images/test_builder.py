@@ -25,6 +25,7 @@ from orchestrator.planning.events import ignore_event
 from orchestrator.problems import Problems
 from orchestrator.release.checkout import from_manifest
 from orchestrator.vocabulary import Action, Actuation
+from tests import performed_calls
 from tests.artefacts.images.builder_store import use_private_store
 
 pytestmark = [
@@ -132,7 +133,7 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def apply(aws: Recording, checkout: Path) -> dict[str, Any]:
     planned = pipeline.plan(pipeline.load_desired(checkout / "manifests"), clients=aws)
-    return {outcome.address: outcome for outcome in pipeline.apply(planned, ignore_event, clients=aws)}
+    return {outcome.address: outcome for outcome in performed_calls.apply(planned, ignore_event, clients=aws)}
 
 
 def image_of(aws: Recording) -> str:
@@ -194,7 +195,7 @@ def test_an_unchanged_image_is_one_call(aws: Recording, checkout: Path, recorded
     recorded.unlink()
     aws.operations.clear()
     planned = pipeline.plan(pipeline.load_desired(checkout / "manifests"), clients=aws)
-    pipeline.apply(planned, ignore_event, clients=aws)
+    performed_calls.apply(planned, ignore_event, clients=aws)
 
     assert [change.address for change in planned.plan.pending_changes] == []
     assert not recorded.exists()
@@ -209,7 +210,7 @@ def test_a_changed_file_is_a_new_image_and_the_old_one_stays(aws: Recording, che
     (checkout / "api" / "hello").write_text("two")
     planned = pipeline.plan(pipeline.load_desired(checkout / "manifests"), clients=aws)
     actions = {change.address: change.action for change in planned.plan.pending_changes}
-    pipeline.apply(planned, ignore_event, clients=aws)
+    performed_calls.apply(planned, ignore_event, clients=aws)
     after = tags(aws)
     [new] = after.keys() - before.keys()
 
@@ -230,7 +231,7 @@ def test_an_image_can_be_built_again(aws: Recording, checkout: Path, recorded: P
     recorded.unlink()
     planned = pipeline.plan(from_manifest(manifest, aws, "20261130T143000Z").desired, clients=aws)
     actions = {change.address: change.action for change in planned.plan.pending_changes}
-    pipeline.apply(planned, ignore_event, clients=aws)
+    performed_calls.apply(planned, ignore_event, clients=aws)
     after = tags(aws)
     [build] = [line for line in recorded.read_text().splitlines() if line.startswith("build ")]
     later = pipeline.plan(pipeline.load_desired(checkout / "manifests"), clients=aws)
@@ -250,7 +251,7 @@ def test_an_image_can_be_built_again(aws: Recording, checkout: Path, recorded: P
 def test_the_token_is_on_no_command_line(aws: Recording, checkout: Path, recorded: Path) -> None:
     """It lies in a file for as long as it is needed, and nowhere afterwards; the plan does not hold it either."""
     planned = pipeline.plan(pipeline.load_desired(checkout / "manifests"), clients=aws)
-    pipeline.apply(planned, ignore_event, clients=aws)
+    performed_calls.apply(planned, ignore_event, clients=aws)
     said = recorded.read_text()
     folders = [Path(word).parent for line in said.splitlines() for word in line.split() if word.endswith("config.json")]
     token = password(aws)
