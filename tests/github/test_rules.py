@@ -49,7 +49,7 @@ def test_every_action_is_pinned_by_its_commit() -> None:
     """And its version stands beside it, for people; what is of this repository comes with it."""
     uses = [line.strip() for path in FILES for line in path.read_text().splitlines() if re.search(r"\buses:", line)]
     pinned = re.compile(r"(- )?uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
-    ours = re.compile(r"(- )?uses: \$/\.github/actions/setup")
+    ours = re.compile(r"(- )?uses: \$/\.github/actions/(setup|node)")
 
     assert len(uses) > 10
     assert [line for line in uses if not pinned.fullmatch(line) and not ours.fullmatch(line)] == []
