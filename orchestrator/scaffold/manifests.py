@@ -1,4 +1,4 @@
-"""Render the first manifests of a project.  Pure."""
+"""Render the first manifests of a project: one kind a file, so that an editor checks each against its schema.  Pure."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Final
 
 from orchestrator.manifest import check as checking
-from orchestrator.manifest import load
+from orchestrator.manifest import load, overlay
+from orchestrator.manifest.document import Document
+from orchestrator.scaffold.detection.applications import Api
 from orchestrator.scaffold.questions import Answers
 
 FOLDER: Final = "manifests"
-_PROJECT_TEMPLATE: Final = """\
-# The project: repository, account, alerts and deploy approval. See `orchestrator explain project`.
-apiVersion: orchestrator/v1
-kind: Project
-metadata:
-  name: {name}
-spec:
+RELEASE_HEADER: Final = "X-Release"
+"""Header of the health response in which an application names its build."""
+_SCHEMA_LINE: Final = "# yaml-language-server: $schema=https://raw.githubusercontent.com/{repository}/{commit}/schemas/{kind}.schema.json\n"
+_HEAD: Final = "apiVersion: orchestrator/v1\nkind: {kind}\nmetadata:\n  name: {name}\nspec:\n"
+_PROJECT: Final = """\
   repository: {repository}
   region: {region}
   account: "{account}"
@@ -30,139 +30,219 @@ spec:
   releases:
     bucket: bucket.releases
     onFailure: rollback
-{alerts}---
-# Stores the releases and the files that a rollback needs. Bucket names are global, so the name contains the account id.
-apiVersion: orchestrator/v1
-kind: Bucket
-metadata:
-  name: releases
-spec:
+"""
+_RELEASES: Final = """\
   name: {name}-releases-${{project.environment}}-${{project.account}}
   versioning: true
 """
-_ALERTS_TEMPLATE: Final = """\
-  alerts:
-    email: [{email}]
-"""
-_API_TEMPLATE: Final = """\
-# The API: built from its Dockerfile when its folder changes, and health-checked at /health before it gets traffic.
-apiVersion: orchestrator/v1
-kind: ContainerService
-metadata:
-  name: api
-spec:
-  # {why}
+_API: Final = """\
+  # {runtime_comment}
   runtime: {runtime}
   image:
-    repository: {name}-api
+    repository: {name}-${{project.environment}}-api
     build:
       context: {context}
+"""
+_HEALTH: Final = """\
   port: 8080
   health:
     path: /health
-{secrets}"""
+{release_header}"""
 _RUNTIME_COMMENTS: Final = {
     "ecs-express": "Works in every account. `app-runner` costs less in accounts that used it before 2026-04-30.",
     "app-runner": "Only for accounts that used App Runner before 2026-04-30; `ecs-express` works in every account.",
 }
-_SECRETS_SECTION: Final = """\
-  secrets: [secret.app]
-  access: [secret.app, database.main]
-"""
-_DATABASE_TEMPLATE: Final = """\
-apiVersion: orchestrator/v1
-kind: Database
-metadata:
-  name: main
-spec:
+_DATABASE: Final = """\
   version: "16"
   database: {word}
   username: {word}
----
-# The API's secrets. The database password is generated in AWS and is stored in no file.
-apiVersion: orchestrator/v1
-kind: Secret
-metadata:
-  name: app
-spec:
-  name: {name}-${{project.environment}}
-  data:
-    {variable}
 """
-_SITE_TEMPLATE: Final = """\
-# The site: every deploy uploads its files, index.html last.
-apiVersion: orchestrator/v1
-kind: Bucket
-metadata:
-  name: web
-spec:
+_SITE: Final = """\
   name: {name}-web-${{project.environment}}-${{project.account}}
   versioning: true
   spa:
     dir: {dir}
-{build}---
-apiVersion: orchestrator/v1
-kind: Cdn
-metadata:
-  name: web
-spec:
-  origin: bucket.web
 """
-_BUILD_TEMPLATE: Final = """\
-    build: {words}
-    folder: {folder}
+_BUDGET: Final = """\
+  limit: {limit}
+  alerts: [{half}, {limit}]
+  email: [{email}]
 """
-_CONNECTION_VARIABLES: Final = {
-    "dotnet": "ConnectionStrings:Default: ${database.main.connectionString}",
-    "python": "DATABASE_URL: ${database.main.url}",
-    "node": "DATABASE_URL: ${database.main.url}",
-}
+_CONNECTION_VARIABLES: Final = {"dotnet": "ConnectionStrings:Default: ${database.main.connectionString}"}
+_DEFAULT_CONNECTION_VARIABLE: Final = "DATABASE_URL: ${database.main.url}"
+_STAGING_DATABASE: Final = """\
+  # Staging holds no data of customers.
+  deletionProtection: false
+  backups:
+    retentionDays: 1
+"""
+_OVERLAY_COMMENT: Final = """\
+# Settings of {environment} that differ from the files beside this folder; it may be empty.
+# Show the differences: orchestrator render --diff {other} {environment}
+"""
 
 
-def render_files(answers: Answers) -> dict[str, str]:
-    """Return the manifests by their path in the repository."""
-    alerts = _ALERTS_TEMPLATE.format(email=json.dumps(answers.email)) if answers.email else ""
-    texts_by_name = {"project": _PROJECT_TEMPLATE.format(**_template_fields(answers), alerts=alerts)}
+def render_files(answers: Answers, api: Api | None = None) -> dict[str, str]:
+    """Return the manifests by their path in the repository; ``api`` is what was detected of it."""
+    texts: dict[str, str] = {}
+
+    def add(file: str, kind: str, name: str, comment: str, spec: str) -> None:
+        repository, _, commit = answers.tool.partition("@")
+        schema_line = _SCHEMA_LINE.format(repository=repository, commit=commit, kind=kind.lower())
+        texts[f"{FOLDER}/{file}.yaml"] = f"{schema_line}# {comment}\n{_HEAD.format(kind=kind, name=name)}{spec}"
+
+    fields = {name: getattr(answers, name) for name in ("name", "repository", "region", "account", "runtime")}
+    alerts = f"  alerts:\n    email: [{json.dumps(answers.email)}]\n" if answers.email else ""
+    add(
+        "project",
+        "Project",
+        answers.name,
+        "The project. See: orchestrator explain project",
+        _PROJECT.format(**fields) + alerts,
+    )
+    comment = (
+        "The releases and the files that a rollback needs. Bucket names are global: this one contains the account id."
+    )
+    add("releases", "Bucket", "releases", comment, _RELEASES.format(**fields))
     if answers.api:
-        secrets = _SECRETS_SECTION if answers.database else ""
-        context, runtime_comment = _relative_to_manifests(answers.api_folder), _RUNTIME_COMMENTS[answers.runtime]
-        texts_by_name["api"] = _API_TEMPLATE.format(
-            name=answers.name, context=context, runtime=answers.runtime, why=runtime_comment, secrets=secrets
-        )
+        comment = "The API: built when its folder changes, and health-checked before it gets traffic."
+        add("api", "ContainerService", "api", comment, _api_spec(answers, api, fields))
     if answers.api and answers.database:
-        database_name = answers.name.replace("-", "_")
-        texts_by_name["database"] = _DATABASE_TEMPLATE.format(
-            name=answers.name, word=database_name, variable=_CONNECTION_VARIABLES[answers.api]
-        )
+        add("database", "Database", "main", "The database. Its password is generated in AWS.", _database_spec(answers))
+    if _has_secret(answers):
+        comment = "Environment variables of the API that nobody may read. No file holds their values."
+        add("secret", "Secret", "app", comment, _secret_spec(answers))
     if answers.site:
-        texts_by_name["site"] = _SITE_TEMPLATE.format(
-            name=answers.name, dir=_relative_to_manifests(answers.site), build=_build_section(answers)
+        add(
+            "site",
+            "Bucket",
+            "web",
+            "The site: every deploy uploads its files, index.html last.",
+            _site_spec(answers, fields),
         )
-    return {f"{FOLDER}/{name}.yaml": text for name, text in texts_by_name.items()}
+        add("cdn", "Cdn", "web", _cdn_comment(answers), _cdn_spec(answers, site))
+    if answers.email and answers.budget:
+        half = max(1, int(answers.budget) // 2)
+        spec = _BUDGET.format(limit=answers.budget, half=half, email=json.dumps(answers.email))
+        add("budget", "Budget", "monthly", "E-mails before the month gets too expensive.", spec)
+    return {**texts, **_overlays(answers)}
 
 
 def check(texts: Mapping[str, str]) -> None:
-    """Check manifests before they are written.
+    """Check the manifests of every environment before they are written.
 
     Raises Problems if one is invalid.
     """
-    project_texts = {name: text for name, text in texts.items() if name.startswith(f"{FOLDER}/")}
-    documents = [document for name, text in project_texts.items() for document in load.parse_documents(text, name)]
-    checking.check(load.Sources(Path(FOLDER), tuple(documents)), None)
+    layers: dict[str, load.Layer] = {}
+    documents: list[Document] = []
+    for name, text in texts.items():
+        path = Path(name)
+        if path.parent == Path(FOLDER):
+            documents += load.parse_documents(text, name)
+        elif path.parent == Path(FOLDER, load.ENVIRONMENTS):
+            layers[path.stem] = load.Layer(tuple(load.parse_documents(text, name)), file=name)
+    sources = load.Sources(Path(FOLDER), tuple(documents), layers)
+    for environment in overlay.environment_names(sources):
+        checking.check(sources, environment)
 
 
-def _template_fields(answers: Answers) -> dict[str, str]:
-    return {name: getattr(answers, name) for name in ("name", "repository", "region", "account")}
+def _api_spec(answers: Answers, api: Api | None, fields: Mapping[str, str]) -> str:
+    context = relative_to_manifests(answers.api_folder)
+    spec = _API.format(**fields, runtime_comment=_RUNTIME_COMMENTS[answers.runtime], context=context)
+    if api is not None and api.dockerfile not in ("", "Dockerfile"):
+        spec += f"      dockerfile: {api.dockerfile}\n"
+    spec += _HEALTH.format(release_header=_release_header(answers, api))
+    accessed = [*(["secret.app"] if _has_secret(answers) else []), *(["database.main"] if answers.database else [])]
+    secrets = "  secrets: [secret.app]\n" if _has_secret(answers) else ""
+    return spec + secrets + (f"  access: [{', '.join(accessed)}]\n" if accessed else "")
 
 
-def _build_section(answers: Answers) -> str:
-    """Return the build section of the site; the command runs in the parent of its output folder."""
-    if not answers.site_build:
-        return ""
-    command = json.dumps(shlex.split(answers.site_build))
-    return _BUILD_TEMPLATE.format(words=command, folder=_relative_to_manifests(posixpath.dirname(answers.site)))
+def _release_header(answers: Answers, api: Api | None) -> str:
+    """Return the field, or what the application needs before it can be set: a deploy waits for the header."""
+    if api is not None and api.names_release:
+        return f"    releaseHeader: {RELEASE_HEADER}\n"
+    lines = RELEASE_CODE.get(answers.api, RELEASE_CODE["docker"])
+    comment = "".join(f"    #   {line}\n" for line in lines)
+    return (
+        "    # Let the health response name the build, and a deploy proves which build answers. Add to the API:\n"
+        f"{comment}    # then remove the # before the next line.\n    # releaseHeader: {RELEASE_HEADER}\n"
+    )
 
 
-def _relative_to_manifests(folder: str) -> str:
+RELEASE_CODE: Final[Mapping[str, tuple[str, str]]] = {
+    "dotnet": (
+        'var release = Environment.GetEnvironmentVariable("ORCHESTRATOR_RELEASE");',
+        'app.MapGet("/health", (HttpResponse r) => { r.Headers["X-Release"] = release; return "ok"; });',
+    ),
+    "python": (
+        'release = os.environ.get("ORCHESTRATOR_RELEASE", "")',
+        'response.headers["X-Release"] = release  # in GET /health',
+    ),
+    "node": (
+        "const release = process.env.ORCHESTRATOR_RELEASE ?? ''",
+        "response.setHeader('X-Release', release)  // in GET /health",
+    ),
+    "go": ('release := os.Getenv("ORCHESTRATOR_RELEASE")', 'w.Header().Set("X-Release", release) // in GET /health'),
+    "docker": ("GET /health returns status 200", "and the header X-Release: the variable ORCHESTRATOR_RELEASE"),
+}
+"""The two lines by which an application answers with its build, by language."""
+
+
+def _has_secret(answers: Answers) -> bool:
+    return bool(answers.api and (answers.database or answers.secret_names))
+
+
+def _database_spec(answers: Answers) -> str:
+    return _DATABASE.format(word=answers.name.replace("-", "_"))
+
+
+def _secret_spec(answers: Answers) -> str:
+    connection = _CONNECTION_VARIABLES.get(answers.api, _DEFAULT_CONNECTION_VARIABLE)
+    values = [connection] if answers.database else []
+    values += [f"{name}: {{generate: {{length: 64}}}}" for name in answers.secret_names]
+    lines = "".join(f"    {value}\n" for value in values)
+    return f"  name: {answers.name}-${{project.environment}}\n  data:\n{lines}"
+
+
+def _site_spec(answers: Answers, fields: Mapping[str, str]) -> str:
+    spec = _SITE.format(**fields, dir=relative_to_manifests(answers.site))
+    if answers.site_build:
+        command = json.dumps(shlex.split(answers.site_build))
+        spec += f"    build: {command}\n    folder: {relative_to_manifests(answers.site_folder)}\n"
+    return spec
+
+
+def _cdn_comment(answers: Answers) -> str:
+    return "One address for the site" + (" and, below /api/, for the API." if answers.api else ".")
+
+
+def _cdn_spec(answers: Answers) -> str:
+    spec = "  origin: bucket.web\n"
+    if answers.api:
+        spec += "  paths:\n    - pattern: /api/*\n      origin: containerservice.api\n"
+    return spec
+
+
+def _overlays(answers: Answers) -> dict[str, str]:
+    """Return a file for each environment; `prod` alone needs none."""
+    names = answers.environment_names
+    if names == (overlay.DEFAULT_NAME,):
+        return {}
+    return {
+        f"{FOLDER}/{load.ENVIRONMENTS}/{name}.yaml": render_overlay(name, names, answers.database) for name in names
+    }
+
+
+def render_overlay(name: str, names: tuple[str, ...], has_database: bool) -> str:
+    """Return the file of one environment of several."""
+    production = overlay.DEFAULT_NAME if overlay.DEFAULT_NAME in names else names[-1]
+    other = production if name != production else next((one for one in names if one != name), name)
+    text = _OVERLAY_COMMENT.format(environment=name, other=other)
+    if has_database and name != production:
+        text += _HEAD.format(kind="Database", name="main") + _STAGING_DATABASE
+    return text
+
+
+def relative_to_manifests(folder: str) -> str:
     """Return a folder of the repository relative to the manifests folder."""
     return posixpath.normpath(posixpath.join("..", folder))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -10,17 +11,24 @@ from msgspec import Struct
 
 from orchestrator.problems import Problem, Problems
 
-LANGUAGES: Final = ("dotnet", "python", "node")
+LANGUAGES: Final = ("dotnet", "python", "node", "go", "docker")
 RUNTIMES: Final = ("ecs-express", "app-runner")
 """The first one works in every account."""
 NONE: Final = "none"
+DOCKERFILE_ONLY: Final = "docker"
+"""The language of an API that brings its own Dockerfile."""
 
 
 class Answers(Struct, frozen=True):
-    """Valid answers; ``api`` and ``site`` are empty if there is none, ``tool`` is the commit with the workflows."""
+    """Valid answers; what there is none of is empty.
+
+    ``site`` is the folder of the built site, and ``site_build`` runs in ``site_folder``.  ``environments`` and
+    ``secrets`` are names separated by commas, ``budget`` is in USD a month, ``tool`` the commit with the workflows.
+    """
 
     name: str
     repository: str
+    branch: str
     account: str
     region: str
     api: str
@@ -28,15 +36,28 @@ class Answers(Struct, frozen=True):
     runtime: str
     site: str
     site_build: str
+    site_folder: str
     database: bool
+    secrets: str
+    environments: str
     email: str
+    budget: str
     tool: str
+
+    @property
+    def environment_names(self) -> tuple[str, ...]:
+        return tuple(self.environments.split(","))
+
+    @property
+    def secret_names(self) -> tuple[str, ...]:
+        return tuple(filter(None, self.secrets.split(",")))
 
 
 class Question(Struct, frozen=True):
     """One question: the ``option`` that answers it, the ``pattern`` of a valid answer and the ``reason`` for others.
 
-    ``only_if`` names an earlier question; this one is asked only if that answer is not "none".
+    ``only_if`` names an earlier question; this one is asked only if that answer is not "none".  ``choices`` are listed,
+    and may be abbreviated as far as they stay different: `y` is `yes`.
     """
 
     option: str
@@ -45,11 +66,22 @@ class Question(Struct, frozen=True):
     reason: str
     only_if: str = ""
     default: str = ""
+    choices: tuple[str, ...] = ()
 
 
 _FOLDER_PATTERN: Final = r"[\w.-]+(/[\w.-]+)*"
 _REGION_PATTERN: Final = r"[a-z]{2}(-[a-z]+)+-[0-9]"
 _EMAIL_PATTERN: Final = r"[^@\s]+@[^@\s]+\.[^@\s]+|none"
+_ENVIRONMENT: Final = r"[a-z][a-z0-9]*(-[a-z0-9]+)*"
+_VARIABLE: Final = r"[A-Za-z][A-Za-z0-9_.:-]{0,99}"
+YES_NO: Final = ("yes", "no")
+
+
+def _choice(option: str, text: str, choices: tuple[str, ...], only_if: str = "", default: str = "") -> Question:
+    pattern = "|".join(map(re.escape, choices))
+    return Question(option, text, pattern, f"use one of {', '.join(choices)}", only_if, default or choices[0], choices)
+
+
 QUESTIONS: Final = (
     Question(
         "name",
@@ -58,18 +90,26 @@ QUESTIONS: Final = (
         "use up to 31 lower-case letters, digits and hyphens, starting with a letter",
     ),
     Question("repository", "GitHub repository", r"[\w.-]+/[\w.-]+", "write it as OWNER/NAME"),
-    Question("account", "AWS account id", r"[0-9]{12}", "use the 12 digits of the account id"),
-    Question("region", "AWS region", _REGION_PATTERN, "use a region code, e.g. eu-west-1", default="eu-west-1"),
+    Question("branch", "Branch to deploy", r"[\w.-]+(/[\w.-]+)*", "use the default branch", default="main"),
     Question(
-        "api",
-        "Language of the API",
-        "|".join((*LANGUAGES, NONE)),
-        f"use one of {', '.join((*LANGUAGES, NONE))}",
-        default=NONE,
+        "account",
+        "AWS account id",
+        r"[0-9]{12}",
+        "use the 12 digits of the account id: aws sts get-caller-identity --query Account --output text",
     ),
+    Question("region", "AWS region", _REGION_PATTERN, "use a region code, e.g. eu-west-1", default="eu-west-1"),
+    _choice("api", "Language of the API", (*LANGUAGES, NONE), default=NONE),
     Question("api-folder", "Folder of the API", _FOLDER_PATTERN, "use a folder of the repository", "api", "api"),
-    Question("runtime", "Runtime of the API", "|".join(RUNTIMES), f"use {' or '.join(RUNTIMES)}", "api", RUNTIMES[0]),
-    Question("database", "PostgreSQL database for the API", "yes|no", "use yes or no", "api", "no"),
+    _choice("runtime", "Runtime of the API", RUNTIMES, "api"),
+    _choice("database", "PostgreSQL database for the API", YES_NO, "api", "no"),
+    Question(
+        "secrets",
+        "Secrets to generate for the API, separated by commas",
+        rf"{_VARIABLE}(,{_VARIABLE})*|none",
+        "use names of variables, such as SESSION_KEY,JWT_SECRET, or none",
+        "api",
+        NONE,
+    ),
     Question(
         "site", "Folder of the built site", _FOLDER_PATTERN, "use a folder of the repository, or none", default=NONE
     ),
@@ -81,12 +121,25 @@ QUESTIONS: Final = (
         "site",
         NONE,
     ),
+    Question(
+        "site-folder", "Folder in which it runs", _FOLDER_PATTERN, "use a folder of the repository", "site-build", "."
+    ),
+    Question(
+        "environments",
+        "Environments, separated by commas",
+        rf"{_ENVIRONMENT}(,{_ENVIRONMENT})*",
+        "use `prod`, or names of lower-case letters, digits and hyphens, such as staging,prod",
+        default="prod",
+    ),
     Question("email", "E-mail address for alarms", _EMAIL_PATTERN, "use an e-mail address, or none", default=NONE),
+    Question(
+        "budget", "Budget in USD a month", r"[1-9][0-9]{0,6}|none", "use a whole number, or none", "email", default="50"
+    ),
     Question(
         "tool",
         "Source of the orchestrator's workflows",
         r"[\w.-]+/[\w.-]+@[0-9a-f]{40}",
-        "write it as OWNER/NAME@COMMIT, with all 40 digits of the commit",
+        "write it as OWNER/NAME@COMMIT, a repository on GitHub with all 40 digits of a published commit",
     ),
 )
 
@@ -107,7 +160,8 @@ def collect_answers(
         if question.only_if and answers.get(question.only_if, NONE) == NONE:
             continue
         answer = options.get(question.option)
-        default = defaults.get(question.option) or question.default
+        answer = answer if answer is None else _complete(question, answer)
+        default = defaults.get(question.option) or _default_of(question, answers)
         if answer is None and ask is not None:
             answer = _ask_question(question, default, ask, on_invalid_answer)
         answer = default if answer is None else answer
@@ -124,13 +178,27 @@ def _ask_question(
     question: Question, default: str, ask: Callable[[str], str], on_invalid_answer: Callable[[str], None]
 ) -> str:
     """Return the answer to one question; repeat it until the answer is valid, at most 5 times, or the input ends."""
+    choices = f" ({', '.join(question.choices)})" if question.choices else ""
     default_hint = f" [{default}]" if default else ""
     for _ in range(5):
-        answer = ask(f"{question.text}{default_hint}:") or default
+        answer = _complete(question, ask(f"{question.text}{choices}{default_hint}:")) or default
         if not answer or _is_valid(question, answer):
             return answer
         on_invalid_answer(f"  {answer}: {question.reason}")
     return answer
+
+
+def _complete(question: Question, answer: str) -> str:
+    """Return the choice that ``answer`` abbreviates, or the answer as it is."""
+    matches = [choice for choice in question.choices if answer and choice.startswith(answer.lower())]
+    return matches[0] if len(matches) == 1 else answer
+
+
+def _default_of(question: Question, answers: Mapping[str, str]) -> str:
+    """Return the default answer; a site is built in the folder above its output."""
+    if question.option == "site-folder":
+        return posixpath.dirname(answers.get("site", "")) or question.default
+    return question.default
 
 
 def _is_valid(question: Question, answer: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -14,7 +15,7 @@ _TRIGGERS: Final = {
     "plan": "on: pull_request\n",
     "deploy": """\
 on:
-  push: {branches: [main]}
+  push: {branches: [{{branch}}]}
   workflow_dispatch:
     inputs:
       environment: {description: Environment to deploy, type: string, default: prod}
@@ -43,6 +44,8 @@ on:
       allow: {description: "For revert: token that lifts the vetoes of one plan", type: string}
 """,
 }
+_BRANCH: Final = "{{branch}}"
+DEFAULT_BRANCH: Final = "main"
 _ENVIRONMENT_INPUT: Final = re.compile(r"^ +environment: \{.*\n", re.MULTILINE)
 _INPUTS: Final[Mapping[str, tuple[str, ...]]] = {
     "plan": (),
@@ -68,14 +71,19 @@ jobs:
 {passed}"""
 
 
-def render_files(tool: str, environment: str = DEFAULT_NAME) -> dict[str, str]:
-    """Return the workflows by their path in the repository; ``tool`` is ``OWNER/NAME@COMMIT``.
+def render_files(tool: str, environment: str = DEFAULT_NAME, branch: str = DEFAULT_BRANCH) -> dict[str, str]:
+    """Return the workflows by their path in the repository; ``tool`` is ``OWNER/NAME@COMMIT``, ``branch`` is deployed.
 
     An environment other than ``prod`` has files of its own, but for rollbacks: that workflow takes the environment.
     """
     names = REQUIRED_PERMISSIONS if environment == DEFAULT_NAME else _ROLE_INPUTS
     suffix = "" if environment == DEFAULT_NAME else f"-{environment}"
-    return {f".github/workflows/{name}{suffix}.yml": _render_file(name, tool, environment, suffix) for name in names}
+    return {
+        f".github/workflows/{name}{suffix}.yml": _render_file(name, tool, environment, suffix).replace(
+            _BRANCH, json.dumps(branch) if re.search(r"[^\w./-]", branch) else branch
+        )
+        for name in names
+    }
 
 
 def _render_file(name: str, tool: str, environment: str, suffix: str) -> str:

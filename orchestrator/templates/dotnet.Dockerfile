@@ -1,17 +1,18 @@
-# A .NET 10 web application. PROJECT is the name of its .csproj without the extension, and of its assembly.
-ARG PROJECT=Api
+# A .NET {{VERSION}} web application. PROJECT is its .csproj, ASSEMBLY the name of its .dll.
+ARG PROJECT={{PROJECT}}
+ARG ASSEMBLY={{ASSEMBLY}}
 
-FROM mcr.microsoft.com/dotnet/sdk:10.0 AS build
+FROM mcr.microsoft.com/dotnet/sdk:{{VERSION}} AS build
 ARG PROJECT
 WORKDIR /src
-# Copy the project file first, so that packages are restored only when it changes.
-COPY ["${PROJECT}.csproj", "./"]
-RUN dotnet restore "${PROJECT}.csproj"
+# Copy what decides about packages first, so that they are restored only when it changes. Add new projects here.
+{{COPY}}
+RUN dotnet restore "$PROJECT"
 COPY . .
-RUN dotnet publish "${PROJECT}.csproj" --configuration Release --no-restore --output /app -p:UseAppHost=false
+RUN dotnet publish "$PROJECT" --configuration Release --output /app -p:UseAppHost=false
 
-FROM mcr.microsoft.com/dotnet/aspnet:10.0 AS final
-ARG PROJECT
+FROM mcr.microsoft.com/dotnet/aspnet:{{VERSION}} AS final
+ARG ASSEMBLY
 # curl runs the health check; the image has no HTTP client.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends curl \
@@ -20,7 +21,7 @@ WORKDIR /app
 COPY --from=build /app .
 ENV PORT=8080 \
     DOTNET_EnableDiagnostics=0 \
-    ENTRY=${PROJECT}.dll
+    ENTRY=${ASSEMBLY}.dll
 USER app
 EXPOSE 8080
 HEALTHCHECK --interval=30s --timeout=3s --start-period=20s --retries=3 \

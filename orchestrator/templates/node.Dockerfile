@@ -1,15 +1,15 @@
-# A Node web application with a lock file. It is started with `node ENTRY` and must listen on 0.0.0.0 at the port in
+# A Node {{VERSION}} web application. It is started with `node ENTRY` and must listen on 0.0.0.0 at the port in
 # the variable PORT (default: 8080).
-FROM node:24-slim AS build
+FROM node:{{VERSION}}-slim AS build
 WORKDIR /src
 # Install the packages first, so that they are installed again only when the lock file changes.
-COPY package.json package-lock.json ./
-RUN npm ci
+{{COPY}}
+RUN {{INSTALL}}
 COPY . .
-RUN npm run build --if-present && npm prune --omit=dev
+RUN {{BUILD}} && {{PRUNE}}
 
-FROM node:24-slim AS final
-ARG ENTRY=server.js
+FROM node:{{VERSION}}-slim AS final
+ARG ENTRY={{ENTRY}}
 ENV ENTRY=${ENTRY} \
     NODE_ENV=production \
     PORT=8080

@@ -1,14 +1,14 @@
-# A Python web application with its packages in requirements.txt. It is started with `python -m APP` and must listen
-# on 0.0.0.0 at the port in the variable PORT (default: 8080).
-FROM python:3.13-slim AS build
+# A Python {{VERSION}} web application. APP is its module. It must listen on 0.0.0.0 at the port in the
+# variable PORT (default: 8080).
+FROM python:{{VERSION}}-slim AS build
 WORKDIR /src
 RUN python -m venv /venv
 # Install the packages first, so that they are installed again only when the list changes.
-COPY requirements.txt .
-RUN /venv/bin/pip install --no-cache-dir --requirement requirements.txt
+{{COPY}}
+RUN {{INSTALL}}
 
-FROM python:3.13-slim AS final
-ARG APP=app
+FROM python:{{VERSION}}-slim AS final
+ARG APP={{APP}}
 ENV APP=${APP} \
     PATH=/venv/bin:$PATH \
     PORT=8080 \
@@ -22,4 +22,4 @@ USER app
 EXPOSE 8080
 HEALTHCHECK --interval=30s --timeout=3s --start-period=10s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as web; web.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/health', timeout=2)"]
-ENTRYPOINT ["sh", "-c", "exec python -m \"$APP\""]
+ENTRYPOINT ["sh", "-c", "exec {{COMMAND}}"]

@@ -1,0 +1,183 @@
+"""Derive what a checkout contains, and default answers from it, its git remote and the environment variables."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from msgspec.structs import replace
+
+import orchestrator
+from orchestrator import shell
+from orchestrator.problems import Problems
+from orchestrator.scaffold.detection import dotnet, go, node, python
+from orchestrator.scaffold.detection.applications import Api, Detected, Site
+from orchestrator.scaffold.detection.tree import Tree, is_below, join
+from orchestrator.scaffold.questions import DOCKERFILE_ONLY, NONE
+
+DEFAULT_BRANCH: Final = "main"
+_GIT_TIMEOUT_SECONDS = 10.0
+_GITHUB_REMOTE = re.compile(r"^(?:https://(?:[^@/]+@)?|ssh://git@|git@)github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?$")
+_STATIC_FOLDERS: Final = ("web", "site", "frontend", "client", "public", "www", "html")
+_BUILT_FOLDERS: Final = ("dist", "build", "out", "public")
+_SOURCE_PATTERNS: Final = ("*.cs", "*.py", "*.js", "*.ts", "*.mjs", "*.go")
+_RELEASE_VARIABLE: Final = "ORCHESTRATOR_RELEASE"
+_UNSUPPORTED: Final = {
+    "pom.xml": "Java",
+    "build.gradle": "Java",
+    "build.gradle.kts": "Kotlin",
+    "Gemfile": "Ruby",
+    "composer.json": "PHP",
+    "Cargo.toml": "Rust",
+    "mix.exs": "Elixir",
+}
+"""Project files of languages without a Dockerfile template."""
+
+
+def guess_answers(
+    folder: Path, environ: Mapping[str, str] = os.environ, detected: Detected | None = None
+) -> dict[str, str]:
+    """Return default answers from the folder, its git remote and the environment variables."""
+    detected = detect(folder) if detected is None else detected
+    repository = parse_github_remote(_run_git(folder, "remote", "get-url", "origin"))
+    name = re.sub(r"[^a-z0-9]+", "-", (repository.partition("/")[2] or folder.resolve().name).lower()).strip("-")
+    api, site = next(iter(detected.apis), None), next(iter(detected.sites), None)
+    return {
+        "name": re.sub(r"^[^a-z]+", "", name)[:31],
+        "repository": repository,
+        "branch": find_default_branch(folder),
+        "region": environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "",
+        "api": api.language if api else NONE,
+        "api-folder": api.folder if api else "",
+        "site": site.output if site else NONE,
+        "site-build": " ".join(site.build) if site and site.build else NONE,
+        "site-folder": site.folder if site and site.build else "",
+        "tool": detect_tool(),
+    }
+
+
+def detect(folder: Path) -> Detected:
+    """Return the applications of a checkout, those with a telling folder name first, and what is not supported."""
+    tree = Tree(folder)
+    from_node = list(node.find_applications(tree))
+    apis = [*dotnet.find_apis(tree), *(item for item in from_node if isinstance(item, Api))]
+    apis += [*python.find_apis(tree), *go.find_apis(tree)]
+    sites = [item for item in from_node if isinstance(item, Site)]
+    sites += _static_sites(tree, [*(site.folder for site in sites), *(api.folder for api in apis)])
+    apis = [_with_dockerfile(tree, api) for api in apis]
+    apis += _dockerfile_apis(tree, [*(api.folder for api in apis), *(site.folder for site in sites)])
+    apis = [replace(api, names_release=_names_release(tree, api.folder)) for api in apis]
+    notes = [item for item in from_node if isinstance(item, str)]
+    notes += _unsupported(tree, apis)
+    preferred = ("api", "backend", "server", "src", ".")
+    apis.sort(key=lambda api: preferred.index(api.folder) if api.folder in preferred else len(preferred))
+    return Detected(tuple(apis), tuple(sites), tuple(notes))
+
+
+def describe(detected: Detected) -> list[str]:
+    """Return a line for each thing that was found; the first of each kind is the one that the answers propose."""
+    lines = [api.description for api in detected.apis[:1]]
+    lines += [site.description for site in detected.sites[:1]]
+    lines += [
+        f"also {api.description}; choose it with --api {api.language} --api-folder {api.folder}"
+        for api in detected.apis[1:]
+    ]
+    lines += [f"also {site.description}; choose it with --site {site.output}" for site in detected.sites[1:]]
+    return [*lines, *detected.notes]
+
+
+def choose_api(detected: Detected, language: str, folder: str) -> Api:
+    """Return the detected application of that language and folder, or a new one with the language's defaults."""
+    return next(
+        (api for api in detected.apis if api.folder == folder and language in (api.language, DOCKERFILE_ONLY)),
+        Api(language, folder),
+    )
+
+
+def choose_site(detected: Detected, output: str) -> Site | None:
+    """Return the detected site that writes ``output``."""
+    return next((site for site in detected.sites if site.output == output), None)
+
+
+def detect_tool() -> str:
+    """Return the commit of the running orchestrator as ``OWNER/NAME@COMMIT``; "" if it is no checkout from GitHub."""
+    checkout = Path(orchestrator.__file__).parents[1]
+    if not (checkout / ".github" / "workflows" / "plan.yml").is_file():
+        return ""
+    name = parse_github_remote(_run_git(checkout, "remote", "get-url", "origin"))
+    commit = _run_git(checkout, "rev-parse", "HEAD")
+    return f"{name}@{commit}" if name and commit else ""
+
+
+def parse_github_remote(url: str) -> str:
+    """Return the ``OWNER/NAME`` of a remote on GitHub; "" for a path or another host."""
+    match = _GITHUB_REMOTE.match(url)
+    return match[1] if match else ""
+
+
+def find_default_branch(folder: Path) -> str:
+    """Return the remote's default branch as git knows it, else the current branch, else the one git would create."""
+    head = _run_git(folder, "symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD").removeprefix("origin/")
+    current = _run_git(folder, "symbolic-ref", "--quiet", "--short", "HEAD")
+    return head or current or _run_git(folder, "config", "init.defaultBranch") or DEFAULT_BRANCH
+
+
+def _static_sites(tree: Tree, used_folders: Iterable[str]) -> Iterator[Site]:
+    """Yield folders with an index.html that no application builds, also what a build left in ``dist``."""
+    used = [folder for folder in used_folders if folder != "."]
+    built = [join(folder, name) for folder in tree.files for name in _BUILT_FOLDERS]
+    folders = [folder for folder in tree.folders_with("index.html") if folder.rpartition("/")[2] in _STATIC_FOLDERS]
+    for folder in dict.fromkeys((*folders, *(name for name in built if tree.has(join(name, "index.html"))))):
+        if not any(is_below(folder, one) for one in used) and not tree.has(
+            join(folder.rpartition("/")[0], "package.json")
+        ):
+            yield Site(folder, folder, (), f"static site in {folder}")
+
+
+def _with_dockerfile(tree: Tree, api: Api) -> Api:
+    """Use a Dockerfile that the application has: in its context, or beside its project."""
+    places = ["Dockerfile", join(api.entry.rpartition("/")[0] or ".", "Dockerfile")]
+    found = next((place for place in places if tree.has(join(api.folder, place))), "")
+    if not found:
+        return api
+    return replace(api, dockerfile=found, description=f"{api.description}; uses its {join(api.folder, found)}")
+
+
+def _names_release(tree: Tree, folder: str) -> bool:
+    """Return whether the code of an application reads the variable with its build."""
+    sources = (path for pattern in _SOURCE_PATTERNS for path in tree.files_matching(pattern, folder))
+    return any(_RELEASE_VARIABLE in tree.read(path) for path in sources)
+
+
+def _dockerfile_apis(tree: Tree, used_folders: Iterable[str]) -> Iterator[Api]:
+    """Yield applications of any language that bring a Dockerfile."""
+    used = set(used_folders)
+    for folder in tree.folders_with("Dockerfile"):
+        if not any(is_below(folder, one) for one in used):
+            yield Api(
+                DOCKERFILE_ONLY, folder, dockerfile="Dockerfile", description=f"image of {join(folder, 'Dockerfile')}"
+            )
+
+
+def _unsupported(tree: Tree, apis: Iterable[Api]) -> Iterator[str]:
+    known = {api.folder for api in apis}
+    for name, language in _UNSUPPORTED.items():
+        for folder in tree.folders_with(name):
+            if folder not in known:
+                yield (
+                    f"{join(folder, name)}: {language} has no template; write a Dockerfile in {folder}, then run "
+                    f"`orchestrator init` again, or pass --api {DOCKERFILE_ONLY} --api-folder {folder}"
+                )
+
+
+def _run_git(folder: Path, *arguments: str) -> str:
+    try:
+        result = shell.run(
+            ["git", *arguments], folder=folder if folder.is_dir() else None, timeout=_GIT_TIMEOUT_SECONDS
+        )
+    except Problems:
+        return ""
+    return result.output.strip() if result.exit_code == 0 else ""

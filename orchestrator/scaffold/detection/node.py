@@ -1,0 +1,195 @@
+"""Find Node applications: sites by their generator and the folder that it writes, and servers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from orchestrator.artefacts.sites import node_packages
+from orchestrator.scaffold.detection.applications import Api, Site
+from orchestrator.scaffold.detection.tree import Tree, join, relative_to
+
+SERVER_PACKAGES: Final = frozenset(
+    {"express", "fastify", "koa", "hono", "@hono/node-server", "@nestjs/core", "@hapi/hapi", "restify", "polka", "h3"}
+)
+ENTRY_FILES: Final = ("server.js", "index.js", "app.js", "main.js", "src/server.js", "src/index.js", "src/main.js")
+DEFAULT_VERSION: Final = "24"
+_START = re.compile(r"\bnode\s+(?:--?[\w=./-]+\s+)*([\w./-]+\.[cm]?js)\b")
+_OUT_DIR = re.compile(r"\boutDir\s*:\s*['\"]([\w./-]+)['\"]")
+_DIST_DIR = re.compile(r"\bdistDir\s*:\s*['\"]([\w./-]+)['\"]")
+_EXPORT = re.compile(r"\boutput\s*:\s*['\"]export['\"]")
+
+
+def find_applications(tree: Tree) -> Iterator[Api | Site | str]:
+    """Yield a site or a server for each package.json that is one, or the note why it cannot be told."""
+    for folder in tree.folders_with("package.json"):
+        package = node_packages.read_package(tree.root / folder)
+        site = _find_site(tree, folder, package)
+        if site is not None:
+            yield site
+        elif _is_server(package, _packages(package)):
+            yield _describe_server(tree, folder, package)
+
+
+def _packages(package: Mapping[str, Any]) -> set[str]:
+    return {
+        name
+        for field in ("dependencies", "devDependencies")
+        if isinstance(package.get(field), dict)
+        for name in package[field]
+    }
+
+
+def _scripts(package: Mapping[str, Any]) -> Mapping[str, str]:
+    scripts = package.get("scripts")
+    return {name: str(text) for name, text in scripts.items()} if isinstance(scripts, dict) else {}
+
+
+def _is_server(package: Mapping[str, Any], packages: set[str]) -> bool:
+    return bool(SERVER_PACKAGES & packages) or _START.search(_scripts(package).get("start", "")) is not None
+
+
+def _find_site(tree: Tree, folder: str, package: Mapping[str, Any]) -> Site | str | None:
+    """Return the site that the package's generator writes; text if it has to be set up for a static site first."""
+    packages = _packages(package)
+    found = next((rule(tree, folder) for name, rule in _GENERATORS.items() if name in packages), None)
+    if found is None or isinstance(found, str):
+        return found and f"{join(folder, 'package.json')}: {found}"
+    generator, output, script, is_single_page = found
+    manager = _manager(tree, folder)
+    build = (manager, "run", script) if script in _scripts(package) else ("npx", *_DIRECT_COMMANDS[generator])
+    description = f"{generator} site in {folder}, built with {' '.join(build)} into {join(folder, output)}"
+    return Site(folder, join(folder, output), build, description, is_single_page)
+
+
+def _manager(tree: Tree, folder: str) -> str:
+    project = node_packages.find_project(tree.root / folder, tree.root)
+    return project.manager.name if project is not None else "npm"
+
+
+_Generated = tuple[str, str, str, bool]
+"""Name of a generator, the folder that it writes, the script that runs it, whether it writes a single page."""
+_DIRECT_COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "Next.js": ("next", "build"),
+    "SvelteKit": ("vite", "build"),
+    "Astro": ("astro", "build"),
+    "Angular": ("ng", "build"),
+    "Nuxt": ("nuxi", "generate"),
+    "Create React App": ("react-scripts", "build"),
+    "Vite": ("vite", "build"),
+}
+
+
+def _config(tree: Tree, folder: str, stem: str) -> str:
+    return "".join(tree.read(join(folder, f"{stem}.{suffix}")) for suffix in ("ts", "mts", "js", "mjs", "cjs"))
+
+
+def _next(tree: Tree, folder: str) -> _Generated | str:
+    config = _config(tree, folder, "next.config")
+    if not _EXPORT.search(config):
+        return "Next.js without `output: 'export'` needs a server; set it, or write a Dockerfile and deploy it"
+    match = _DIST_DIR.search(config)
+    return "Next.js", match[1] if match else "out", "build", False
+
+
+def _svelte_kit(tree: Tree, folder: str) -> _Generated | str:
+    packages = _packages(node_packages.read_package(tree.root / folder))
+    if "@sveltejs/adapter-static" not in packages:
+        return "SvelteKit without @sveltejs/adapter-static needs a server; add it, or write a Dockerfile and deploy it"
+    is_single_page = "fallback" in _config(tree, folder, "svelte.config")
+    return "SvelteKit", "build", "build", is_single_page
+
+
+def _astro(tree: Tree, folder: str) -> _Generated:
+    match = _OUT_DIR.search(_config(tree, folder, "astro.config"))
+    return "Astro", match[1].removeprefix("./").rstrip("/") if match else "dist", "build", False
+
+
+def _angular(tree: Tree, folder: str) -> _Generated:
+    """Read angular.json: the application builder writes ``OUTPUT/browser``, the older ones write ``OUTPUT``."""
+    try:
+        projects = json.loads(tree.read(join(folder, "angular.json"))).get("projects", {})
+        name, project = next(iter(projects.items()))
+        target = project["architect"]["build"]
+    except (ValueError, StopIteration, KeyError, TypeError, AttributeError):
+        return "Angular", "dist", "build", True
+    output = target.get("options", {}).get("outputPath", f"dist/{name}")
+    if isinstance(output, dict):
+        return (
+            "Angular",
+            join(str(output.get("base", f"dist/{name}")), str(output.get("browser", "browser"))),
+            "build",
+            True,
+        )
+    is_application = str(target.get("builder", "")).endswith(":application")
+    return "Angular", f"{output}/browser" if is_application else str(output), "build", True
+
+
+def _nuxt(tree: Tree, folder: str) -> _Generated:
+    return "Nuxt", ".output/public", "generate", False
+
+
+def _create_react_app(tree: Tree, folder: str) -> _Generated:
+    return "Create React App", "build", "build", True
+
+
+def _vite(tree: Tree, folder: str) -> _Generated:
+    match = _OUT_DIR.search(_config(tree, folder, "vite.config"))
+    return "Vite", match[1].removeprefix("./").rstrip("/") if match else "dist", "build", True
+
+
+_GENERATORS: Final = {
+    "next": _next,
+    "@sveltejs/kit": _svelte_kit,
+    "astro": _astro,
+    "@angular/core": _angular,
+    "nuxt": _nuxt,
+    "react-scripts": _create_react_app,
+    "vite": _vite,
+}
+"""By the package that tells a generator, the ones that are built on another first."""
+
+
+def _describe_server(tree: Tree, folder: str, package: Mapping[str, Any]) -> Api:
+    match = _START.search(_scripts(package).get("start", ""))
+    main = str(package.get("main", ""))
+    candidates = [match[1] if match else "", *ENTRY_FILES, main]
+    entry = next((name for name in candidates if name and tree.has(join(folder, name))), "")
+    entry = entry or (match[1] if match else "") or main or "server.js"
+    project = node_packages.find_project(tree.root / folder, tree.root)
+    root = folder
+    if project is not None and project.root != (tree.root / folder).resolve():
+        root = project.root.relative_to(tree.root.resolve()).as_posix()
+    manager = project.manager.name if project is not None else "npm"
+    lock_files = (project.manager.lock_file,) if project is not None else ()
+    version = _node_version(tree, folder) or DEFAULT_VERSION
+    package_name = relative_to(folder, root)
+    files = (*_package_files(tree, root), *lock_files)
+    in_root = entry if root == folder else join(package_name, entry)
+    description = f"Node {version} server in {folder}, packages by {manager}, started with node {entry}"
+    description += f", in the workspace {root}" if root != folder else ""
+    return Api("node", root, manager, version, in_root, files, description=description)
+
+
+def _package_files(tree: Tree, root: str) -> tuple[str, ...]:
+    """Return every package.json and setting that an installation in ``root`` reads."""
+    settings = ("pnpm-workspace.yaml", ".npmrc", ".yarnrc.yml", "bunfig.toml")
+    is_workspace = "workspaces" in node_packages.read_package(tree.root / root) or tree.has(join(root, settings[0]))
+    packages = tree.files_matching("package.json", root) if is_workspace else [join(root, "package.json")]
+    relative = [relative_to(path, root) for path in packages]
+    return (*relative, *(name for name in settings if tree.has(join(root, name))))
+
+
+def _node_version(tree: Tree, folder: str) -> str:
+    """Return the major version that .nvmrc or ``engines`` names, there or in the root."""
+    for place in dict.fromkeys((folder, ".")):
+        engines = node_packages.read_package(Path(tree.root, place)).get("engines")
+        texts = [tree.read(join(place, ".nvmrc")), tree.read(join(place, ".node-version"))]
+        texts += [str(engines.get("node", ""))] if isinstance(engines, dict) else []
+        for text in texts:
+            if match := re.search(r"\d+", text):
+                return match[0]
+    return ""
