@@ -1,5 +1,5 @@
 """Generate the first files of a project (manifests, workflows, Dockerfile) from a few answers.
 
-``questions`` asks, ``detection`` derives default answers from the checkout, ``manifests`` and ``workflows`` render the
-files.  The CLI decides which files to overwrite.
+``detection`` finds what the checkout contains and derives default answers, ``questions`` asks, ``project_files`` puts
+the files together, and ``file_writer`` writes those that do not exist.
 """

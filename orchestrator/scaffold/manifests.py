@@ -12,7 +12,7 @@ from typing import Final
 from orchestrator.manifest import check as checking
 from orchestrator.manifest import load, overlay
 from orchestrator.manifest.document import Document
-from orchestrator.scaffold.detection.applications import Api
+from orchestrator.scaffold.detection.applications import Api, Site
 from orchestrator.scaffold.questions import Answers
 
 FOLDER: Final = "manifests"
@@ -82,8 +82,8 @@ _OVERLAY_COMMENT: Final = """\
 """
 
 
-def render_files(answers: Answers, api: Api | None = None) -> dict[str, str]:
-    """Return the manifests by their path in the repository; ``api`` is what was detected of it."""
+def render_files(answers: Answers, api: Api | None = None, site: Site | None = None) -> dict[str, str]:
+    """Return the manifests by their path in the repository; ``api`` and ``site`` are what was detected of them."""
     texts: dict[str, str] = {}
 
     def add(file: str, kind: str, name: str, comment: str, spec: str) -> None:
@@ -118,9 +118,9 @@ def render_files(answers: Answers, api: Api | None = None) -> dict[str, str]:
             "Bucket",
             "web",
             "The site: every deploy uploads its files, index.html last.",
-            _site_spec(answers, fields),
+            _site_spec(answers, fields, site),
         )
-        add("cdn", "Cdn", "web", _cdn_comment(answers), _cdn_spec(answers, site))
+        add("cdn", "Cdn", "web", _cdn_comment(answers), _cdn_spec(answers))
     if answers.email and answers.budget:
         half = max(1, int(answers.budget) // 2)
         spec = _BUDGET.format(limit=answers.budget, half=half, email=json.dumps(answers.email))
@@ -204,8 +204,10 @@ def _secret_spec(answers: Answers) -> str:
     return f"  name: {answers.name}-${{project.environment}}\n  data:\n{lines}"
 
 
-def _site_spec(answers: Answers, fields: Mapping[str, str]) -> str:
+def _site_spec(answers: Answers, fields: Mapping[str, str], site: Site | None) -> str:
     spec = _SITE.format(**fields, dir=relative_to_manifests(answers.site))
+    if site is not None and not site.is_single_page:
+        spec += "    routing: static\n"
     if answers.site_build:
         command = json.dumps(shlex.split(answers.site_build))
         spec += f"    build: {command}\n    folder: {relative_to_manifests(answers.site_folder)}\n"
@@ -228,12 +230,16 @@ def _overlays(answers: Answers) -> dict[str, str]:
     names = answers.environment_names
     if names == (overlay.DEFAULT_NAME,):
         return {}
-    return {
-        f"{FOLDER}/{load.ENVIRONMENTS}/{name}.yaml": render_overlay(name, names, answers.database) for name in names
-    }
+    has_database = bool(answers.api and answers.database)
+    return {overlay_path(name): render_overlay(name, names, has_database=has_database) for name in names}
 
 
-def render_overlay(name: str, names: tuple[str, ...], has_database: bool) -> str:
+def overlay_path(environment: str) -> str:
+    """Return the path of an environment's file in the repository."""
+    return f"{FOLDER}/{load.ENVIRONMENTS}/{environment}.yaml"
+
+
+def render_overlay(name: str, names: tuple[str, ...], *, has_database: bool) -> str:
     """Return the file of one environment of several."""
     production = overlay.DEFAULT_NAME if overlay.DEFAULT_NAME in names else names[-1]
     other = production if name != production else next((one for one in names if one != name), name)

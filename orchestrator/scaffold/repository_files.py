@@ -9,11 +9,19 @@ from orchestrator.scaffold.manifests import RELEASE_CODE, RELEASE_HEADER
 from orchestrator.scaffold.questions import Answers
 
 README_MARK: Final = "<!-- deployment: orchestrator -->"
-_COMMON_IGNORES: Final = (".env", ".env.*", "!.env.example", ".orchestrator/", ".DS_Store")
+_COMMON_IGNORES: Final = (
+    ".env",
+    ".env.*",
+    "!.env.example",
+    ".orchestrator/",
+    ".DS_Store",
+    "node_modules/",
+    "__pycache__/",
+)
 _IGNORES: Final = {
     "dotnet": ("bin/", "obj/", "*.user", ".vs/"),
-    "python": (".venv/", "__pycache__/", "*.pyc"),
-    "node": ("node_modules/", "dist/", "npm-debug.log*"),
+    "python": (".venv/", "*.pyc"),
+    "node": ("dist/", "npm-debug.log*"),
     "go": ("bin/",),
     "docker": (),
 }
@@ -31,10 +39,11 @@ The files in `manifests/` say what runs in AWS; `orchestrator plan` shows the di
 | check for drift | read the issue that the workflow `drift` keeps, or run `orchestrator drift -e {environment}` |
 | check the set-up | `orchestrator doctor -e {environment}` |
 
-Environments: {environments}.{release}
-"""
-_RELEASE: Final = """ The health response names the build in the header `{header}`, so that a deploy proves which build
-answers. The lines that do it:
+Environments: {environments}.
+{release}"""
+_RELEASE: Final = """
+A deploy proves which build answers if the health response names it in the header `{header}`, and `releaseHeader` in
+`manifests/api.yaml` is set. The lines that do it:
 
 ```text
 {code}
@@ -46,7 +55,7 @@ def render_gitignore(answers: Answers) -> str:
     """Return a .gitignore with what builds, package managers and editors of these applications write."""
     lines = [*_COMMON_IGNORES, *_IGNORES.get(answers.api, ())]
     if answers.site_build:
-        lines += ["node_modules/", f"/{answers.site}/"]
+        lines += [f"/{answers.site}/"]
     return "".join(f"{line}\n" for line in dict.fromkeys(lines))
 
 

@@ -71,6 +71,29 @@ jobs:
 {passed}"""
 
 
+def render_all(tool: str, environments: tuple[str, ...], branch: str) -> dict[str, str]:
+    """Return the workflows of all environments; one `rollback.yml` takes the environment as an input."""
+    texts: dict[str, str] = {}
+    for environment in environments:
+        texts |= render_files(tool, environment, branch)
+    default = DEFAULT_NAME if DEFAULT_NAME in environments else environments[-1]
+    rollback = _render_file("rollback", tool, DEFAULT_NAME, "")
+    rollback = rollback.replace("default: prod", f"default: {default}").replace("|| 'prod'", f"|| '{default}'")
+    if roles := _role_expression(environments):
+        rollback += f"      role: ${{{{ {roles} }}}}\n"
+    return {**texts, ".github/workflows/rollback.yml": rollback}
+
+
+def _role_expression(environments: tuple[str, ...]) -> str:
+    """Return the expression of the role to roll back with, for repositories whose roles are in no environment."""
+    alternatives = [
+        f"inputs.environment == '{name}' && vars.{variable_name(DEPLOY_ROLE_VARIABLE, name)}"
+        for name in environments
+        if name != DEFAULT_NAME
+    ]
+    return " || ".join([*alternatives, "''"]) if alternatives else ""
+
+
 def render_files(tool: str, environment: str = DEFAULT_NAME, branch: str = DEFAULT_BRANCH) -> dict[str, str]:
     """Return the workflows by their path in the repository; ``tool`` is ``OWNER/NAME@COMMIT``, ``branch`` is deployed.
 
@@ -78,9 +101,10 @@ def render_files(tool: str, environment: str = DEFAULT_NAME, branch: str = DEFAU
     """
     names = REQUIRED_PERMISSIONS if environment == DEFAULT_NAME else _ROLE_INPUTS
     suffix = "" if environment == DEFAULT_NAME else f"-{environment}"
+    branch_text = json.dumps(branch) if re.search(r"[^\w./-]", branch) else branch
     return {
         f".github/workflows/{name}{suffix}.yml": _render_file(name, tool, environment, suffix).replace(
-            _BRANCH, json.dumps(branch) if re.search(r"[^\w./-]", branch) else branch
+            _BRANCH, branch_text
         )
         for name in names
     }

@@ -58,7 +58,9 @@ class TestTemplate:
             f"{keyword} {rest}"
             for _, keyword, rest in dockerfile_parser.parse_instructions((tmp_path / "Dockerfile").read_text())
         ]
-        install = next(index for index, line in enumerate(said) if re.search(r"restore|pip install|npm ci", line))
+        install = next(
+            index for index, line in enumerate(said) if re.search(r"restore|pip install|npm ci|go mod download", line)
+        )
 
         assert install < said.index("COPY . .")
 
@@ -90,7 +92,7 @@ class TestTemplate:
         """Run as an engine runs it, beside a real server on the port that PORT names: 200 is well, nothing else is."""
         write(tmp_path, template)
         command = words(tmp_path, "HEALTHCHECK")
-        program = "curl" if template == "dotnet" else command[0]
+        program = "curl" if template in ("dotnet", "go") else command[0]
         if shutil.which(program) is None:
             pytest.skip(f"needs {program}")
         with serving(status) as (port, asked):
@@ -102,7 +104,7 @@ class TestTemplate:
     def test_what_is_run_is_told_the_port(self, template: str, tmp_path: Path) -> None:
         """And it is the process itself, not a child of a shell, so that it is told to end."""
         write(tmp_path, template)
-        stand_in = tmp_path / {"dotnet": "dotnet", "python": "python", "node": "node"}[template]
+        stand_in = tmp_path / {"go": "server"}.get(template, template)
         stand_in.write_text('#!/bin/sh\necho "$$ $PORT $ASPNETCORE_HTTP_PORTS $*"\n')
         stand_in.chmod(0o755)
         told = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PORT": "9001", "ENTRY": "what runs", "APP": "what runs"}
@@ -111,7 +113,7 @@ class TestTemplate:
             pid, port, *rest = process.stdout.read().split()
 
         assert (int(pid), port) == (process.pid, "9001")
-        assert rest == {"dotnet": ["9001", "what", "runs"], "python": ["-m", "what", "runs"]}.get(
+        assert rest == {"dotnet": ["9001", "what", "runs"], "python": ["-m", "what", "runs"], "go": []}.get(
             template, ["what", "runs"]
         )
 

@@ -121,6 +121,82 @@ def test_a_workflow_gives_what_the_called_one_takes(name: str, project: Path) ->
     }
 
 
+def test_one_address_serves_the_site_and_the_api(project: Path) -> None:
+    """The page asks `/api/...` of its own host: no CORS, no second name."""
+    cdn = yaml.safe_load((project / "manifests/cdn.yaml").read_text())
+
+    assert cdn["spec"]["paths"] == [{"pattern": "/api/*", "origin": "containerservice.api"}]
+
+
+def test_editors_check_each_file_by_its_schema(project: Path) -> None:
+    """One kind a file, and the line that yaml-language-server reads, with the schema of the pinned version."""
+    for file in (project / "manifests").glob("*.yaml"):
+        first, _, text = file.read_text().partition("\n")
+        (document,) = yaml.safe_load_all(text)
+        name = f"schemas/{document['kind'].lower()}.schema.json"
+        assert first.endswith(f"raw.githubusercontent.com/{TOOL.replace('@', '/')}/{name}")
+        assert (REAL.parents[1] / name).is_file()
+
+
+def test_git_does_not_take_what_is_secret_or_built(project: Path) -> None:
+    """`git add -A` is one of the next steps."""
+    for name in (".env", "api/.env.local", "web/node_modules/x.js", "web/dist/index.html", "api/__pycache__/a.pyc"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text("x")
+    subprocess.run(["git", "add", "-A"], cwd=project, check=True)
+    added = subprocess.run(["git", "ls-files"], cwd=project, check=True, capture_output=True, text=True).stdout
+
+    assert not re.search(r"\.env|node_modules|__pycache__", added)
+    assert "manifests/project.yaml" in added
+
+
+def test_the_readme_is_extended_once(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the team wrote stays; the section names their branch and environments."""
+    text = (project / "README.md").read_text()
+    assert main(["init", "--force", *WHOLE]) == ExitCode.OK
+    assert (project / "README.md").read_text() == text
+    assert "merge a pull request into `main`" in text
+
+
+@pytest.mark.parametrize("language", questions.LANGUAGES)
+@pytest.mark.parametrize("environments", ["prod", "staging,prod", "dev,production"])
+def test_every_environment_is_valid_beside_the_others(
+    language: str, environments: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No name is shared, and each environment has its own workflows."""
+    subprocess.run(["git", "init", "-q", "-b", "trunk", str(tmp_path)], check=True)
+    monkeypatch.chdir(tmp_path)
+    answers = (*WHOLE, "--environments", environments, "--secrets", "A_KEY,B_KEY", "--budget", "70")
+    assert main(["init", *answers, "--api", language]) == ExitCode.OK
+
+    assert main(["validate"]) == ExitCode.OK
+    deploys = {path.name: yaml.safe_load(path.read_text()) for path in Path(".github/workflows").glob("deploy*.yml")}
+    names = environments.split(",")
+    assert {name.removeprefix("deploy").removesuffix(".yml").lstrip("-") or "prod" for name in deploys} == set(names)
+    assert all(made[True]["push"] == {"branches": ["trunk"]} for made in deploys.values())
+    rollback = yaml.safe_load(Path(".github/workflows/rollback.yml").read_text())
+    default = rollback[True]["workflow_dispatch"]["inputs"]["environment"]["default"]
+    assert default == names[-1]
+    assert {each.state for each in check_workflow_files(tmp_path, "")} == {"ok"}
+    if (actionlint := Path(sys.executable).parent / "actionlint").exists():
+        done = subprocess.run([str(actionlint), "-oneline"], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+
+
+def test_an_added_environment_leaves_the_others(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`prod` is still there, and a command without -e does not take the new one for it."""
+    monkeypatch.chdir(project)
+    assert main(["init", "--add-environment", "staging", "--tool", TOOL]) == ExitCode.OK
+    capsys.readouterr()
+
+    assert main(["validate"]) == ExitCode.OK
+    assert "(prod, staging)" in capsys.readouterr().out
+    assert main(["plan"]) == ExitCode.FAILED
+    assert "one of: prod, staging" in capsys.readouterr().err
+
+
 def test_what_is_missing_is_told_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -161,7 +237,7 @@ def test_nothing_is_written_over_unasked(project: Path, capsys: pytest.CaptureFi
 
 def test_a_person_is_asked_again_until_it_fits() -> None:
     """With what the checkout says as the proposal; what follows from a no is not asked."""
-    typed = iter(["", "shop", "1", "12", "123456789012", "", "cobol", "none", "none", "", TOOL])
+    typed = iter(["", "", "shop", "1", "12", "123456789012", "", "cobol", "none", "none", "", "", TOOL])
     asked: list[str] = []
     told: list[str] = []
 
@@ -194,22 +270,27 @@ def test_on_a_terminal(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "orchestrator", "init", str(tmp_path / "shop"), "--tool", TOOL]
     process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environ)
     os.close(theirs)
-    os.write(ours, b"\nteam/shop\n123456789012\n\nnode\n\n\nyes\n\n\n")
+    answers = ("", "team/shop", "", "123456789012", "", "node", "", "", "y", "", "", "", "")  # `y` is enough
+    os.write(ours, "".join(f"{answer}\n" for answer in answers).encode())
     assert process.wait(60) == 0
     os.close(ours)
 
     assert "repository: team/shop" in (tmp_path / "shop/manifests/project.yaml").read_text()
     assert (tmp_path / "shop/api/Dockerfile").exists()
-    assert "DATABASE_URL" in (tmp_path / "shop/manifests/database.yaml").read_text()
+    assert "DATABASE_URL" in (tmp_path / "shop/manifests/secret.yaml").read_text()
 
 
 def test_a_checkout_says_much_itself(tmp_path: Path) -> None:
     """Git's remote, folders of an API and of a page."""
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     subprocess.run(["git", "remote", "add", "origin", "git@github.com:team/My_Shop.git"], cwd=tmp_path, check=True)
-    for name in ("backend/shop.csproj", "frontend/package.json"):
+    files = {
+        "backend/shop.csproj": '<Project Sdk="Microsoft.NET.Sdk.Web" />',
+        "frontend/package.json": '{"scripts": {"build": "vite build"}, "devDependencies": {"vite": "7"}}',
+    }
+    for name, text in files.items():
         (tmp_path / name).parent.mkdir()
-        (tmp_path / name).write_text("{}")
+        (tmp_path / name).write_text(text)
     found = detection.guess_answers(tmp_path, {"AWS_REGION": "eu-central-1"})
 
     assert {key: found[key] for key in ("name", "repository", "region", "api", "api-folder", "site", "site-build")} == {
@@ -232,7 +313,7 @@ def test_another_environment_has_workflows_of_its_own(
 
     assert main(["init", "-e", "staging-eu", "--tool", TOOL]) == ExitCode.OK
 
-    assert "only the workflows of staging-eu" in capsys.readouterr().out
+    assert "only the overlay and workflows of staging-eu" in capsys.readouterr().out
     after = {path.name: path.read_text() for path in (project / ".github/workflows").iterdir()}
     new = {name: yaml.safe_load(text) for name, text in after.items() if name not in before}
     assert {name: text for name, text in after.items() if name in before} == before

@@ -1,4 +1,4 @@
-"""``orchestrator init``: write the first files of a project, or only a Dockerfile."""
+"""``orchestrator init``: write the first files of a project, an environment, or only a Dockerfile."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from msgspec import Struct
 
 from orchestrator.cli.command import cli_command
 from orchestrator.cli.options import common_options
@@ -15,22 +14,26 @@ from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
     from orchestrator.runs.terminal import Terminal
+    from orchestrator.scaffold.file_writer import WriteResult
 
-TEMPLATES = ("dotnet", "python", "node")
-TEMPLATE_FILES = {"Dockerfile": "Dockerfile", "dockerignore": ".dockerignore"}
-"""Names of the written files, by the suffix of the template's file."""
+TEMPLATES = ("dotnet", "python", "node", "go")
 _ANSWER_OPTIONS = {
     "name": ("NAME", "Name of the project."),
     "repository": ("OWNER/NAME", "Repository on GitHub, OWNER/NAME."),
+    "branch": ("NAME", "Branch whose pushes are deployed; by default the repository's default branch."),
     "account": ("ID", "Id of the AWS account."),
     "region": ("REGION", "AWS region, e.g. eu-west-1."),
-    "api": ("LANGUAGE", "Language of the API: dotnet, python, node or none."),
-    "api-folder": ("FOLDER", "Folder of the API."),
+    "api": ("LANGUAGE", "Language of the API: dotnet, python, node, go, docker (its own Dockerfile) or none."),
+    "api-folder": ("FOLDER", "Folder of the API: the build context of its image."),
     "runtime": ("RUNTIME", "Runtime of the API: ecs-express, which works in every account, or app-runner."),
     "database": ("yes|no", "Whether the API has a PostgreSQL database."),
+    "secrets": ("NAMES", "Environment variables of the API with generated secrets, separated by commas, or none."),
     "site": ("FOLDER", "Folder of the built site, or none."),
     "site-build": ("COMMAND", "Command that builds the site, or none."),
+    "site-folder": ("FOLDER", "Folder in which the site is built; by default the one above --site."),
+    "environments": ("NAMES", "Environments, separated by commas: prod, or staging,prod."),
     "email": ("ADDRESS", "E-mail address for alarms, or none."),
+    "budget": ("USD", "Amount a month above which AWS sends e-mails, or none."),
     "tool": (
         "OWNER/NAME@COMMIT",
         "Repository and commit of the orchestrator's workflows; by default those of this checkout.",
@@ -49,146 +52,153 @@ def answer_options(function: Callable[..., Any]) -> Callable[..., Any]:
     "init",
     "orchestrator init",
     "orchestrator init --name shop --repository team/shop --account 123456789012 --api python --site web/dist",
-    "orchestrator init --template dotnet ../api",
+    "orchestrator init --add-environment staging",
+    "orchestrator init --check",
     "orchestrator init --template python --force .",
 )
 @click.option("--template", type=click.Choice(TEMPLATES), help="Write only a Dockerfile for this kind of application.")
+@click.option("--add-environment", metavar="NAME", help="Write only the overlay and the workflows of an environment.")
+@click.option("--check", is_flag=True, help="Deploy a fresh clone of FOLDER to an emulated AWS, and write nothing.")
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 @answer_options
 @click.argument("folder", type=click.Path(path_type=Path), default=Path())
 @common_options
-def command(settings: Settings, template: str | None, force: bool, folder: Path, **option_values: str | None) -> None:
+def command(
+    settings: Settings,
+    template: str | None,
+    add_environment: str | None,
+    check: bool,
+    force: bool,
+    folder: Path,
+    **option_values: str | None,
+) -> int:
     """Write the first files of a project.
 
-    Writes manifests, GitHub workflows (each calls the orchestrator's workflow of the same name) and a production
-    Dockerfile into FOLDER. Asks on a terminal for what no option sets. Keeps existing files, and names them. If
-    FOLDER has manifests, asks nothing and writes only the workflows; with -e NAME, those of another environment.
-    With --template, writes only a Dockerfile and its .dockerignore: several stages, no root user, port 8080, a
-    health check on /health.
+    Looks at what FOLDER contains, says what it found, and writes manifests, GitHub workflows, a production Dockerfile,
+    .gitignore and a section of the README. Asks on a terminal for what no option sets. Keeps existing files, and names
+    them. If FOLDER has manifests, asks nothing and writes only the workflows; with -e or --add-environment NAME, those
+    of another environment. With --template, writes only a Dockerfile and its .dockerignore: several stages, no root
+    user, port 8080, a health check on /health. With --check, proves on this machine what GitHub would do.
     """
-    if template is not None:
-        return _write_dockerfile(settings.terminal, template, folder, force=force)
+    if check:
+        from orchestrator.demo import fresh_clone
+
+        return fresh_clone.check(folder, settings.terminal)
+    settings.environment = add_environment or settings.environment
     values = {name.replace("_", "-"): value for name, value in option_values.items()}
-    return _write_project(settings, folder, values, force=force)
+    if template is not None:
+        _write_dockerfile(settings.terminal, template, folder, force=force)
+    else:
+        _write_project(settings, folder, values, force=force)
+    return 0
 
 
 def _write_dockerfile(terminal: Terminal, template: str, folder: Path, *, force: bool) -> None:
-    written = write_files(folder, template_files(template), force=force)
+    from orchestrator.scaffold import detection, dockerfiles, file_writer
+
+    api = detection.choose_api(detection.detect(folder), template, ".")
+    written = file_writer.write_files(folder, dockerfiles.render_files(api), force=force)
     names = "\n".join(f"  {path}" for path in written)
     build = "image: {repository: NAME, build: {context: FOLDER}}"
     terminal.print_out(f"Written:\n{names}\n\nReview them, then set the folder in a ContainerService:\n  {build}")
 
 
 def _write_project(settings: Settings, folder: Path, option_values: Mapping[str, str | None], *, force: bool) -> None:
-    from orchestrator.manifest.overlay import DEFAULT_NAME, NAME_PATTERN
-    from orchestrator.problems import Problems
-    from orchestrator.scaffold import detection, manifests, questions, workflows
+    from orchestrator.manifest.overlay import DEFAULT_NAME
+    from orchestrator.scaffold import detection, file_writer, manifests, project_files, questions
 
-    terminal, environment = settings.terminal, settings.environment or DEFAULT_NAME
-    if not NAME_PATTERN.match(environment):
-        rule = "use lower-case letters, digits and single hyphens"
-        raise Problems.from_message(f"invalid environment name `{environment}`", hint=rule)
-    guesses = detection.guess_answers(folder)
-    manifests_folder = folder / manifests.FOLDER
-    if environment != DEFAULT_NAME or (any(manifests_folder.glob("*.y*ml")) and not force):
-        tool = questions.validate_answer("tool", option_values.get("tool") or guesses["tool"])
-        file_texts = workflows.render_files(tool, environment)
+    terminal = settings.terminal
+    environment = _checked_environment(settings.environment or DEFAULT_NAME)
+    detected = detection.detect(folder)
+    guesses = detection.guess_answers(folder, detected=detected)
+    if environment != DEFAULT_NAME or (any((folder / manifests.FOLDER).glob("*.y*ml")) and not force):
+        values = {**guesses, **{name: value for name, value in option_values.items() if value is not None}}
+        _write_environment(terminal, folder, environment, values, force=force)
+        return
+    _print_found(terminal, detection.describe(detected))
+    if terminal.is_interactive and not option_values.get("account"):
+        guesses["account"] = detection.find_account(guesses["region"])
+    prompt = terminal.prompt if terminal.is_interactive else None
+    answers = questions.collect_answers(option_values, guesses, prompt, terminal.print_err)
+    result = file_writer.write_missing(folder, project_files.render_files(answers, detected), force=force)
+    readme = project_files.add_readme_section(folder, answers, detected)
+    _print_report(terminal, result, readme)
+    _print_next_steps(terminal, answers.environment_names, answers.branch, answers.email)
+
+
+def _write_environment(
+    terminal: Terminal, folder: Path, environment: str, values: Mapping[str, str], *, force: bool
+) -> None:
+    """Write the workflows of one environment, and its overlay if the project has manifests and it is not `prod`."""
+    from orchestrator.manifest import overlay
+    from orchestrator.scaffold import file_writer, manifests, project_files, questions, workflows
+
+    tool, branch = (
+        questions.validate_answer("tool", values["tool"]),
+        questions.validate_answer("branch", values["branch"]),
+    )
+    if environment == overlay.DEFAULT_NAME or not (folder / manifests.FOLDER).is_dir():
+        file_texts = workflows.render_files(tool, environment, branch)
         terminal.print_out(f"Writing only the workflows of {environment}; the manifests stay as they are.")
     else:
-        prompt = terminal.prompt if terminal.is_interactive else None
-        project_answers = questions.collect_answers(option_values, guesses, prompt, terminal.print_err)
-        file_texts = {**manifests.render_files(project_answers), **workflows.render_files(project_answers.tool)}
-        if project_answers.api:
-            file_texts |= {
-                f"{project_answers.api_folder}/{name}": text
-                for name, text in template_files(project_answers.api).items()
-            }
-        manifests.check(file_texts)
-    _print_report(terminal, write_missing(folder, file_texts, force=force))
+        names = overlay.list_names(folder / manifests.FOLDER)
+        has_database = (folder / manifests.FOLDER / "database.yaml").exists()
+        file_texts = project_files.render_environment(environment, tool, branch, names, has_database=has_database)
+        terminal.print_out(f"Writing only the overlay and workflows of {environment}; the manifests stay.")
+    result = file_writer.write_missing(folder, file_texts, force=force)
+    _print_report(terminal, result, None)
+    _print_next_steps(terminal, (environment,), branch, "")
 
 
-def _print_report(terminal: Terminal, result: WriteResult) -> None:
-    """Print which files were written, overwritten and kept, and the next steps."""
+def _checked_environment(name: str) -> str:
+    from orchestrator.manifest.overlay import MAX_NAME_LENGTH, NAME_PATTERN
+    from orchestrator.problems import Problems
+
+    if not NAME_PATTERN.match(name) or len(name) > MAX_NAME_LENGTH:
+        rule = f"use lower-case letters, digits and single hyphens, at most {MAX_NAME_LENGTH} characters"
+        raise Problems.from_message(f"invalid environment name `{name}`", hint=rule)
+    return name
+
+
+def _print_found(terminal: Terminal, lines: list[str]) -> None:
+    found = (
+        "\n".join(f"  {line}" for line in lines) or "  no application; name yours with --api, --api-folder and --site"
+    )
+    terminal.print_out(f"Found:\n{found}\n")
+
+
+def _print_report(terminal: Terminal, result: WriteResult, readme: Path | None) -> None:
+    """Print which files were written, overwritten and kept."""
     skipped_title = "Kept, because they exist already (--force overwrites them)"
     for title, paths in (
         ("Written", result.created),
         ("Overwritten", result.overwritten),
         (skipped_title, result.skipped),
+        ("Extended by a section about deployment", [readme] if readme else []),
     ):
         if paths:
             terminal.print_out("\n".join([f"{title}:", *(f"  {path}" for path in paths)]))
-    next_steps = (
-        "orchestrator validate",
-        "git add -A && git commit -m 'Set up deployment' && git push",
-        "orchestrator bootstrap github    # once, with an administrator's credentials of AWS and of GitHub",
-        "orchestrator doctor              # shows what is still missing",
-    )
-    terminal.print_out("\nNext:\n" + "\n".join(f"  {step}" for step in next_steps))
 
 
-class WriteResult(Struct, frozen=True):
-    """Files that were created, overwritten and skipped."""
+def _print_next_steps(terminal: Terminal, environments: tuple[str, ...], branch: str, email: str) -> None:
+    """Print the steps to the first deploy, in an order that works: a push to the branch deploys."""
+    from orchestrator.manifest.overlay import DEFAULT_NAME
 
-    created: list[Path]
-    overwritten: list[Path]
-    skipped: list[Path]
-
-
-def write_missing(folder: Path, file_texts: Mapping[str, str], *, force: bool) -> WriteResult:
-    """Write the files that do not exist, or with ``force`` all of them, and return what was done.
-
-    Raises Problems if a file cannot be written.
-    """
-    from orchestrator.problems import Problems
-
-    result = WriteResult([], [], [])
-    for name, text in file_texts.items():
-        path = folder / name
-        is_present = path.exists() or path.is_symlink()
-        if is_present and not force:
-            result.skipped.append(path)
-            continue
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            written = (
-                ", ".join(str(written_path) for written_path in (*result.created, *result.overwritten)) or "nothing"
-            )
-            raise Problems.from_message(
-                f"cannot write {path}: {error.strerror}", hint=f"written so far: {written}"
-            ) from None
-        (result.overwritten if is_present else result.created).append(path)
-    return result
-
-
-def template_files(template: str) -> dict[str, str]:
-    """Return the texts of a template's files, by the names to write them under."""
-    from importlib.resources import files as package_files
-
-    template_folder = package_files("orchestrator.templates")
-    return {
-        name: (template_folder / f"{template}.{suffix}").read_text(encoding="utf-8")
-        for suffix, name in TEMPLATE_FILES.items()
-    }
-
-
-def write_files(folder: Path, file_texts: Mapping[str, str], *, force: bool = False) -> list[Path]:
-    """Write files into a folder, and return their paths; write none if one exists, unless ``force`` is set.
-
-    Raises Problems if a file exists or cannot be written.
-    """
-    from orchestrator.problems import Position, Problem, Problems
-
-    paths = {folder / name: text for name, text in file_texts.items()}
-    existing_paths = [path for path in paths if path.exists() or path.is_symlink()]
-    if existing_paths and not force:
-        hint = "pass --force to overwrite it; nothing was written"
-        raise Problems(Problem("this file exists already", Position(str(path)), hint) for path in existing_paths)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, text in paths.items():
-            path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise Problems.from_message(f"cannot write into {folder}: {error.strerror}") from None
-    return list(paths)
+    options = ["" if environments == (DEFAULT_NAME,) else f" -e {name}" for name in environments]
+    steps = [
+        ("orchestrator validate && orchestrator init --check", "proves on this machine that a fresh clone deploys"),
+        *(
+            (f"orchestrator bootstrap github{option}", "once, as an administrator of AWS and of the repository")
+            for option in options
+        ),
+        ("git add -A && git commit -m 'Set up deployment'", "on a branch, or for the first deploy on " + branch),
+        ("git push", f"then merge into {branch}: every push to it deploys"),
+        *((f"orchestrator doctor{option}", "ticks these steps off, and names what is missing") for option in options),
+    ]
+    if email:
+        steps.append(
+            (f"open the e-mails to {email}", "and confirm the alarms that AWS asks about after the first deploy")
+        )
+    width = max(len(step) for step, _ in steps)
+    lines = [f"  {number}. {step:{width}}  # {reason}" for number, (step, reason) in enumerate(steps, start=1)]
+    terminal.print_out("\nNext:\n" + "\n".join(lines))

@@ -72,6 +72,7 @@ def detect(folder: Path) -> Detected:
     apis = [replace(api, names_release=_names_release(tree, api.folder)) for api in apis]
     notes = [item for item in from_node if isinstance(item, str)]
     notes += _unsupported(tree, apis)
+    notes += _unrecognised(tree, [*(api.folder for api in apis), *(site.folder for site in sites)], notes)
     preferred = ("api", "backend", "server", "src", ".")
     apis.sort(key=lambda api: preferred.index(api.folder) if api.folder in preferred else len(preferred))
     return Detected(tuple(apis), tuple(sites), tuple(notes))
@@ -100,6 +101,16 @@ def choose_api(detected: Detected, language: str, folder: str) -> Api:
 def choose_site(detected: Detected, output: str) -> Site | None:
     """Return the detected site that writes ``output``."""
     return next((site for site in detected.sites if site.output == output), None)
+
+
+def find_account(region: str) -> str:
+    """Return the AWS account of the credentials at hand; "" if there are none that work."""
+    from orchestrator.aws import AwsError, Clients
+
+    try:
+        return str(Clients(region or "us-east-1").call("sts", "get_caller_identity", {})["Account"])
+    except (AwsError, Problems):
+        return ""
 
 
 def detect_tool() -> str:
@@ -171,6 +182,17 @@ def _unsupported(tree: Tree, apis: Iterable[Api]) -> Iterator[str]:
                     f"{join(folder, name)}: {language} has no template; write a Dockerfile in {folder}, then run "
                     f"`orchestrator init` again, or pass --api {DOCKERFILE_ONLY} --api-folder {folder}"
                 )
+
+
+def _unrecognised(tree: Tree, used_folders: Iterable[str], notes: Iterable[str]) -> Iterator[str]:
+    """Yield the project files that belong to no application, so that nothing is left out silently."""
+    used, noted = set(used_folders), " ".join(notes)
+    for pattern in ("package.json", "*.csproj", "pyproject.toml", "requirements.txt", "go.mod"):
+        for path in tree.files_matching(pattern):
+            folder = path.rpartition("/")[0] or "."
+            is_used = any(is_below(folder, one) or is_below(one, folder) for one in used)
+            if not is_used and path not in noted:
+                yield f"{path}: no site or server was recognised; name it with --site or --api and --api-folder"
 
 
 def _run_git(folder: Path, *arguments: str) -> str:

@@ -1,0 +1,51 @@
+"""Put together the files of a new project from the answers and from what was detected.  Pure but for templates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator.scaffold import detection, dockerfiles, manifests, repository_files, workflows
+from orchestrator.scaffold.detection import tree
+from orchestrator.scaffold.detection.applications import Detected
+from orchestrator.scaffold.questions import DOCKERFILE_ONLY, Answers
+
+
+def render_files(answers: Answers, detected: Detected) -> dict[str, str]:
+    """Return all files by their path in the repository.
+
+    Raises Problems if the answers make invalid manifests.
+    """
+    api = detection.choose_api(detected, answers.api, answers.api_folder) if answers.api else None
+    site = detection.choose_site(detected, answers.site) if answers.site else None
+    texts = manifests.render_files(answers, api, site)
+    manifests.check(texts)
+    texts |= workflows.render_all(answers.tool, answers.environment_names, answers.branch)
+    if api is not None and api.language != DOCKERFILE_ONLY and not api.dockerfile:
+        texts |= {tree.join(api.folder, name): text for name, text in dockerfiles.render_files(api).items()}
+    return {**texts, ".gitignore": repository_files.render_gitignore(answers)}
+
+
+def add_readme_section(folder: Path, answers: Answers, detected: Detected) -> Path | None:
+    """Append the section about deployment to the README, or create it; None if it is there already.
+
+    Raises OSError if the file cannot be written.
+    """
+    path = folder / "README.md"
+    text = path.read_text(encoding="utf-8") if path.exists() else f"# {answers.name}\n"
+    if repository_files.README_MARK in text:
+        return None
+    api = detection.choose_api(detected, answers.api, answers.api_folder) if answers.api else None
+    section = repository_files.render_readme_section(answers, api)
+    path.write_text(f"{text.rstrip()}\n\n{section}", encoding="utf-8")
+    return path
+
+
+def render_environment(
+    environment: str, tool: str, branch: str, names: tuple[str, ...], *, has_database: bool
+) -> dict[str, str]:
+    """Return the files that add one environment to a project: its overlay and its workflows."""
+    texts = workflows.render_files(tool, environment, branch)
+    overlay_text = manifests.render_overlay(
+        environment, tuple(dict.fromkeys((*names, environment))), has_database=has_database
+    )
+    return {manifests.overlay_path(environment): overlay_text, **texts}
