@@ -1,4 +1,4 @@
-"""Estimate what a stack costs per month, from AWS's list prices of a given day.  Pure: no pricing API is called.
+"""Estimate what a stack costs per month, from AWS's list prices of a given day.  Calls no pricing API.
 
     before, after = estimate(live, region), estimate(desired, region)
     compare(before, after).idle

@@ -7,14 +7,16 @@ token lifts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date
 from typing import Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator import resources
+from orchestrator.planning import planned_cost
 from orchestrator.planning.snapshot import Snapshot
-from orchestrator.vocabulary import Action, Change, DesiredState, LiveResource, Plan, Resource, Veto
+from orchestrator.vocabulary import Action, Change, DesiredState, DiscoveredResource, LiveResource, Plan, Resource, Veto
 
 MAX_DELETIONS_WITHOUT_TOKEN = 3
 MAX_DELETED_SHARE = 0.3
@@ -29,15 +31,19 @@ class Task(Protocol):
     @property
     def live(self) -> LiveResource | None: ...
 
+    @property
+    def discovered(self) -> DiscoveredResource | None: ...
+
 
 class GuardContext(Struct, frozen=True):
-    """The inputs of the plan."""
+    """The inputs of the plan; ``on`` is its day, which decides what things cost."""
 
     desired: DesiredState
     snapshot: Snapshot
     tasks: Mapping[str, Task]
     destroying: bool = False
     configured_region: str | None = None
+    on: date | None = None
 
 
 def check(plan: Plan, context: GuardContext, *, has_valid_token: bool) -> Plan:
@@ -166,6 +172,26 @@ def check_resource_region(change: Change, context: GuardContext) -> Iterator[Vet
         )
 
 
+def check_budget(plan: Plan, context: GuardContext) -> Iterator[Veto]:
+    """Veto a plan that raises the estimated cost above the limit of a Budget with `enforce: true`."""
+    budgets = [
+        component
+        for component in context.desired.components
+        if component.kind == "Budget" and component.spec.get("enforce")
+    ]
+    if not budgets or context.on is None:
+        return
+    changed_addresses = {change.address for change in plan.pending_changes}
+    before, after = planned_cost.estimate_change(context.tasks, changed_addresses, plan.region, context.on)
+    for budget in budgets:
+        if after.idle > float(budget.spec["limit"]) and after.idle > before.idle:
+            message = (
+                f"the stack would cost about {after.idle:.2f} USD a month, above the {budget.spec['limit']:g} USD of "
+                f"{budget.handle} (now {before.idle:.2f})."
+            )
+            yield Veto("OverBudget", f"{message} Choose smaller sizes, or raise `limit`.", token_lifts=True)
+
+
 def check_unreadable(plan: Plan, context: GuardContext) -> Iterator[Veto]:
     """Veto a plan with resources that could not be read."""
     if plan.unread:
@@ -191,5 +217,6 @@ PLAN_GUARDS: tuple[Callable[[Plan, GuardContext], Iterator[Veto]], ...] = (
     check_configured_region,
     check_empty_manifests,
     check_mass_deletion,
+    check_budget,
     check_unreadable,
 )

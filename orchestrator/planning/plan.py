@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -109,7 +110,8 @@ def build(
     )
     plan = replace(plan, digest=compute_digest(plan))
     plan = replace(plan, token=compute_token(plan))
-    context = guards.GuardContext(desired, snapshot, builder.tasks, destroying, configured_region)
+    day = date.fromisoformat(today) if today else None
+    context = guards.GuardContext(desired, snapshot, builder.tasks, destroying, configured_region, day)
     plan = guards.check(plan, context, has_valid_token=bool(allow) and allow == plan.token)
     return PreparedPlan(plan, desired.scope, builder.tasks, snapshot.live, retained)
 

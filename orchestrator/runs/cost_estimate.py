@@ -8,8 +8,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from orchestrator import cost
+from orchestrator.cost import project_prices
 from orchestrator.planning import pipeline
-from orchestrator.runs import price_settings
 
 
 class CostReport(Struct, frozen=True):
@@ -27,7 +27,7 @@ def estimate_manifests(folder: Path, environment: str | None, on: date | None = 
     """
     day = on or datetime.now(UTC).date()
     desired = pipeline.load_desired(folder, environment, include_artefacts=False)
-    estimate = cost.estimate(desired.resources, desired.scope.region, price_settings.load(), on=day)
+    estimate = cost.estimate(desired.resources, desired.scope.region, project_prices.load(), on=day)
     component_of = {resource.address: resource.component for resource in desired.resources}
     sums: dict[str, tuple[float, float]] = {}
     for item in estimate.line_items:

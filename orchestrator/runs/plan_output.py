@@ -5,19 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from msgspec.structs import replace
-
-from orchestrator.problems import Position
+from orchestrator.planning import planned_cost
 from orchestrator.render import plan_view
 from orchestrator.render.field_values import MAX_VALUE_CHARACTERS
 from orchestrator.render.plan_text import DetailLevel
 from orchestrator.render.style import Style
 from orchestrator.runs.terminal import Terminal
-from orchestrator.vocabulary import Resource
 
 if TYPE_CHECKING:
     from orchestrator.cost import Estimate
-    from orchestrator.planning.plan import PreparedPlan, Task
+    from orchestrator.planning.plan import PreparedPlan
 
 PlanFormat = Literal["text", "json", "markdown", "html"]
 
@@ -77,7 +74,8 @@ def cost_view(planned: PreparedPlan) -> plan_view.CostView | None:
         return None
     before, after = cost_estimates
     today = datetime.now(UTC).date()
-    deadline_warnings = tuple(deadlines.list_warnings(_resources_after(planned), today))
+    resources_after = planned_cost.list_after(planned.tasks.values(), _changed_addresses(planned))
+    deadline_warnings = tuple(deadlines.list_warnings(resources_after, today))
     cost_delta = pricing.compare(before, after)
     if not cost_delta.changed_items:
         return plan_view.CostView(pricing.format_headline(after), (), deadline_warnings)
@@ -90,54 +88,12 @@ def cost_view(planned: PreparedPlan) -> plan_view.CostView | None:
 
 def estimate_costs(planned: PreparedPlan) -> tuple[Estimate, Estimate] | None:
     """Return the monthly costs before and after ``planned``; None if no resources remain."""
-    from orchestrator import cost as pricing
-    from orchestrator.runs import price_settings
-
-    if not (resources_after := _resources_after(planned)):
+    changed_addresses = _changed_addresses(planned)
+    if not planned_cost.list_after(planned.tasks.values(), changed_addresses):
         return None
-    prices, today, region = price_settings.load(), datetime.now(UTC).date(), planned.scope.region
-    before, after = (
-        pricing.estimate(resources, region, prices, on=today)
-        for resources in (_resources_before(planned), resources_after)
-    )
-    return before, after
+    today = datetime.now(UTC).date()
+    return planned_cost.estimate_change(planned.tasks, changed_addresses, planned.scope.region, today)
 
 
-def _resources_before(planned: PreparedPlan) -> list[Resource]:
-    """Return what exists in AWS now, also what the plan deletes."""
-    declared = [
-        live
-        for task in planned.tasks.values()
-        if task.resource is not None and (live := _live_resource(task)) is not None
-    ]
-    removed = [resource for task in planned.tasks.values() if (resource := _removed_resource(task)) is not None]
-    return declared + removed
-
-
-def _resources_after(planned: PreparedPlan) -> list[Resource]:
-    """Return what exists after the plan: unchanged resources as they are in AWS, changed ones as declared."""
-    changed_addresses = {change.address for change in planned.plan.changes}
-    resources: list[Resource] = []
-    for task in planned.tasks.values():
-        if task.resource is None:
-            continue
-        if task.resource.address in changed_addresses:
-            resources.append(task.resource)
-        elif (live := _live_resource(task)) is not None:
-            resources.append(live)
-    return resources
-
-
-def _removed_resource(task: Task) -> Resource | None:
-    """Return the live resource that ``task`` deletes, under its physical name; None if it deletes none."""
-    if task.discovered is None or task.live is None:
-        return None
-    name = task.discovered.physical
-    return Resource(task.discovered.type, name, name, task.live.spec, task.live.component or "", Position(""))
-
-
-def _live_resource(task: Task) -> Resource | None:
-    """Return the resource of ``task`` as it is in AWS now; None if it does not exist."""
-    if task.resource is None or task.live is None:
-        return None
-    return replace(task.resource, spec={**task.resource.spec, **task.live.spec})
+def _changed_addresses(planned: PreparedPlan) -> set[str]:
+    return {change.address for change in planned.plan.pending_changes}

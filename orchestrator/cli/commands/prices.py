@@ -33,13 +33,14 @@ def refresh(settings: Settings, regions: tuple[str, ...], out: Path | None, url:
     Needs no credentials. Commit the file: every plan then estimates with these prices. Some files are large (RDS has
     tens of megabytes); they are read as a stream.
     """
+    from orchestrator.cost import project_prices
     from orchestrator.planning import pipeline
-    from orchestrator.runs import price_refresh, price_settings
+    from orchestrator.runs import price_refresh
 
     if not regions:
         desired = pipeline.load_desired(settings.manifests, settings.environment, include_artefacts=False)
         regions = (desired.scope.region,)
-    path = out or price_settings.project_file()
+    path = out or project_prices.project_file()
     price_refresh.refresh(path, regions, settings.terminal.print_err, url or price_refresh.DEFAULT_URL)
     settings.terminal.print_out(f"Wrote {path}. Commit it: plans estimate with these prices from now on.")
 
@@ -49,10 +50,10 @@ def refresh(settings: Settings, regions: tuple[str, ...], out: Path | None, url:
 @common_options
 def show(settings: Settings, region: str) -> None:
     """Print every price of a region, with its date and its source."""
+    from orchestrator.cost import project_prices
     from orchestrator.problems import Problems
-    from orchestrator.runs import price_settings
 
-    prices = price_settings.load().regions.get(region)
+    prices = project_prices.load().regions.get(region)
     if not prices:
         raise Problems.from_message(
             f"there are no prices of {region}", hint=f"run: orchestrator prices refresh --region {region}"
