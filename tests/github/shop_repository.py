@@ -210,9 +210,9 @@ class ShopRepository:
         command = [sys.executable, "-m", "orchestrator", "github", *words]
         return subprocess.run(command, cwd=checkout, env=environ, check=False, capture_output=True, text=True)
 
-    def run_deploy(self, pushed: str = "", **more: Any) -> WorkflowResult:
+    def run_deploy(self, pushed: str = "", workflow: str = "deploy.yml", **more: Any) -> WorkflowResult:
         """The run that a push to main starts: of the newest commit, or of one that others have followed since."""
-        return self._run("deploy.yml", "push", self._push_payload(pushed), self.head, **more)
+        return self._run(workflow, "push", self._push_payload(pushed), self.head, **more)
 
     def kill_deploy(self, kill_after_writes: int) -> int:
         """A run whose machine is lost in the middle of an apply; its status, which is no success."""

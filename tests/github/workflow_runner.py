@@ -26,6 +26,8 @@ from tests.github.fake_github import WRITE_TOKEN
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = ROOT / ".github" / "workflows"
 TOOL_REPOSITORY = "orchestrator/orchestrator"
+TOOL_COMMIT = "0123456789abcdef0123456789abcdef01234567"
+"""The commit at which workflows of `orchestrator init` call the ones of this repository."""
 ACT_PATH = Path(sys.executable).parent / "act"
 
 UNSUPPORTED_SYNTAX = (
@@ -191,6 +193,8 @@ class Runner:
     def _copy_tool(self) -> Path:
         """This repository without what a checkout would not have: ``act`` copies it for every run."""
         folder = self.folder / "tool"
+        if folder.exists():
+            return folder
         folder.mkdir()
         shutil.copytree(ROOT / ".github", folder / ".github")
         install_workflows(folder)
@@ -211,7 +215,7 @@ def list_used_actions() -> list[str]:
     """``OWNER/NAME@REF`` of every action that the workflows or our own action use."""
     files = [*WORKFLOWS.glob("*.yml"), *(ROOT / ".github/actions").glob("*/action.yml")]
     actions = {action for path in files for action in re.findall(r"uses: ([\w.-]+/[\w.-]+@\w+)", path.read_text())}
-    return [*sorted(actions), f"{TOOL_REPOSITORY}@here"]
+    return [*sorted(actions), f"{TOOL_REPOSITORY}@here", f"{TOOL_REPOSITORY}@{TOOL_COMMIT}"]
 
 
 def install_workflows(repository: Path) -> None:
