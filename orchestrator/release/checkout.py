@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from orchestrator.artefacts import Artefacts, Image, Site
 from orchestrator.artefacts.collect import collect_artefacts
+from orchestrator.artefacts.migrations.changed_scripts import note_destructive_statements
 from orchestrator.manifest import check, expand
 from orchestrator.manifest.check import Manifest
 from orchestrator.planning import pipeline
@@ -67,7 +68,8 @@ def from_manifest(manifest: Manifest, clients: Clients | None = None, rebuild: s
         manifest = _hold_manifest(ledger, base, resolution, checkout_documents, manifest)
         artefacts = _hold_artefacts(base, resolution, manifest, store, artefacts)
     desired = expand.expand(manifest, artefacts)
-    notes = tuple(dict.fromkeys((*resolution.notes, *desired.notes)))
+    migration_notes = note_destructive_statements(desired.components, base.commit if base else "")
+    notes = tuple(dict.fromkeys((*resolution.notes, *desired.notes, *migration_notes)))
     desired = replace(desired, notes=notes, retained=frozenset(ledger.retained))
     final_documents = manifest_documents.from_manifest(manifest)
     return ReleaseCandidate(desired, artefacts, final_documents, store, ledger, resolution, clients)
