@@ -1,0 +1,38 @@
+"""``orchestrator graph``: draw which component needs which."""
+
+from __future__ import annotations
+
+import click
+
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import project_options
+from orchestrator.runs.settings import Settings
+
+
+@cli_command("graph", "orchestrator graph", "orchestrator graph --format dot | dot -Tsvg > graph.svg")
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["mermaid", "dot", "json"]),
+    default="mermaid",
+    show_default=True,
+    help="Format of the graph.",
+)
+@project_options
+def command(settings: Settings, output_format: str) -> None:
+    """Draw which component needs which. An arrow points to what is needed. Needs neither AWS nor a network."""
+    from orchestrator import canonical_json
+    from orchestrator.planning import pipeline
+    from orchestrator.render import component_graph
+
+    desired = pipeline.load_desired(settings.manifests, settings.environment, include_artefacts=False)
+    components = component_graph.list_components(desired)
+    edges = component_graph.list_edges(desired)
+    match output_format:
+        case "json":
+            text = canonical_json.dump({"components": components, "needs": edges}).decode()
+        case "dot":
+            text = component_graph.render_dot(components, edges)
+        case _:
+            text = component_graph.render_mermaid(components, edges)
+    settings.terminal.print_out(text)

@@ -1,0 +1,53 @@
+"""``orchestrator status``: show what runs where, and how it is, on one screen."""
+
+from __future__ import annotations
+
+import click
+
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import project_options
+from orchestrator.runs.settings import Settings
+
+WATCH_SECONDS = 10
+_CLEAR_SCREEN = "\x1b[2J\x1b[H"
+
+
+@cli_command(
+    "status",
+    "orchestrator status -e prod",
+    "orchestrator status --watch",
+    "orchestrator status --format json | jq -r '.components[].url'",
+)
+@click.option("--watch", is_flag=True, help=f"Show it again every {WATCH_SECONDS} seconds, until Ctrl-C.")
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Format of the output.",
+)
+@project_options
+def command(settings: Settings, watch: bool, output_format: str) -> int:
+    """Show what runs where, and how it is, on one screen.
+
+    Names the current release, the address and health of every component, drift, the lock, what a rollback holds back,
+    and the estimated cost. Reads only. Exits 2 if something is unhealthy or differs from the manifests.
+    """
+    import time
+
+    from orchestrator import canonical_json
+    from orchestrator.problems import ExitCode
+    from orchestrator.render import status_view
+    from orchestrator.runs import environment_status
+
+    while True:
+        status = environment_status.read_status(settings)
+        if output_format == "json":
+            settings.terminal.print_out(canonical_json.dump(status).decode())
+        else:
+            clear = _CLEAR_SCREEN if watch and settings.terminal.is_interactive else ""
+            settings.terminal.print_out(clear + status_view.render_text(status, settings.terminal.style))
+        if not watch:
+            return ExitCode.OK if status.is_well else ExitCode.CHANGES
+        time.sleep(WATCH_SECONDS)

@@ -1,0 +1,106 @@
+"""Read what the containers of a service printed.  API: CloudWatch Logs, FilterLogEvents."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from orchestrator.aws import AwsError, Clients, Reader
+from orchestrator.planning import snapshot
+from orchestrator.problems import Problems
+from orchestrator.redaction.redact import sanitise
+from orchestrator.vocabulary import DesiredState, LiveResource, Resource
+
+SERVICE_TYPES = ("apprunner_service", "ecs_express_service")
+POLL_SECONDS = 2.0
+OVERLAP_MILLISECONDS = 10_000
+"""How far back a poll reads again, because CloudWatch shows events some seconds after their time."""
+
+
+class LogLine(Struct, frozen=True):
+    """One line: its id, its time in milliseconds since 1970, and the text without control characters and secrets."""
+
+    id: str
+    at_milliseconds: int
+    text: str
+
+
+class LogQuery(Struct, frozen=True):
+    """Which lines to read: since a time in seconds since 1970, and only those that ``pattern`` matches."""
+
+    since: float
+    pattern: re.Pattern[str] | None = None
+    follow: bool = False
+
+
+def find_log_group(desired: DesiredState, component: str, clients: Clients) -> str:
+    """Return the log group of a service's containers.
+
+    ``component`` is a handle or its name.  Raises Problems if it is no service, or is not in AWS yet.
+    """
+    services = [resource for resource in desired.resources if resource.type in SERVICE_TYPES]
+    wanted = [item for item in services if component in {item.component, item.component.partition(".")[2]}]
+    if not wanted:
+        names = ", ".join(item.component for item in services) or "none"
+        raise Problems.from_message(
+            f"`{component}` is no service", hint=f"the manifests declare these services: {names}"
+        )
+    service = wanted[0]
+    taken = snapshot.take(Reader(clients), replace(desired, resources=(service,)))
+    live = taken.live.get(service.address)
+    if live is None:
+        unread = taken.unread.get(service.address)
+        reason = unread.reason if unread else "it is not in AWS yet"
+        raise Problems.from_message(f"cannot read the logs of {service.component}: {reason}")
+    return _log_group(service, live)
+
+
+def read_lines(
+    clients: Clients, log_group: str, query: LogQuery, *, pause: Callable[[float], None] = time.sleep
+) -> Iterator[LogLine]:
+    """Yield the lines in the order of their times; with ``follow``, wait for more until the caller stops.
+
+    Raises Problems if CloudWatch refuses.  A log group that does not exist yet has no lines.
+    """
+    start = int(query.since * 1000)
+    seen: dict[str, int] = {}
+    while True:
+        for line in _read_page(clients, log_group, start):
+            if line.id in seen:
+                continue
+            seen[line.id] = line.at_milliseconds
+            if query.pattern is None or query.pattern.search(line.text):
+                yield line
+        if not query.follow:
+            return
+        if seen:
+            start = max(start, max(seen.values()) - OVERLAP_MILLISECONDS)
+            seen = {identity: at for identity, at in seen.items() if at >= start}
+        pause(POLL_SECONDS)
+
+
+def _read_page(clients: Clients, log_group: str, start: int) -> list[LogLine]:
+    try:
+        pages = clients.pages("logs", "filter_log_events", {"logGroupName": log_group, "startTime": start})
+    except AwsError as error:
+        if error.code == "ResourceNotFoundException":
+            return []
+        raise Problems.from_message(f"cannot read the log group {log_group}: {error}") from None
+    return sorted(
+        (_to_line(event) for page in pages for event in page["events"]),
+        key=lambda line: (line.at_milliseconds, line.id),
+    )
+
+
+def _to_line(event: Mapping[str, object]) -> LogLine:
+    return LogLine(str(event["eventId"]), int(str(event["timestamp"])), sanitise(str(event["message"]).rstrip()))
+
+
+def _log_group(service: Resource, live: LiveResource) -> str:
+    if service.type == "apprunner_service":
+        return f"/aws/apprunner/{service.physical}/{live.outputs['id']}/application"
+    return str(live.spec["log_group"])
