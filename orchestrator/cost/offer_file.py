@@ -99,11 +99,11 @@ def _items(service: str, row: Row) -> Iterator[str]:
         return
     if service == "AmazonRDS" and row["Product Family"] == "Database Instance" and "InstanceUsage:" in usage_type:
         yield f"rds.instance.{row['Instance Type']}"
-    if found := _EXTENDED_SUPPORT.search(usage_type):
-        yield f"rds.extended-support.{'year-3' if found['years'] == 'Yr3' else 'year-1'}"
-    for known in SERVICES[service]:
-        if usage_type == known.name and known.product_family in {"", row["Product Family"]}:
-            yield known.item
+    if support := _EXTENDED_SUPPORT.search(usage_type):
+        yield f"rds.extended-support.{'year-3' if support['years'] == 'Yr3' else 'year-1'}"
+    for usage in SERVICES[service]:
+        if usage_type == usage.name and usage.product_family in {"", row["Product Family"]}:
+            yield usage.item
 
 
 def _is_single_zone_postgres(row: Row) -> bool:

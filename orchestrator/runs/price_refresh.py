@@ -24,7 +24,7 @@ def refresh(path: Path, regions: Iterable[str], report: Callable[[str], None], u
 
     Returns what was read.  Raises Problems, all at once, if a file cannot be read; then nothing is written.
     """
-    kept = price_list.load_file(path) if path.exists() else PriceList({})
+    existing = price_list.load_file(path) if path.exists() else PriceList({})
     problems: list[Problem] = []
     read: dict[str, dict[str, Price]] = {}
     with httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, follow_redirects=True) as client:
@@ -39,7 +39,7 @@ def refresh(path: Path, regions: Iterable[str], report: Callable[[str], None], u
     if problems:
         raise Problems([*problems, Problem(f"{path} was not written")])
     fresh = PriceList(read)
-    _write(path, price_list.dump(PriceList({**kept.regions, **fresh.regions})))
+    _write(path, price_list.dump(PriceList({**existing.regions, **fresh.regions})))
     return fresh
 
 

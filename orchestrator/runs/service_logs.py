@@ -43,13 +43,13 @@ def find_log_group(desired: DesiredState, component: str, clients: Clients) -> s
     ``component`` is a handle or its name.  Raises Problems if it is no service, or is not in AWS yet.
     """
     services = [resource for resource in desired.resources if resource.type in SERVICE_TYPES]
-    wanted = [item for item in services if component in {item.component, item.component.partition(".")[2]}]
-    if not wanted:
+    matching = [item for item in services if component in {item.component, item.component.partition(".")[2]}]
+    if not matching:
         names = ", ".join(item.component for item in services) or "none"
         raise Problems.from_message(
             f"`{component}` is no service", hint=f"the manifests declare these services: {names}"
         )
-    service = wanted[0]
+    service = matching[0]
     taken = snapshot.take(Reader(clients), replace(desired, resources=(service,)))
     live = taken.live.get(service.address)
     if live is None:
@@ -67,19 +67,19 @@ def read_lines(
     Raises Problems if CloudWatch refuses.  A log group that does not exist yet has no lines.
     """
     start = int(query.since * 1000)
-    seen: dict[str, int] = {}
+    printed_times: dict[str, int] = {}
     while True:
         for line in _read_page(clients, log_group, start):
-            if line.id in seen:
+            if line.id in printed_times:
                 continue
-            seen[line.id] = line.at_milliseconds
+            printed_times[line.id] = line.at_milliseconds
             if query.pattern is None or query.pattern.search(line.text):
                 yield line
         if not query.follow:
             return
-        if seen:
-            start = max(start, max(seen.values()) - OVERLAP_MILLISECONDS)
-            seen = {identity: at for identity, at in seen.items() if at >= start}
+        if printed_times:
+            start = max(start, max(printed_times.values()) - OVERLAP_MILLISECONDS)
+            printed_times = {identity: at for identity, at in printed_times.items() if at >= start}
         pause(POLL_SECONDS)
 
 

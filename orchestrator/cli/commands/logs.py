@@ -16,8 +16,8 @@ _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def parse_duration(_context: click.Context, _parameter: click.Parameter, value: str) -> int:
     """Return a duration such as ``90s``, ``10m``, ``2h`` or ``1d`` in seconds."""
-    if found := _DURATION.fullmatch(value):
-        return int(found["count"]) * _UNIT_SECONDS[found["unit"]]
+    if duration := _DURATION.fullmatch(value):
+        return int(duration["count"]) * _UNIT_SECONDS[duration["unit"]]
     raise click.BadParameter("must be a number and s, m, h or d, such as 10m")
 
 
