@@ -51,7 +51,7 @@ POST   /api/v1/environments/{project}/{name}/drift                -    -      - 
 GET    /api/v1/environments/{project}/{name}/drift/decisions      -    +      +       +    -       -     -       -    +
 POST   /api/v1/environments/{project}/{name}/drift/decisions      -    -      +       -    -       -     +       -    -
 GET    /api/v1/environments/{project}/{name}/lease                -    +      +       +    -       -     -       -    +
-DELETE /api/v1/environments/{project}/{name}/lease                -    -      +       -    -       -     +       -    -
+DELETE /api/v1/environments/{project}/{name}/lease                -    -      +       -    -       -     +       -    +
 PUT    /api/v1/environments/{project}/{name}/models/{model}/{version} - -     -       -    -       +     -       -    +
 PUT    /api/v1/environments/{project}/{name}/plans/{digest}       -    -      -       -    +       -     -       +    +
 GET    /api/v1/environments/{project}/{name}/pulls                -    +      +       +    -       -     -       -    +

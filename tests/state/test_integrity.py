@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from orchestrator.problems import Problems
 from orchestrator.state.protocol.records import Run, RunResult, StepEvent
 from orchestrator.state.server import export_import
-from orchestrator.state.server.pages import run_stream
+from orchestrator.state.server.pages import run_feed
 from orchestrator.state.server.store import Store, database, verification
 from orchestrator.state.server.store import tables as t
 from orchestrator.state.server.store.projection_check import PROJECTED_TABLES
@@ -161,7 +161,7 @@ def test_a_full_disk_is_said_to_be_full(store: Store) -> None:
 def test_a_long_run_is_sent_in_part(store: Store) -> None:
     """Who comes late to a hundred thousand events gets the last lines, and nobody keeps all of them in memory."""
     fence = store.begin_run(Run("r1", "shop/prod", "apply", "ana", "c", AT), "ana").fence
-    count = run_stream.MAX_LINES + 700
+    count = run_feed.MAX_LINES + 700
     store.append_events("r1", fence, tuple(StepEvent(n, AT, "step", "a.b") for n in range(1, count + 1)))
     with run_api_service(store) as house:
         client = house.open_client("write", "read")
@@ -176,5 +176,5 @@ def test_a_long_run_is_sent_in_part(store: Store) -> None:
             json={"events": [{"sequence": 200_001, "at": AT, "kind": "step", "address": "a.b"}], "fence": fence},
         )
 
-    assert lines.count("event: line") == run_stream.MAX_LINES
+    assert lines.count("event: line") == run_feed.MAX_LINES
     assert too_many.status_code == 413

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import httpx
+import psutil
 import pytest
 
-from orchestrator.state.protocol.records import Run, RunResult, StepEvent
+from orchestrator.state.protocol.records import PlanRecord, Run, RunResult, StepEvent
 from orchestrator.state.protocol.timestamps import format_timestamp
 from orchestrator.state.server.store import Store
 from tests.state.api_service import ApiService, run_api_service
+from tests.state.pages.sample_history import first_plan
 
 AT = format_timestamp(time.time() - 50)
 VIEWERS = 24
@@ -121,3 +123,58 @@ def test_viewers_hold_no_connection(house: ApiService, store: Store) -> None:
 
 def test_a_run_that_is_not_there_is_no_stream(house: ApiService) -> None:
     assert house.open_client().get("/runs/none/live").status_code == 404
+
+
+def test_a_plan_that_is_made_meanwhile_appears(house: ApiService, store: Store) -> None:
+    """Without loading the page again; and the resources that wait are counted from then on."""
+    fence = begin(store, 1)
+    contents = first_plan("shop/prod")
+    plan = PlanRecord(contents.digest, "shop/prod", AT, "ana", "c", contents)
+    with house.open_client().stream("GET", "/runs/r1/live") as answer:
+        kinds = []
+        for kind, number, data in messages(answer):
+            kinds.append(kind)
+            if (kind, number) == ("board", 1) and kinds.count("board") == 1:
+                assert "plan" not in kinds
+                store.record_plan(plan, "ana")
+                store.set_run_plan("r1", fence, plan.digest, "ana")
+            if kind == "plan":
+                assert f"/plans/{plan.digest}" in data
+                store.end_run("r1", fence, RunResult("succeeded", AT), "ana")
+    assert kinds[-1] == "over"
+
+
+@pytest.mark.slow
+def test_many_who_watch_a_long_run_cost_what_one_does(store: Store) -> None:
+    """20 viewers of 100,000 events took 325 MB more, for each kept the whole story; now one reader keeps it."""
+    fence = begin(store, 0)
+    for first in range(1, 50_001, 500):
+        tell(store, fence, *range(first, first + 500))
+    process = psutil.Process()
+
+    def grow(viewers: int, house: ApiService) -> int:
+        """Bytes that this many viewers take, at the moment when all have the board."""
+        before, ready, over = process.memory_info().rss, threading.Semaphore(0), threading.Event()
+
+        def watch() -> None:
+            with house.open_client().stream("GET", "/runs/r1/live?after=50000") as answer:
+                for kind, _, _ in messages(answer):
+                    if kind == "board":
+                        ready.release()
+                        over.wait(60)
+                        return
+
+        threads = [threading.Thread(target=watch) for _ in range(viewers)]
+        for thread in threads:
+            thread.start()
+        for _ in threads:
+            assert ready.acquire(timeout=60)
+        taken = process.memory_info().rss - before
+        over.set()
+        for thread in threads:
+            thread.join(60)
+        return taken
+
+    with run_api_service(store) as service:
+        grow(1, service)
+        assert grow(60, service) < 60e6

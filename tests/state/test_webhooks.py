@@ -11,10 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
 from orchestrator.state.protocol.records import DriftedResource, DriftReport, Run, RunResult
 from orchestrator.state.protocol.timestamps import format_timestamp
+from orchestrator.state.server import webhook_target
 from orchestrator.state.server.settings import Settings
 from orchestrator.state.server.store import Store
 from orchestrator.state.server.store import tables as t
@@ -31,7 +33,7 @@ class Receiver:
     def __init__(self) -> None:
         self.status = 200
         self.letters: list[tuple[str, dict[str, str], bytes]] = []
-        self.url = ""
+        self.url = self.location = ""
 
     def bodies(self, path: str) -> list[Any]:
         return [json.loads(body) for where, _, body in self.letters if where == path]
@@ -47,6 +49,8 @@ def receiver() -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers["content-length"]))
             made.letters.append((self.path, {name.lower(): word for name, word in self.headers.items()}, body))
             self.send_response(made.status)
+            if made.location:
+                self.send_header("location", made.location)
             self.send_header("content-length", "0")
             self.end_headers()
 
@@ -64,7 +68,9 @@ def receiver() -> Iterator[Receiver]:
 
 
 def settings(to: Receiver) -> Settings:
-    return Settings(webhook_url=f"{to.url}/hook", webhook_secret="shared", slack_url=f"{to.url}/slack")
+    return Settings(
+        webhook_url=f"{to.url}/hook", webhook_secret="shared", slack_url=f"{to.url}/slack", webhook_loopback="yes"
+    )
 
 
 def happen(store: Store) -> None:
@@ -116,7 +122,7 @@ def test_a_receiver_that_is_away_is_tried_again_and_then_left(store: Store) -> N
     store.end_run("r1", store.begin_run(run, "ana").fence, RunResult("failed", AT, "it broke"), "ana")
     with receiver() as there:
         there.status = 503
-        messenger = WebhookWorker(store, Settings(webhook_url=f"{there.url}/hook"))
+        messenger = WebhookWorker(store, Settings(webhook_url=f"{there.url}/hook", webhook_loopback="yes"))
         times = []
         for _ in range(150):
             before = len(there.letters)
@@ -159,3 +165,53 @@ def test_nobody_to_tell_is_no_trouble(store: Store) -> None:
 
     with store.engine.connect() as connection:
         assert set(connection.execute(select(t.outbox.c.due)).scalars()) == {None}
+
+
+FORBIDDEN = (
+    "127.0.0.1", "127.8.9.1", "localhost", "[::1]", "0.0.0.0", "[::]", "169.254.169.254", "169.254.170.2",
+    "[fe80::1]", "[fd00:ec2::254]", "[::ffff:127.0.0.1]", "[::ffff:169.254.169.254]", "[64:ff9b::a9fe:a9fe]",
+    "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "[2002:7f00:1::]", "224.0.0.1", "255.255.255.255",
+)  # fmt: skip
+"""This machine, its links and the metadata of its cloud, in the ways in which they may be written (RFC 6890, RFC 6052,
+inet_aton(3), Amazon EC2 User Guide "Instance metadata")."""
+
+
+@pytest.mark.parametrize("host", FORBIDDEN)
+def test_nothing_is_sent_to_this_machine_or_its_metadata(host: str) -> None:
+    with receiver() as there:
+        port = there.url.rpartition(":")[2]
+        with pytest.raises(webhook_target.ForbiddenTargetError, match="not a target of webhooks"):
+            webhook_target.post(f"http://{host}:{port}/hook", b"{}", {})
+        assert there.letters == []
+
+
+def test_the_address_that_was_checked_is_the_one_that_is_asked() -> None:
+    """A name whose addresses change between the check and the request, or of which one is forbidden."""
+    asked: list[str] = []
+
+    def resolve(host: str, port: int) -> list[str]:
+        asked.append(host)
+        return ["127.0.0.1"] if len(asked) == 1 else ["169.254.169.254"]
+
+    with receiver() as there:
+        port = there.url.rpartition(":")[2]
+        url = f"http://hooks.example:{port}/hook"
+        answer = webhook_target.post(url, b"{}", {}, allows_loopback=True, resolve=resolve)
+        assert (answer.status_code, there.letters[0][1]["host"]) == (200, f"hooks.example:{port}")
+        assert asked == ["hooks.example"]
+        with pytest.raises(webhook_target.ForbiddenTargetError):
+            webhook_target.post(url, b"{}", {}, resolve=lambda *_: ["93.184.216.34", "::1"])
+    for address in ("10.0.0.9", "172.16.4.1", "192.168.1.1", "93.184.216.34", "2606:2800:220:1::1"):
+        webhook_target.check_address(address)  # a receiver in one's own network is fine
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_are_not_followed(store: Store, status: int) -> None:
+    """To wherever they lead: what is delivered is what answers 2xx itself."""
+    store.clock = FakeClock(START)
+    happen(store)
+    with receiver() as there:
+        there.status = status
+        there.location = f"{there.url}/elsewhere"
+        assert WebhookWorker(store, settings(there)).send_due() == 0
+        assert {path for path, _, _ in there.letters} == {"/hook", "/slack"}

@@ -36,7 +36,7 @@ def command(settings: Settings, host: str, port: int | None, database: str) -> i
     try:
         import uvicorn
 
-        from orchestrator.state.server import app, startup
+        from orchestrator.state.server import app, http_protocol, startup
     except ImportError as error:
         raise Problems.from_missing_extra("the state service", "service", error.name) from None
     service_settings = startup.load_settings(os.environ, host=host, port=port, database=database)
@@ -58,6 +58,7 @@ def command(settings: Settings, host: str, port: int | None, database: str) -> i
         "server_header": False,
         "loop": "asyncio",
         "ws": "none",
+        "http": http_protocol.BoundedH11Protocol,
         "proxy_headers": False,  # the service believes those of State__TrustedProxies itself
     }
     uvicorn.run(service, host=service_settings.host, port=service_settings.port, **uvicorn_options)

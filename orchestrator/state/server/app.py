@@ -20,10 +20,11 @@ import orchestrator
 from orchestrator.problems import Problems
 from orchestrator.state.server import api, model_stores, oidc, problem_details
 from orchestrator.state.server.access import ANONYMOUS, Authenticator
-from orchestrator.state.server.middleware import RequestMiddleware, ServiceMetrics
+from orchestrator.state.server.middleware import RequestMiddleware
 from orchestrator.state.server.rate_limits import RequestLimits
 from orchestrator.state.server.request_context import CurrentReader, get_identity
 from orchestrator.state.server.routing import THREADS_BY_GROUP, run_in_one_thread
+from orchestrator.state.server.service_metrics import ServiceMetrics
 from orchestrator.state.server.settings import Settings
 from orchestrator.state.server.store import Store
 from orchestrator.state.server.store.database import DEFAULT_THREADS, read_connection
@@ -64,7 +65,7 @@ def create_app(
     app.state.store, app.state.settings = app_store, settings
     app.state.authenticator, app.state.metrics = Authenticator(app_store, settings), ServiceMetrics()
     app.state.model_stores = model_stores.parse_model_stores(settings.models)
-    app.state.disk_full_until, app.state.stream_count = 0.0, 0
+    app.state.disk_full_until = 0.0
     app.state.jwks = oidc.JwksCache(settings.issuer, fetch)
     problem_details.install_error_handlers(app)
     api.install(app)

@@ -7,7 +7,7 @@ import secrets
 import time
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from anyio import fail_after
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,12 +15,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from orchestrator.state.server.client_address import find_client_address, parse_trusted_proxies
 from orchestrator.state.server.problem_details import problem_response
 from orchestrator.state.server.rate_limits import RequestLimits
+from orchestrator.state.server.service_metrics import COUNTED_METHODS, ServiceMetrics
 from orchestrator.state.server.settings import Settings
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_BODY_BYTES_BY_PATH = {"/models/upload": 65 * 1024 * 1024}
 """Paths with a larger limit: a trained model."""
-COUNTED_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+MAX_BODY_SECONDS = 60.0
+"""Seconds within which a request's body has to be there, whatever its size."""
 """Methods that metrics and logs name; a client can invent any number of others."""
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -37,22 +39,8 @@ _LOOPBACK_HOST_PATTERN = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{
 _RUN_PATH_PATTERN = re.compile(r"/runs/([A-Za-z0-9._-]{1,64})")
 
 
-class ServiceMetrics:
-    """The metrics that Prometheus scrapes."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter("http_requests", "Requests", ["method", "route", "status"], registry=self.registry)
-        buckets = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
-        self.seconds = Histogram("http_seconds", "Response time", ["route"], registry=self.registry, buckets=buckets)
-        self.events = Counter("state_events", "Stored run events", registry=self.registry)
-
-
-class BodyTooLargeError(HTTPException):
-    """A body over the limit; an HTTPException because FastAPI reports any other error as a malformed body."""
-
-    def __init__(self, max_bytes: int) -> None:
-        super().__init__(413, _body_too_large(max_bytes))
+class BodyError(HTTPException):
+    """A body is refused; an HTTPException because FastAPI reports any other error as a malformed body."""
 
 
 class RequestMiddleware:
@@ -109,8 +97,10 @@ class RequestMiddleware:
                 await rejection(scope, receive, send_with_headers)
             else:
                 await self._app(scope, _limit_body(receive, _max_body_bytes(scope)), send_with_headers)
-        except BodyTooLargeError as error:
-            await problem_response(413, error.detail, request=request_id)(scope, receive, send_with_headers)
+        except BodyError as error:
+            await problem_response(error.status_code, error.detail, request=request_id)(
+                scope, receive, send_with_headers
+            )
         finally:
             self._log_request(scope, request_id, status[0], time.perf_counter() - started)
 
@@ -137,8 +127,7 @@ class RequestMiddleware:
     def _log_request(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "") or "none"
         method = scope["method"] if scope["method"] in COUNTED_METHODS else "other"
-        self._metrics.requests.labels(method, route, str(status)).inc()
-        self._metrics.seconds.labels(route).observe(seconds)
+        self._metrics.count_request(method, route, status, seconds)
         run = _RUN_PATH_PATTERN.search(scope["path"])
         if self._log is not None and route not in {"/healthz", "/readyz", "/metrics"}:
             log_fields = {"method": method, "route": route, "status": status, "request": request_id}
@@ -159,13 +148,22 @@ def _max_body_bytes(scope: Scope) -> int:
 
 
 def _limit_body(receive: Receive, max_bytes: int) -> Receive:
-    total = [0]
+    """Return ``receive`` with bounds: a body of at most ``max_bytes`` that is there within MAX_BODY_SECONDS."""
+    deadline = time.monotonic() + MAX_BODY_SECONDS
+    total, is_complete = 0, False
 
     async def receive_limited() -> Message:
-        message = await receive()
-        total[0] += len(message.get("body", b""))
-        if total[0] > max_bytes:
-            raise BodyTooLargeError(max_bytes)
+        nonlocal total, is_complete
+        timeout_seconds = None if is_complete else max(0.0, deadline - time.monotonic())
+        try:
+            with fail_after(timeout_seconds):
+                message = await receive()
+        except TimeoutError:
+            raise BodyError(408, f"the request body did not arrive within {MAX_BODY_SECONDS:.0f}s") from None
+        is_complete = not message.get("more_body", False)
+        total += len(message.get("body", b""))
+        if total > max_bytes:
+            raise BodyError(413, _body_too_large(max_bytes))
         return message
 
     return receive_limited

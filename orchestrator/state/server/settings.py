@@ -28,13 +28,14 @@ class Settings:
     """The settings; "" means not set.  ``host`` and ``port`` are the address to listen on.
 
     ``project`` is the only one that workflows write to; "" is every project of the repository.  ``trusted_proxies``
-    are those whose ``X-Forwarded-For`` is believed.
+    are those whose ``X-Forwarded-For`` is believed.  ``webhook_loopback``: whether webhooks may go to this machine.
     """
 
     database: str = field(default=DEFAULT_DATABASE_URL, repr=False, metadata={"name": "State__Database"})
     public_url: str = _setting("State__PublicUrl")
     webhook_url: str = field(default="", repr=False, metadata={"name": "State__WebhookUrl"})
     webhook_secret: str = _setting("State__WebhookSecret")
+    webhook_loopback: str = _setting("State__WebhookLoopback")
     slack_url: str = field(default="", repr=False, metadata={"name": "State__SlackUrl"})
     proxy_secret: str = _setting("State__ProxySecret")
     trusted_proxies: str = _setting("State__TrustedProxies")

@@ -1,6 +1,7 @@
 """Send webhook and Slack notifications from the outbox in the background, with bounded retries.
 
-Webhook bodies are signed: ``X-Orchestrator-Signature: sha256=`` and their HMAC-SHA-256.  API: HTTPS POST.
+Webhook bodies are signed: ``X-Orchestrator-Signature: sha256=`` and their HMAC-SHA-256.  Their target is an address of
+a network, not of this machine or of its cloud's metadata; redirects are not followed.  API: HTTPS POST.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from orchestrator.state.server.settings import Settings
 from orchestrator.state.server.store import Store
 from orchestrator.state.server.store import tables as t
 from orchestrator.state.server.store.database import read_connection, write_transaction
+from orchestrator.state.server.webhook_target import ForbiddenTargetError, post
 
 MAX_ATTEMPTS = 6
 INITIAL_RETRY_DELAY_SECONDS = 5.0
@@ -70,12 +72,13 @@ class WebhookWorker:
         is_done = not url
         if url:
             try:
-                response = httpx.post(url, content=body, headers=headers, timeout=5)
+                response = post(url, body, headers, allows_loopback=bool(self._settings.webhook_loopback))
                 is_done = response.is_success
-            except httpx.HTTPError as error:
-                self._log_warning(
-                    "notification_failed", target=row.target, error=type(error).__name__, attempt=row.tries + 1
-                )
+                error = "" if is_done else f"status {response.status_code}"
+            except (httpx.HTTPError, ForbiddenTargetError) as failure:
+                error = str(failure) if isinstance(failure, ForbiddenTargetError) else type(failure).__name__
+            if error:
+                self._log_warning("notification_failed", target=row.target, error=error, attempt=row.tries + 1)
         if is_done:
             with write_transaction(self._store.engine) as connection:
                 connection.execute(update(t.outbox).where(t.outbox.c.id == row.id).values(due=None))

@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 
 from orchestrator.state.server import app
+from orchestrator.state.server.http_protocol import BoundedH11Protocol
 from orchestrator.state.server.settings import Settings
 from orchestrator.state.server.store import Store
 from tests.state.pages.sample_history import NOW, FakeClock, fill_store
@@ -43,7 +44,9 @@ PAGES = {
 
 
 @contextmanager
-def serve(store: Store, settings: Settings, **more: Any) -> Iterator[str]:
+def serve(
+    store: Store, settings: Settings, *, http: type[BoundedH11Protocol] = BoundedH11Protocol, **more: Any
+) -> Iterator[str]:
     """The service over ``store``; its address."""
     service = app.create_app(settings, store, **more)
     listener = socket.create_server(("127.0.0.1", 0))
@@ -55,6 +58,7 @@ def serve(store: Store, settings: Settings, **more: Any) -> Iterator[str]:
             proxy_headers=False,
             timeout_graceful_shutdown=1,
             lifespan="on",
+            http=http,
         )
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

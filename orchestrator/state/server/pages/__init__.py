@@ -19,12 +19,14 @@ def install(app: FastAPI) -> None:
         models,
         plans,
         releases,
+        run_feed,
         run_stream,
         runs,
         static_files,
         theme,
     )
 
+    app.state.run_feeds = run_feed.RunFeeds()
     for module in (environments, runs, run_stream, plans, releases, drift, history, models, static_files, theme):
         app.include_router(module.create_router())
     error_pages.install_error_pages(app)

@@ -32,6 +32,8 @@ def load_templates() -> Environment:
     """Return the template environment; it escapes every value, and a missing value is an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
+    from orchestrator.render import plan_view
+
     loader = PackageLoader("orchestrator.state.server.pages", "templates")
     environment = Environment(
         loader=loader,
@@ -53,6 +55,7 @@ def load_templates() -> Environment:
         "safe_url": formatting.safe_url,
         "code_list": formatting.format_code_list,
         "word_breaks": formatting.insert_word_breaks,
+        "plan_headline": plan_view.format_headline,
     }
     environment.globals |= {
         "static": static_files.url,
@@ -83,7 +86,6 @@ def render_page(request: Request, template: str, values: Mapping[str, Any], stat
 def render_fragment(request: Request, template: str, **values: Any) -> str:
     """Render a template with ``values`` and the values that every page uses."""
     settings: Settings = request.app.state.settings
-    now = get_store(request).clock()
     identity = get_identity(request)
     context: dict[str, Any] = {
         "path": request.url.path,
@@ -94,6 +96,13 @@ def render_fragment(request: Request, template: str, **values: Any) -> str:
         "csrf": mask_token(identity.csrf),
         "is_public": not settings.is_authentication_required,
         "is_sign_in_enabled": settings.is_sign_in_enabled,
+    }
+    return render_shared(settings, get_store(request).clock(), template, **{**context, **values})
+
+
+def render_shared(settings: Settings, now: float, template: str, **values: Any) -> str:
+    """Render a template with ``values`` and nothing of the person who reads it: many may read the same text."""
+    context: dict[str, Any] = {
         "repository": f"{settings.github_url.rstrip('/')}/{settings.repository}" if settings.repository else "",
         "relative_time": lambda timestamp: formatting.format_relative_time(timestamp, now),
         "now": now,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request
 from msgspec import Struct
 from starlette.responses import Response
 
-from orchestrator.render import plan_view as plans
 from orchestrator.state.protocol.records import PlanRecord, Run
+from orchestrator.state.server.filters import RunFilter
 from orchestrator.state.server.pages.formatting import to_unix_seconds
 from orchestrator.state.server.pages.rendering import render_page
 from orchestrator.state.server.pages.resource_table import LogLine, ResourceTable, build_resource_table, format_log_line
@@ -21,10 +22,16 @@ from orchestrator.state.server.store.run_events import iter_events, last_event_s
 RunId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 MAX_LOG_LINES = 200
 """Number of log lines on one page."""
+USUAL_RUNS, MIN_USUAL_RUNS = 9, 3
+"""Earlier runs from which the usual duration is taken, and how many there have to be."""
 
 
 class RunView(Struct, frozen=True):
-    """What the page shows about a run; ``older_before`` is the position of older log lines, 0 if there are none."""
+    """What the page shows about a run.
+
+    ``older_before`` is the position of older log lines, 0 if there are none; ``usual_seconds`` is how long such runs
+    take, None if there are too few.
+    """
 
     run: Run
     table: ResourceTable
@@ -32,7 +39,7 @@ class RunView(Struct, frozen=True):
     last_sequence: int
     older_before: int
     seconds: float | None
-    headline: str
+    usual_seconds: float | None = None
 
 
 def load_run(store: Store, id_: str) -> tuple[Run, PlanRecord | None]:
@@ -61,7 +68,6 @@ def build_run_view(store: Store, run: Run, plan: PlanRecord | None, last_line: i
         for event in store.list_events(run.id, before_first, max(1, last_shown - before_first))
         if event.sequence <= last_shown
     )
-    headline = plans.format_headline(plan.plan) if plan else ""
     return RunView(
         run,
         table,
@@ -69,8 +75,16 @@ def build_run_view(store: Store, run: Run, plan: PlanRecord | None, last_line: i
         max(last_sequence, table.last_sequence),
         before_first,
         elapsed_seconds(store, run),
-        headline,
+        None if run.is_over else find_usual_seconds(store, run),
     )
+
+
+def find_usual_seconds(store: Store, run: Run) -> float | None:
+    """Return the median duration of the last successful runs of this kind; None if there are fewer than three."""
+    filters = RunFilter(environment=run.environment, verb=run.verb, status="succeeded")
+    durations = [elapsed_seconds(store, earlier) for earlier in store.list_runs(filters, limit=USUAL_RUNS).items]
+    known_durations = [seconds for seconds in durations if seconds is not None]
+    return median(known_durations) if len(known_durations) >= MIN_USUAL_RUNS else None
 
 
 def elapsed_seconds(store: Store, run: Run) -> float | None:

@@ -84,6 +84,7 @@ function follow(board, log, wire) {
     const source = new EventSource(`${board.dataset.live}?after=${after}`);
     source.addEventListener("open", () => { pause = 1000; showStatus("live", "live"); });
     source.addEventListener("board", (event) => { board.innerHTML = event.data; showCopyButtons(); tick(); });
+    source.addEventListener("plan", (event) => { document.getElementById("run-plan").innerHTML = event.data; });
     source.addEventListener("line", (event) => {
       const number = Number(event.lastEventId);
       if (number <= after) return;
