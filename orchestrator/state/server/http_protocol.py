@@ -23,11 +23,7 @@ class BoundedH11Protocol(H11Protocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._header_timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the time limit of the first request."""
-        super().connection_made(transport)
-        self._start_timer()
+        self._start_timer()  # an instance is made for each new connection
 
     def data_received(self, data: bytes) -> None:
         """Take in a piece of a request; start its time limit, or end it once its headers are complete."""

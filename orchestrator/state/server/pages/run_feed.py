@@ -85,11 +85,11 @@ class RunFeed:
             self._usual_seconds = find_usual_seconds(self._store, self._run)
             running = replace(self._run, status="running", outcomes=())
             self._table = build_resource_table(running, self._plan.plan if self._plan else None, ())
-        known_sequence = self._lines[-1][0] if self._lines else 0
+        previous_sequence = self._lines[-1][0] if self._lines else 0
         new_events: deque[StepEvent] = deque(maxlen=MAX_LINES)
         for event in iter_events(self._store, self._run.id, self._table.last_sequence):
             self._table.apply_event(event)
-            if event.sequence > known_sequence:
+            if event.sequence > previous_sequence:
                 new_events.append(event)
         if self.version and not (new_events or has_plan or self._run.is_over):
             return False
@@ -142,8 +142,8 @@ class RunFeeds:
         """End the feed of a run with its last browser."""
         feed.viewer_count -= 1
         self.viewer_count -= 1
-        known_feed, task = self._feeds.get(run_id, (None, None))
-        if feed.viewer_count == 0 and known_feed is feed and task is not None:
+        current_feed, task = self._feeds.get(run_id, (None, None))
+        if feed.viewer_count == 0 and current_feed is feed and task is not None:
             task.cancel()
             task.add_done_callback(_ignore_result)
             del self._feeds[run_id]

@@ -82,9 +82,9 @@ def build_run_view(store: Store, run: Run, plan: PlanRecord | None, last_line: i
 def find_usual_seconds(store: Store, run: Run) -> float | None:
     """Return the median duration of the last successful runs of this kind; None if there are fewer than three."""
     filters = RunFilter(environment=run.environment, verb=run.verb, status="succeeded")
-    durations = [elapsed_seconds(store, earlier) for earlier in store.list_runs(filters, limit=USUAL_RUNS).items]
-    known_durations = [seconds for seconds in durations if seconds is not None]
-    return median(known_durations) if len(known_durations) >= MIN_USUAL_RUNS else None
+    elapsed = (elapsed_seconds(store, earlier) for earlier in store.list_runs(filters, limit=USUAL_RUNS).items)
+    durations = [seconds for seconds in elapsed if seconds is not None]
+    return median(durations) if len(durations) >= MIN_USUAL_RUNS else None
 
 
 def elapsed_seconds(store: Store, run: Run) -> float | None:
