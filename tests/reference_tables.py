@@ -11,7 +11,10 @@ from typing import Any
 import click
 import yaml
 
+from orchestrator import components
 from orchestrator.cli.main import COMMANDS, cli
+from orchestrator.manifest import expand, explain, reference_resolver
+from orchestrator.planning import pipeline
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -42,8 +45,69 @@ def render_kinds() -> str:
         spec = schema["properties"]["spec"]
         required = spec.get("required", [])
         fields = ", ".join(f"**{field}**" if field in required else field for field in spec["properties"])
-        rows.append(f"| `{schema['properties']['kind']['const']}` | {schema['description']} | {fields} |")
+        link = f"[`{schema['properties']['kind']['const']}`](kinds/{name}.md)"
+        rows.append(f"| {link} | {schema['description']} | {fields} |")
     return "\n".join(rows)
+
+
+def render_kind(name: str) -> str:
+    """Return the page of one kind: its example, every field, and what other components can refer to."""
+    schema = json.loads((ROOT / "schemas" / f"{name}.schema.json").read_text())
+    kind = schema["properties"]["kind"]["const"]
+    example = yaml.safe_dump(schema["examples"][0], sort_keys=False, width=110, allow_unicode=True).rstrip()
+    rows = [_render_field(field) for field in explain.describe_fields(name) if field.path.startswith("spec.")]
+    return "\n".join(
+        [
+            f"# {kind}",
+            "",
+            "Generated from the schema by `python -m tests.reference_tables`.",
+            "",
+            schema["description"],
+            "",
+            f"```yaml\n{example}\n```",
+            "",
+            "## Fields of `spec`",
+            "",
+            "Required fields are bold. `[]` marks the fields of a list's items.",
+            "",
+            "| field | type | default | what it is |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+            "## References",
+            "",
+            *_render_exports(kind),
+            "",
+        ]
+    )
+
+
+def _render_field(field: explain.FieldDescription) -> str:
+    path = field.path.removeprefix("spec.")
+    name = f"**`{path}`**" if field.is_required else f"`{path}`"
+    default = f"`{_cell(field.default)}`" if field.default else ""
+    limits = [limit for limit in field.limits if not limit.startswith("matches ")]
+    rule = f"It {field.rule}." if field.rule else f"Allowed: {'; '.join(limits)}." if limits else ""
+    details = f"{field.description} {rule}".strip()
+    example = f" Example: `{_cell(field.examples[0])}`" if field.examples and len(field.examples[0]) <= 60 else ""
+    return f"| {name} | {_cell(field.type)} | {default} | {_cell(details)}{example} |"
+
+
+def _render_exports(kind: str) -> Iterator[str]:
+    manifest = pipeline.validate(ROOT / "manifests")
+    component = next(item for item in expand.build_stack(manifest).components.values() if item.kind == kind)
+    names = sorted(components.exports(component, manifest.scope))
+    if kind == "Project":
+        names = sorted(reference_resolver.project_exports(manifest.scope))
+    handle = "project" if kind == "Project" else f"{kind.lower()}.NAME"
+    if not names:
+        yield f"No component can refer to a {kind}."
+        return
+    yield "Other components can use " + ", ".join(f"`${{{handle}.{name}}}`" for name in names) + "."
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def render_workflows() -> str:
@@ -103,6 +167,10 @@ def main() -> None:
     for marker, (file, render) in TABLES.items():
         path = REFERENCE / file
         path.write_text(insert_table(path.read_text(), marker, render()))
+    for name in KINDS:
+        path = REFERENCE / "kinds" / f"{name}.md"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(render_kind(name))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ import pytest
 
 from orchestrator.cli.main import COMMANDS, cli
 from orchestrator.emulator import start
+from orchestrator.manifest import explain
 from orchestrator.problems import ExitCode
 from orchestrator.state.server.settings import Settings
 from tests import reference_tables
@@ -254,6 +255,17 @@ def test_the_tables_of_the_reference_are_current(marker: str) -> None:
     assert reference_tables.insert_table(page, marker, render()) == page
     with pytest.raises(ValueError, match="has no"):
         reference_tables.insert_table("a", marker, "new")
+
+
+@pytest.mark.parametrize("name", reference_tables.KINDS)
+def test_every_kind_has_a_current_page_with_all_of_its_fields(name: str) -> None:
+    """`python -m tests.reference_tables` writes it; each field has a description."""
+    page = (REFERENCE / "kinds" / f"{name}.md").read_text()
+    fields = [field for field in explain.describe_fields(name) if field.path.startswith("spec.")]
+
+    assert page == reference_tables.render_kind(name)
+    assert len(fields) >= 8
+    assert all(f"`{field.path.removeprefix('spec.')}`" in page and field.description for field in fields)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)

@@ -8,12 +8,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
+from msgspec import Struct
 
 from orchestrator.manifest import schema, suggest
 from orchestrator.manifest.schema import Schema
 from orchestrator.problems import Problems
 
 MAX_WIDTH = 100
+MAX_DEPTH = 10
+"""Maximum depth of nested fields that are listed."""
 INDENT = "  "
 _CONSTRAINT_TEXTS = (
     ("pattern", "matches {}"),
@@ -51,6 +54,50 @@ def explain(path: str, recursive: bool = False) -> str:
         field_schema = schema.resolve_ref(root, fields[key])
         path_names.append(key)
     return "\n".join(_page_lines(root, field_schema, path_names, recursive)) + "\n"
+
+
+class FieldDescription(Struct, frozen=True):
+    """One field of a kind: its path (``spec.cors[].origins``), JSON type, default, limits and examples, as text.
+
+    ``rule`` is the sentence that a violation prints after the field's name, "" if the schema has none.
+    """
+
+    path: str
+    type: str
+    is_required: bool
+    default: str
+    description: str
+    limits: tuple[str, ...]
+    rule: str
+    examples: tuple[str, ...]
+
+
+def describe_fields(kind: str) -> list[FieldDescription]:
+    """Return every field of a kind or schema, outer fields before their own.
+
+    Raises Problems if there is no such kind.
+    """
+    root = schema.load(_find_schema_name(kind))
+    return list(_iter_descriptions(root, schema.resolve_ref(root, root), ""))
+
+
+def _iter_descriptions(root: Schema, parent: Schema, prefix: str) -> Iterator[FieldDescription]:
+    required = _required_fields(root, parent)
+    for key, subschema in _collect_fields(root, parent).items():
+        resolved = schema.resolve_ref(root, subschema)
+        path, type_name = f"{prefix}{key}", _describe_type(root, resolved)
+        yield FieldDescription(
+            path,
+            type_name,
+            key in required,
+            _format_value(resolved["default"]) if "default" in resolved else "",
+            str(resolved.get("description", "")),
+            tuple(_limit_lines(root, resolved)),
+            next((str(form["x-reason"]) for form in schema.iter_forms(root, resolved) if "x-reason" in form), ""),
+            tuple(_format_value(example) for example in resolved.get("examples", ())),
+        )
+        if prefix.count(".") < MAX_DEPTH:
+            yield from _iter_descriptions(root, resolved, f"{path}{'[]' if type_name.startswith('[]') else ''}.")
 
 
 def _list_kinds() -> Iterator[str]:
@@ -101,7 +148,14 @@ def _describe_json_type(root: Schema, form: Schema, name: str) -> str:
 
 
 def _required_fields(root: Schema, field_schema: Schema) -> set[str]:
-    return {key for form in schema.iter_forms(root, field_schema) for key in form.get("required", ())}
+    """Return the required fields of an object, of a list's items, or of any form the value may take."""
+    required: set[str] = set()
+    for form in schema.iter_forms(root, field_schema):
+        required.update(form.get("required", ()))
+        for nested_schema in (form.get("items"), form.get("additionalProperties")):
+            if isinstance(nested_schema, Mapping):
+                required |= _required_fields(root, nested_schema)
+    return required
 
 
 def _page_lines(root: Schema, field_schema: Schema, path_names: list[str], recursive: bool) -> Iterator[str]:
@@ -145,6 +199,13 @@ def _example_lines(value: Any) -> list[str]:
 
 
 def _constraint_lines(root: Schema, field_schema: Schema) -> Iterator[str]:
+    yield from _limit_lines(root, field_schema)
+    for form in schema.iter_forms(root, field_schema):
+        if "x-reason" in form:
+            yield from _wrap(f"({form['x-reason']})")
+
+
+def _limit_lines(root: Schema, field_schema: Schema) -> Iterator[str]:
     for form in schema.iter_forms(root, field_schema):
         if "enum" in form or "const" in form:
             yield ", ".join(_format_value(value) for value in form.get("enum", [form.get("const")]))
@@ -154,8 +215,6 @@ def _constraint_lines(root: Schema, field_schema: Schema) -> Iterator[str]:
         if "x-handle" in form:
             kinds = form["x-handle"]
             yield f"the handle of a {' or '.join(kinds) if isinstance(kinds, list) else 'component'}: kind.name"
-        if "x-reason" in form:
-            yield from _wrap(f"({form['x-reason']})")
 
 
 def _field_lines(root: Schema, field_schema: Schema, fields: Mapping[str, Any]) -> Iterator[str]:
@@ -173,5 +232,6 @@ def _tree_lines(root: Schema, field_schema: Schema, depth: int) -> Iterator[str]
     for key, subschema in _collect_fields(root, field_schema).items():
         resolved_schema = schema.resolve_ref(root, subschema)
         yield f"{key} <{_describe_type(root, resolved_schema)}>{' required' if key in required else ''}"
-        if depth < 10:
+        yield from (f"{INDENT * 2}{line}" for line in _wrap(str(resolved_schema.get("description", ""))))
+        if depth < MAX_DEPTH:
             yield from (f"{INDENT}{line}" for line in _tree_lines(root, resolved_schema, depth + 1))
