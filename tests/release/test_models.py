@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.aws.errors import AwsError
 from orchestrator.cli.main import main
 from orchestrator.model_registry import publish_checks, registry
 from orchestrator.model_registry.registry import Verdict
+from orchestrator.release import live_versions
 from orchestrator.storage.s3 import S3FileStorage
+from tests.aws.fake_clients import ScriptedCaller
 from tests.release.shop_project import ShopProject
 from tests.storage.test_model_registry import version
 
@@ -43,6 +46,26 @@ def back(shop: ShopProject, capsys: pytest.CaptureFixture[str]) -> object:
         return code, told.out + told.err
 
     return run
+
+
+@pytest.mark.parametrize(
+    ("code", "is_absent"),
+    [
+        ("NoSuchKey", True),
+        ("NoSuchBucket", True),
+        ("AccessDenied", False),
+        ("SlowDown", False),
+        ("ExpiredToken", False),
+    ],
+)
+def test_a_pointer_that_s3_refuses_to_show_is_not_a_missing_one(code: str, is_absent: bool) -> None:
+    """A release that recorded "no model" by mistake would take the model out of use when it is rolled back to."""
+    caller = ScriptedCaller(lambda *_: AwsError("s3", "get_object", code, "no"))
+    if is_absent:
+        assert live_versions.read_model_pointer("shop-files", caller) is None
+    else:
+        with pytest.raises(AwsError, match=code):
+            live_versions.read_model_pointer("shop-files", caller)
 
 
 def test_an_uploaded_model_goes_back(shop: ShopProject, tmp_path_factory: pytest.TempPathFactory, back: object) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +143,34 @@ def test_services_and_cdns_are_asked_what_the_manifest_says(tmp_path: Path) -> N
         Probe("containerservice.api", "api.example", "/orders", (401,), timeout_seconds=5.0),
     }
     assert build_probes(pipeline.load_desired(tmp_path, "prod"), {}, shipped) == (), "what is not there is not asked"
+
+
+class Redirecting(BaseHTTPRequestHandler):
+    """Sends everybody to a login page, which says 200."""
+
+    def do_GET(self) -> None:
+        is_login = self.path == "/login"
+        self.send_response(200 if is_login else 302)
+        if not is_login:
+            self.send_header("Location", "/login")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        return
+
+
+def test_a_redirect_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that sends everybody to the login is not the page that was shipped, whatever the login answers."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Redirecting)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_address[1]}")
+    try:
+        (login,) = run_probes((Probe("cdn.web", "shop.example", "/login"),), clock=Clock())
+        (result,) = run_probes((Probe("cdn.web", "shop.example", "/"),), clock=Clock())
+    finally:
+        server.shutdown()
+        server.server_close()
+
+    assert (login.has_passed, result.has_passed) == (True, False)
+    assert result.failure == "status 302, expected 200"

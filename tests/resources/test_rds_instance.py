@@ -12,6 +12,7 @@ from orchestrator.planning.diff import diff
 from orchestrator.problems import Problems
 from orchestrator.resources import rds_instance
 from orchestrator.resources.rds_instance.password import extract_value
+from orchestrator.steps import ApiCall, trace_steps
 from orchestrator.vocabulary import FieldChange, Health, LiveResource, PendingChange
 from tests.aws.fake_clients import ScriptedCaller
 from tests.resources.cases import SCOPE
@@ -226,3 +227,17 @@ def test_a_secret_without_the_password_is_a_problem_and_no_crash(document: str) 
     """What to do is said; what the secret holds is not."""
     with pytest.raises(Problems, match="the secret has no value for Database:main:Password"):
         extract_value({"SecretString": document}, "Database:main:Password")
+
+
+@pytest.mark.parametrize(("grown", "sent"), [(20, 40), (40, 40), (100, 100)])
+def test_storage_that_rds_grew_by_itself_is_not_asked_to_shrink(grown: int, sent: int) -> None:
+    """RDS refuses to (User Guide, "Working with storage": "you can't reduce the amount of storage"); every apply of
+    another storage setting would fail."""
+    declared = {**DECLARED, "storage_gb": 40, "storage_type": "gp3"}
+    live = read(declared, AllocatedStorage=grown, StorageType="gp2")
+
+    steps = trace_steps("x.y", rds_instance.update(SCOPE, NAME, declared, live, frozenset({"storage_type"}))).steps
+
+    call = steps[0]
+    assert isinstance(call, ApiCall)
+    assert (call.operation, call.parameters["AllocatedStorage"]) == ("modify_db_instance", sent)

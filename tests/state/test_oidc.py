@@ -95,6 +95,7 @@ def test_clocks_may_differ_a_little(issuer: FakeIssuer, keys: oidc.JwksCache) ->
 LESS: dict[str, dict[str, Any]] = {
     "a pull request": {"event_name": "pull_request", "ref": "refs/pull/7/merge", "environment": None},
     "a pull request that names the environment": {"event_name": "pull_request", "ref": "refs/pull/7/merge"},
+    "a pull request that says it is main": {"event_name": "pull_request", "ref": "refs/heads/main"},
     "a branch": {"ref": "refs/heads/feature"},
     "a branch that only ends so": {"ref": "refs/heads/x/main"},
     "a tag of that name": {"ref": "refs/tags/main"},
