@@ -5,9 +5,9 @@
     desired:     a spec; null for a deletion
     live:        null, or {spec, outputs, private, status, health, deletable}
     action:      create | update | replace | delete | none
-    fields:      ["path.to.field: before -> after", ...]; not compared where it is left out
-    steps:       ["s3:CreateBucket", ...] as the plan shows them; not compared where it is left out
-    parameters:  {index of a step: what its parameters must hold at least}
+    fields:      ["path.to.field: before -> after", ...]; every update and replacement has them
+    steps:       ["s3:CreateBucket", ...] as the plan shows them
+    parameters:  {index of a step: what its parameters must hold at least}; every case that creates or changes has some
     emulated:    true where ``desired`` needs nothing else in AWS: then it is also made, read and deleted there
 
 Text with ``${...}`` in it stands for what only AWS can tell, ``!secret text`` for a secret, ``!writeonly value`` for
@@ -149,7 +149,7 @@ def load_all() -> list[Case]:
 
 def load_file(path: Path) -> Iterator[Case]:
     """The cases of one type."""
-    for raw in yaml.load(path.read_text(encoding="utf-8"), _Loader) or []:
+    for raw in yaml.load(path.read_text(encoding="utf-8"), _Loader):
         assert raw.keys() <= CASE_KEYS, raw.keys() - CASE_KEYS
         secrets: list[str] = []
         values = _convert_values(raw, secrets)
