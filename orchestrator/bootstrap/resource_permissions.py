@@ -53,6 +53,26 @@ DISCOVERY_RULES: Final = (
 )
 """What finding resources that are no longer in the manifests needs, whatever the manifests hold."""
 
+_RESTORE_RULES: Final = (
+    allow("read", "rds", "DescribeDBInstanceAutomatedBackups DescribeDBSnapshots"),
+    allow(
+        "write",
+        "rds",
+        "RestoreDBInstanceToPointInTime RestoreDBInstanceFromDBSnapshot",
+        f"{_RDS_ARN_PREFIX}db:{{n}}",
+        f"{_RDS_ARN_PREFIX}db:{{n}}-*",
+        f"{_RDS_ARN_PREFIX}subgrp:{{p}}-*",
+        f"{_RDS_ARN_PREFIX}pg:{{p}}-*",
+        f"{_RDS_ARN_PREFIX}pg:default*",
+        f"{_RDS_ARN_PREFIX}og:default*",
+    ),
+    allow("write", "rds", "RestoreDBInstanceToPointInTime", f"{_RDS_ARN_PREFIX}auto-backup:*"),
+    allow("write", "rds", "RestoreDBInstanceFromDBSnapshot", f"{_RDS_ARN_PREFIX}snapshot:*"),
+    # The restored instance and the one that it replaces have names made from that of the instance.
+    allow("write", "rds", "ModifyDBInstance AddTagsToResource", f"{_RDS_ARN_PREFIX}db:{{n}}-*"),
+    allow("write", "rds", "RemoveTagsFromResource", f"{_RDS_ARN_PREFIX}db:{{n}}", f"{_RDS_ARN_PREFIX}db:{{n}}-*"),
+)
+
 RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
     **RUNTIME_RULES_BY_TYPE,
     "budgets_budget": (
@@ -187,6 +207,7 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
             f"{_RDS_ARN_PREFIX}og:default*",
             f"{_RDS_ARN_PREFIX}pg:default*",
         ),
+        *_RESTORE_RULES,
         allow("write", "iam", "CreateServiceLinkedRole", SERVICE_LINKED_ROLE_ARN, condition="linked"),
         allow("destroy", "rds", "DeleteDBInstance", f"{_RDS_ARN_PREFIX}db:{{n}}"),
         allow("destroy", "rds", "CreateDBSnapshot", f"{_RDS_ARN_PREFIX}snapshot:{{n}}-*", f"{_RDS_ARN_PREFIX}db:{{n}}"),

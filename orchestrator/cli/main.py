@@ -27,6 +27,7 @@ COMMANDS = {
     "apply": "Make AWS match the manifests.",
     "deploy": "Build, apply, ship and verify, and record the release.",
     "rollback": "Roll back to an earlier release, completely or in parts.",
+    "restore": "Bring back a database as it was at a moment or in a snapshot.",
     "releases": "List the releases, and which can be restored.",
     "unpin": "Let the next deploy ship what a rollback pinned.",
     "unlock": "Free the lock of a run that hangs or died.",

@@ -47,6 +47,28 @@ def adoptions() -> list[Request]:
     ]
 
 
+def restores() -> list[Request]:
+    """The requests of ``restore database``, by the resource types of the service authorization reference."""
+    name = "shop-prod-main"
+    restored, kept = f"{name}-restored-1a2b3c4d", f"{name}-before-1a2b3c4d"
+    shared = (
+        "subgrp:shop-prod-main",
+        "pg:shop-prod-main-postgres16",
+        "pg:default.postgres16",
+        "og:default:postgres-16",
+    )
+    targets = (f"db:{name}", f"db:{restored}", *shared)
+    by_action = {
+        "RestoreDBInstanceToPointInTime": (*targets, "auto-backup:ab-1a2b3c4d"),
+        "RestoreDBInstanceFromDBSnapshot": (*targets, "snapshot:by-hand"),
+        "ModifyDBInstance": (f"db:{restored}",),
+        "AddTagsToResource": (f"db:{restored}",),
+        "RemoveTagsFromResource": (f"db:{name}", f"db:{kept}"),
+        "DescribeDBInstanceAutomatedBackups": (f"db:{name}",),
+    }
+    return [Request(f"rds:{action}", SHOP.arn("rds", item)) for action, items in by_action.items() for item in items]
+
+
 class Grant(NamedTuple):
     """One action on one ARN template under one condition, wherever the tables say so."""
 
@@ -112,7 +134,7 @@ def test_every_grant_is_needed(tmp_path: Path) -> None:
                 needed |= set(find_needed(statements, stage.requests(role)))
         statements = list_statements(built_stack(tmp_path / runtime, runtime), "deploy")
         grants |= {item.grant for items in statements.values() for item in items}
-        needed |= set(find_needed(statements, [*rare_requests(runtime), *adoptions()]))
+        needed |= set(find_needed(statements, [*rare_requests(runtime), *adoptions(), *restores()]))
     for index, case in enumerate(test_resource_cases.ALL_CASES):
         statements = list_statements(test_resource_cases.roles_for(index).desired, "deploy")
         needed |= set(find_needed(statements, test_resource_cases.list_requests(case)))

@@ -16,21 +16,38 @@ import json
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+from orchestrator.aws import Reader
 from orchestrator.emulator import Emulator
+from orchestrator.ownership_tags import from_aws_tags
+from orchestrator.planning import pipeline
 from orchestrator.planning.events import ignore_event
 from orchestrator.planning.plan import PreparedPlan
+from orchestrator.recovery import database_backups, database_restore
+from orchestrator.resources.rds_instance.restore import RestorePoint
 from orchestrator.steps import is_read
 from orchestrator.vocabulary import DesiredState
 from tests import performed_calls
 from tests.proofs import in_process_ministack, real_stack
 from tests.proofs.process_forks import prepare_to_fork, run_in_fork
-from tests.proofs.scenarios import CREATE_SCENARIOS, DESTROY_SCENARIOS, SERVICE_ALONE, SMALL_SCENARIOS, UPDATES
+from tests.proofs.scenarios import (
+    CREATE_SCENARIOS,
+    DATABASE_ALONE,
+    DESTROY_SCENARIOS,
+    RESTORE_SCENARIOS,
+    SERVICE_ALONE,
+    SMALL_SCENARIOS,
+    UPDATES,
+)
+
+RESTORED_SNAPSHOT = "before-the-crash"
 
 
 class SimulatedCrash(BaseException):
@@ -95,6 +112,37 @@ class Scenario:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class RestoreScenario(Scenario):
+    """A restore of the database, to a snapshot or to the moment of that snapshot (``kind``), with its own planning."""
+
+    kind: str = "snapshot"
+
+    def prepare(self) -> None:
+        Scenario.prepare(self)
+        database = database_restore.find_database(self.target, "main")
+        snapshot = {"DBInstanceIdentifier": database.physical, "DBSnapshotIdentifier": RESTORED_SNAPSHOT}
+        real_stack.clients().call("rds", "create_db_snapshot", snapshot)
+        time.sleep(2.0)  # a restorable time lags by a second, and has whole seconds
+
+    def plan(self) -> PreparedPlan:
+        database = database_restore.find_database(self.target, "main")
+        backups = database_backups.read_backups(Reader(real_stack.clients()), self.target.scope, database.physical)
+        found = real_stack.clients().call("rds", "describe_db_snapshots", {"DBSnapshotIdentifier": RESTORED_SNAPSHOT})
+        moment = found["DBSnapshots"][0]["SnapshotCreateTime"].replace(microsecond=0) + timedelta(seconds=1)
+        value = RESTORED_SNAPSHOT if self.kind == "snapshot" else moment.isoformat()
+        settings = database_restore.RestoreSettings(should_verify=False)
+        point = RestorePoint(self.kind, value)
+        wanted = database_restore.build_desired(self.target, database, point, backups, settings, datetime.now(UTC))
+        return pipeline.plan(wanted, targets=(database.address,), clients=real_stack.clients())
+
+    def observe(self) -> dict[str, Any]:
+        """Add every instance with its tags: the kept one is outside of the plan."""
+        instances = real_stack.clients().call("rds", "describe_db_instances", {})["DBInstances"]
+        tags = {item["DBInstanceIdentifier"]: from_aws_tags(item["TagList"]) for item in instances}
+        return {**Scenario.observe(self), "instances": tags}
+
+
 def is_password_consistent(desired: DesiredState, *, is_expected: bool) -> bool:
     """Return whether the secret's connection string contains the generated password, not a placeholder.
 
@@ -117,6 +165,9 @@ def make_scenario(name: str, folder: Path) -> Scenario:
     if name in DESTROY_SCENARIOS:
         deletable = real_stack.load_stack(folder / "mortal", *DESTROY_SCENARIOS[name])
         return Scenario(deletable, deletable, is_destroy=True)
+    if name in RESTORE_SCENARIOS:
+        stack = real_stack.load_stack(folder / "restore", *DATABASE_ALONE)
+        return RestoreScenario(stack, stack, kind=RESTORE_SCENARIOS[name])
     base_edits = SERVICE_ALONE if name in SMALL_SCENARIOS else ()
     return Scenario(
         real_stack.load_stack(folder / "old", *base_edits),

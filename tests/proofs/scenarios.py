@@ -70,6 +70,13 @@ EXPRESS_SERVICE: tuple[Edit, ...] = (*SERVICE_ALONE, *UPDATES["service runtime"]
 """Only the service and the buckets, on ECS Express."""
 SMALL_SCENARIOS = frozenset({"service runtime", "create express", "destroy express"})
 """Scenarios that use the small stack."""
+DATABASE_ALONE: tuple[Edit, ...] = (
+    remove_files("cdn.yaml", "budget.yaml", "api.yaml", "environments/prod.yaml"),
+    replace_text("buckets.yaml", ("${cdn.web.domain}", "shop.example")),
+)
+"""Only the database, its secret and the buckets: a small stack for the crashes during a restore."""
+RESTORE_SCENARIOS = {"restore snapshot": "snapshot", "restore time": "time"}
+"""Restores of the database, with the kind of their point."""
 DELETABLE: tuple[Edit, ...] = (
     replace_text("buckets.yaml", ("  encryption: AES256", "  deletionPolicy: delete\n  encryption: AES256")),
     replace_text("database.yaml", ("deletionProtection: true", "deletionProtection: false\n  deletionPolicy: delete")),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.proofs.scenarios import UPDATES
+from tests.proofs.scenarios import RESTORE_SCENARIOS, UPDATES
 
 pytestmark = [pytest.mark.both_backends, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -19,7 +19,7 @@ SHARDS = [f"{index}/4" for index in range(4)]
 RUNS = [
     *(("create", shard) for shard in SHARDS),
     *(("destroy", shard) for shard in SHARDS),
-    *((name, "0/1") for name in (*UPDATES, "create express", "destroy express")),
+    *((name, "0/1") for name in (*UPDATES, "create express", "destroy express", *RESTORE_SCENARIOS)),
 ]
 CASES = [
     pytest.param(*run, backend, marks=pytest.mark.xdist_group(f"crash-{backend}"), id=f"{' '.join(run)}-{backend}")

@@ -1,8 +1,9 @@
 """Manage PostgreSQL instances. API: RDS CreateDBInstance, ModifyDBInstance, DeleteDBInstance, DescribeDBInstances.
 
 Two fields that RDS does not have are stored as tags: ``apply`` (whether changes with an outage wait for the maintenance
-window) and ``credentials`` (the secret, and the key in it, that holds the master password). One field is never
-declared: ``ready`` (the instance has a host name).
+window) and ``credentials`` (the secret, and the key in it, that holds the master password). Two fields are never
+declared: ``ready`` (the instance has a host name) and ``unfinished_restore`` (what a restore that did not finish
+restores). Only the restore command declares ``restored_from``, and ``restore_options`` with it.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from orchestrator.ownership_tags import parse_ownership, to_aws_tags
 from orchestrator.problems import Problems
 from orchestrator.resources import AwsReader
 from orchestrator.resources._existing import confirm_existing
-from orchestrator.resources.rds_instance import live_shape, modify, password
+from orchestrator.resources.rds_instance import live_shape, modify, password, restore
 from orchestrator.resources.rds_instance.api_members import BUSY_CODES, NO_SNAPSHOT_STATUSES, NOT_FOUND_CODES
 from orchestrator.resources.rds_instance.messages import effects, losses, refusals, stuck
 from orchestrator.steps import ApiCall, Outputs, Steps, Wait
@@ -33,24 +36,28 @@ DELETION_TIMEOUT_SECONDS = 3600.0
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """Return the spec with sets sorted, and ``ready``, which no manifest declares."""
+    """Return the spec with sets sorted and the undeclared fields at their expected values."""
     sorted_fields = {
         key: sort_canonically(spec[key]) for key in ("security_groups", "logs") if isinstance(spec.get(key), list)
     }
-    return {"ready": True, **spec, **sorted_fields}
+    return {"ready": True, "unfinished_restore": None, **spec, **sorted_fields}
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """Return the instance from one listing of all, or None.
 
-    Pending changes that the manifests want count as done, so they are not sent again.
+    Pending changes that the manifests want count as done, so they are not sent again. In the middle of a restore no
+    instance may have the name: then the restored one, which will get it, stands for it.
     """
     instances = aws.all("rds", "describe_db_instances", "DBInstances")
     instance = next((item for item in instances if item["DBInstanceIdentifier"] == name.lower()), None)
+    unfinished = restore.find_unfinished(instances, scope, name)
+    if instance is None and unfinished is not None:
+        instance = next(item for item in instances if item["DBInstanceIdentifier"] == unfinished.candidate)
     if instance is None:
         return None
     live_spec = live_shape.parse_spec(instance, spec)
-    return LiveResource(
+    live = LiveResource(
         normalise(live_spec),
         live_shape.parse_outputs(instance),
         live_shape.parse_private(instance),
@@ -60,10 +67,20 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
         unmanaged=live_shape.list_unmanaged(instance, spec),
         **parse_ownership(live_spec["tags"]),
     )
+    return live if unfinished is None else _with_unfinished_restore(live, scope, unfinished)
+
+
+def _with_unfinished_restore(live: LiveResource, scope: Scope, state: restore.RestoreState) -> LiveResource:
+    """Return the live instance in the middle of a restore, which belongs to this environment at every moment of it."""
+    spec = {**live.spec, "unfinished_restore": state.point, "restored_from": None}
+    private = {**live.private, "restore": state}
+    return replace(live, spec=spec, private=private, owner=scope.owner, status=f"{live.status}; restore unfinished")
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """Create the instance and wait until it is available: it has no host name before that."""
+    """Create the instance, or restore it from a backup, and wait until it is available: before it has no host name."""
+    if spec.get("restored_from"):
+        return (yield from restore.create_from_backup(scope, name, spec))
     credentials = yield from password.password_parameters(spec["credentials"])
     request = {**modify.build_create_request(name, spec), **credentials, "Tags": to_aws_tags(modify.build_tags(spec))}
     yield ApiCall(
@@ -82,6 +99,8 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 
     The password changes separately, because it must be active before its tag is set.
     """
+    if changed & {"restored_from", "unfinished_restore"}:
+        return (yield from restore.replace_by_restored(scope, name, spec, live))
     outputs: Outputs = {}
     for build in (modify.build_withdrawal, modify.build_modification):
         modification = build(name, spec, live, changed)

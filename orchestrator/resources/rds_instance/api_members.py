@@ -14,6 +14,14 @@ APPLY_IMMEDIATELY = "immediately"
 USABLE_STATUSES = ("available", "storage-optimization")
 TAG_APPLY = "orchestrator:apply"
 TAG_CREDENTIALS = "orchestrator:credentials"
+TAG_RESTORE_OF = "orchestrator:restore-of"
+"""Tag of a restored instance until it has replaced another: ``PROJECT/ENVIRONMENT NAME KEPT-NAME``."""
+TAG_RESTORED_FROM = "orchestrator:restored-from"
+"""Tag of a restored instance: what it was restored from, such as ``time 2026-11-30T14:05:00+00:00``."""
+TAG_REPLACES = "orchestrator:replaces"
+"""Tag of a restored instance: the name of the one that it has replaced, to go back to."""
+TAG_REPLACED_BY = "orchestrator:replaced-by"
+"""Tag of an instance that a restored one has replaced: ``PROJECT/ENVIRONMENT NAME``. It belongs to no plan."""
 
 
 class Setting(Struct, frozen=True):

@@ -16,6 +16,7 @@ from orchestrator.resources.rds_instance.api_members import (
     SETTINGS,
     TAG_APPLY,
     TAG_CREDENTIALS,
+    TAG_RESTORED_FROM,
     USABLE_STATUSES,
 )
 from orchestrator.values import Value
@@ -49,6 +50,8 @@ def parse_spec(instance: Instance, declared: Mapping[str, Value]) -> dict[str, V
         **live_spec,
         "ready": bool(jmespath.search("Endpoint.Address", instance)),
         "apply": tags.get(TAG_APPLY),
+        "restored_from": tags.get(TAG_RESTORED_FROM),
+        "unfinished_restore": None,
         "credentials": {
             "managed": bool(instance.get("MasterUserSecret")),
             "secret": secret or None,

@@ -19,6 +19,9 @@ def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str
         yield f"Withdraws the pending change of {item.path[0]} to {item.before}; it stays {item.after}. No outage."
     changed = {field.path[0]: field for field in fields if field not in withdrawn}
     timing = _describe_timing(changed, live)
+    if changed.keys() & {"restored_from", "unfinished_restore"}:
+        yield from _restore_effects(changed)
+        return
     for list_effects in (_outage_effects, _storage_effects, _backup_effects, _other_effects):
         yield from list_effects(changed, timing)
     pending = {key: value for key, value in live.private.get("pending", {}).items() if key not in changed}
@@ -89,6 +92,12 @@ def _describe_timing(changed: Fields, live: LiveResource) -> str:
         return IMMEDIATE_TEXT
     window = changed["maintenance_window"].after if "maintenance_window" in changed else None
     return f"in the maintenance window {window or live.spec.get('maintenance_window') or ''}".strip()
+
+
+def _restore_effects(changed: Fields) -> Iterator[str]:
+    point = changed["restored_from"].after if "restored_from" in changed else changed["unfinished_restore"].before
+    yield f"A new instance is restored from {point} and takes the name of this one, which is kept under another name."
+    yield "The database does not answer for a few minutes while the two are renamed. Rows written since are not in it."
 
 
 def _outage_effects(changed: Fields, timing: str) -> Iterator[str]:

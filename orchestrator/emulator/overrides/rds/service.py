@@ -240,12 +240,7 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
         name = validation.normalise_identifier(new_name)
         if self._find_instance(name, context) is not None:
             raise AwsError("DBInstanceAlreadyExists", "DB instance already exists", 400)
-        rename_params = {
-            "DBInstanceIdentifier": instance.name,
-            "NewDBInstanceIdentifier": name,
-            "ApplyImmediately": True,
-        }
-        self.state.call("rds", "ModifyDBInstance", context.region, **rename_params)
+        self._rename_in_backend(instance.name, name, context.region)
         del self._instances[context.region, instance.name]
         instance.host = self._make_host(name, context.region)
         instance.name = name
@@ -253,6 +248,32 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
         work = self._with_engine(lambda engine: engine.rename(instance.resource_id, name))
         instance.start_transition("renaming", self.state.settle_seconds("rds"), work=work)
         return {"DBInstance": self._describe(instance)}
+
+    def _rename_in_backend(self, name: str, new_name: str, region: str) -> None:
+        """Rename the backend's instance; MiniStack ignores a rename, so there it is created again with its tags."""
+        old_shape = self.state.call("rds", "DescribeDBInstances", region, DBInstanceIdentifier=name)["DBInstances"][0]
+        rename_params = {"DBInstanceIdentifier": name, "NewDBInstanceIdentifier": new_name, "ApplyImmediately": True}
+        self.state.call("rds", "ModifyDBInstance", region, **rename_params)
+        names = [
+            item["DBInstanceIdentifier"]
+            for item in self.state.call("rds", "DescribeDBInstances", region)["DBInstances"]
+        ]
+        if new_name in names:
+            return
+        copied = ("DBInstanceClass", "Engine", "EngineVersion", "AllocatedStorage", "MasterUsername")
+        params = {member: old_shape[member] for member in copied} | {"Tags": old_shape.get("TagList", [])}
+        subnet_group = old_shape.get("DBSubnetGroup", {}).get("DBSubnetGroupName")
+        if subnet_group:
+            params["DBSubnetGroupName"] = subnet_group
+        self.state.call(
+            "rds",
+            "CreateDBInstance",
+            region,
+            DBInstanceIdentifier=new_name,
+            MasterUserPassword="kept-elsewhere",
+            **params,
+        )
+        self.state.call("rds", "DeleteDBInstance", region, DBInstanceIdentifier=name, SkipFinalSnapshot=True)
 
     def _instance_shape(self, backend_shape: Params, region: str) -> Params:
         instance = self._instances.get((region, backend_shape["DBInstanceIdentifier"]))

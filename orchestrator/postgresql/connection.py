@@ -1,0 +1,155 @@
+"""Connect to a database with ``psql``: where it is, who connects, and what a failure means."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from msgspec import Struct
+
+from orchestrator import shell
+from orchestrator.problems import Problems
+from orchestrator.redaction.redact import sanitise
+
+CONNECT_TIMEOUT_SECONDS = 10
+QUERY_TIMEOUT_SECONDS = 24 * 3600.0
+MAX_ERROR_CHARS = 600
+SESSION_OPTIONS = (
+    "client_min_messages=error",
+    "datestyle=ISO",
+    "intervalstyle=postgres",
+    "timezone=UTC",
+    "bytea_output=hex",
+    "extra_float_digits=3",
+    "search_path=pg_catalog",
+    "default_transaction_read_only={read_only}",
+)
+"""Settings that decide how values look as text: two servers must print the same value alike."""
+
+
+class ConnectionTarget(Struct, frozen=True):
+    """One database: host, port and name, and who connects. ``ca_file`` verifies the server's certificate."""
+
+    host: str
+    database: str
+    username: str
+    password: str = ""
+    port: int = 5432
+    ssl_mode: str = ""
+    ca_file: str = ""
+
+    def __repr__(self) -> str:
+        return f"ConnectionTarget({self.label})"
+
+    @property
+    def label(self) -> str:
+        """Return ``user@host:port/database``, without the password."""
+        return f"{self.username}@{self.host}:{self.port}/{self.database}"
+
+    def environment(self, *, read_only: bool = True) -> dict[str, str]:
+        """Return the variables that PostgreSQL's programs read."""
+        options = " ".join(f"-c {option.format(read_only='on' if read_only else 'off')}" for option in SESSION_OPTIONS)
+        ssl_mode = "verify-full" if self.ca_file else self.ssl_mode or "prefer"
+        return {
+            "PGHOST": self.host,
+            "PGPORT": str(self.port),
+            "PGDATABASE": self.database,
+            "PGUSER": self.username,
+            "PGPASSWORD": self.password,
+            "PGSSLMODE": ssl_mode,
+            "PGCONNECT_TIMEOUT": str(CONNECT_TIMEOUT_SECONDS),
+            "PGAPPNAME": "orchestrator",
+            "PGOPTIONS": options,
+            **({"PGSSLROOTCERT": self.ca_file} if self.ca_file else {}),
+        }
+
+
+def parse_url(url: str) -> ConnectionTarget:
+    """Return the target of ``postgresql://user:password@host:port/database?sslmode=...``.
+
+    Raises Problems, which never contain the password.
+    """
+    parts = urlsplit(url)
+    try:
+        port = parts.port or 5432
+    except ValueError:
+        port = 0
+    database = unquote(parts.path.removeprefix("/"))
+    if parts.scheme not in {"postgresql", "postgres"} or not parts.username or not database or not port:
+        raise Problems.from_message(
+            "the URL of the source database is incomplete",
+            hint="write postgresql://USER:PASSWORD@HOST:PORT/DATABASE; a special character in the password as %XX",
+        )
+    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    return ConnectionTarget(
+        query.get("host", parts.hostname or "localhost"),
+        database,
+        unquote(parts.username),
+        unquote(parts.password or ""),
+        port,
+        query.get("sslmode", ""),
+        query.get("sslrootcert", ""),
+    )
+
+
+def run_program(
+    target: ConnectionTarget, program: str, arguments: Sequence[str], *, stdin: str = "", read_only: bool = True
+) -> str:
+    """Run one of PostgreSQL's programs on a database and return its output.
+
+    Raises Problems with the program's message, and what to do about it.
+    """
+    require_programs(program)
+    result = shell.run(
+        [program, *arguments],
+        environment=target.environment(read_only=read_only),
+        stdin=stdin,
+        timeout=QUERY_TIMEOUT_SECONDS,
+    )
+    if result.exit_code:
+        message = sanitise(result.output.strip()[-MAX_ERROR_CHARS:].replace("\n", " "))
+        if target.password:
+            message = message.replace(target.password, "(secret)")
+        raise Problems.from_message(f"{target.label}: {message}", hint=_find_hint(message))
+    return result.output
+
+
+def execute(target: ConnectionTarget, sql: str, *, read_only: bool = False) -> str:
+    """Run SQL and return its rows as text; without ``read_only`` it may write. Raises Problems."""
+    options = ["-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-f", "-"]
+    return run_program(target, "psql", options, stdin=sql, read_only=read_only)
+
+
+def query(target: ConnectionTarget, sql: str) -> list[dict[str, Any]]:
+    """Return the rows of a SELECT. Raises Problems."""
+    output = execute(target, f"SELECT coalesce(json_agg(q), '[]') FROM ({sql}) q;", read_only=True)  # noqa: S608
+    rows: list[dict[str, Any]] = json.loads(output)
+    return rows
+
+
+def require_programs(*programs: str) -> None:
+    """Raise Problems if one of PostgreSQL's programs is not installed."""
+    missing = [program for program in programs if shell.which(program) is None]
+    if missing:
+        raise Problems.from_message(
+            f"this machine has no {', '.join(missing)}",
+            hint="install PostgreSQL's client: apt install postgresql-client",
+        )
+
+
+_HINTS: Mapping[str, str] = {
+    "password authentication failed": "the password is not the one of this user; check the secret",
+    "certificate verify failed": "pass the certificate authority of the server with --ca",
+    "no encryption": "the server requires TLS: add ?sslmode=require to the URL",
+    "timeout expired": "this machine cannot reach the database: run it from inside its network",
+    "could not translate host name": "this machine cannot resolve the host: run it from inside its network",
+    "server version": "install a client that is at least as new as the server",
+    "No space left on device": "free some disk space, or pass --work with a folder on another disk",
+    "permission denied": "connect as the owner of the tables, or as a superuser",
+}
+
+
+def _find_hint(message: str) -> str:
+    return next((hint for text, hint in _HINTS.items() if text.lower() in message.lower()), "fix it, then run again")

@@ -1,0 +1,89 @@
+"""Verify a restored database: connect, count, and report what the application will find in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from orchestrator.postgresql.connection import ConnectionTarget
+from orchestrator.postgresql.inventory import Inventory, read_inventory
+from orchestrator.problems import Problems
+from orchestrator.resources.rds_instance.password import extract_value
+
+MAX_LISTED_TABLES = 20
+
+
+def verify_restored(
+    login: Mapping[str, Any],
+    secret: Mapping[str, Any],
+    key: str,
+    old_host: str,
+    *,
+    on_output: Callable[[str], None],
+) -> dict[str, Any]:
+    """Read the restored database, and the old one if it answers; report both and return the number of rows.
+
+    Raises Problems if this machine cannot read the restored one.
+    """
+    target = ConnectionTarget(
+        str(login["host"]),
+        login["database"],
+        login["username"],
+        extract_value(secret, key),
+        int(login["port"] or 5432),
+        "require",
+        str(login["ca_file"]),
+    )
+    try:
+        restored = read_inventory(target, with_checksums=False)
+    except Problems as error:
+        problem = error.problems[0]
+        raise Problems.from_message(
+            f"the restored database cannot be verified: {problem.message}; nothing uses it yet",
+            hint=f"{problem.hint}; or restore without the check: --no-verify",
+        ) from None
+    old = _read_old(ConnectionTarget(old_host, *_login_of(target))) if old_host else None
+    for line in describe(restored, old):
+        on_output(line)
+    return {"rows": restored.rows}
+
+
+def describe(restored: Inventory, old: Inventory | None) -> Iterator[str]:
+    """Yield one line for each table that differs from the old database, and the totals."""
+    newest = max((table.newest for table in restored.tables.values()), default="")
+    yield (
+        f"PostgreSQL {restored.version}: {len(restored.tables)} tables, {restored.rows} rows, "
+        f"{len(restored.sequences)} sequences; extensions {', '.join(sorted(restored.extensions)) or 'none'}"
+    )
+    yield f"newest row: {newest} UTC" if newest else "no table has a column that says when a row was written"
+    if old is None:
+        yield "the old database does not answer, so there is nothing to compare with"
+        return
+    lines = list(_iter_differences(restored, old))
+    yield from lines[:MAX_LISTED_TABLES]
+    if len(lines) > MAX_LISTED_TABLES:
+        yield f"... and {len(lines) - MAX_LISTED_TABLES} more tables differ"
+    if not lines:
+        yield "every table has as many rows as in the old database"
+
+
+def _iter_differences(restored: Inventory, old: Inventory) -> Iterator[str]:
+    for name in sorted({*restored.tables, *old.tables}):
+        after, before = restored.tables.get(name), old.tables.get(name)
+        if after is None and before is not None:
+            yield f"{name}: missing, the old database has it with {before.rows} rows"
+        elif after is not None and before is None:
+            yield f"{name}: comes back with {after.rows} rows"
+        elif after is not None and before is not None and after.rows != before.rows:
+            yield f"{name}: {after.rows} rows, {before.rows} in the old database"
+
+
+def _read_old(target: ConnectionTarget) -> Inventory | None:
+    try:
+        return read_inventory(target, with_checksums=False)
+    except Problems:
+        return None
+
+
+def _login_of(target: ConnectionTarget) -> tuple[str, str, str, int, str, str]:
+    return target.database, target.username, target.password, target.port, target.ssl_mode, target.ca_file
