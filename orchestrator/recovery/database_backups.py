@@ -24,8 +24,8 @@ class DatabaseBackups(Struct, frozen=True):
     """The backups of one instance. ``window`` is its restore window, None without automated backups.
 
     ``source_id`` is the DbiResourceId of the backup. ``snapshots`` are their times by identifier, newest first.
-    ``kept`` is the instance that the newest restore has replaced. ``unfinished`` is the point of a restore in progress,
-    ``restored_from`` that of the instance in use, if it was restored.
+    ``replaced`` is the instance that the newest restore has replaced. ``unfinished`` is the point of a restore in
+    progress, ``restored_from`` that of the instance in use, if it was restored.
     """
 
     name: str
@@ -33,7 +33,7 @@ class DatabaseBackups(Struct, frozen=True):
     source_id: str
     window: tuple[datetime, datetime] | None
     snapshots: Mapping[str, datetime]
-    kept: str = ""
+    replaced: str = ""
     unfinished: str = ""
     restored_from: str = ""
 
@@ -131,9 +131,9 @@ def choose_point(backups: DatabaseBackups, *, to: str, snapshot: str, latest: bo
             "choose one of --to, --snapshot, --latest and --undo", hint=f"can be restored: {describe(backups)}"
         )
     if undo:
-        if not backups.kept:
+        if not backups.replaced:
             raise Problems.from_message(f"{backups.name} has replaced no instance that still exists: nothing to undo")
-        return RestorePoint("instance", backups.kept)
+        return RestorePoint("instance", backups.replaced)
     if snapshot:
         if snapshot.lower() not in backups.snapshots:
             raise Problems.from_message(
@@ -159,10 +159,10 @@ def _choose_time(backups: DatabaseBackups, to: str) -> datetime:
         )
     earliest, latest = backups.window
     moment = parse_time(to) if to else latest
-    if moment < earliest and backups.kept:
+    if moment < earliest and backups.replaced:
         raise Problems.from_message(
             f"{backups.name} was restored itself, and can be restored to {format_time(earliest)} at the earliest",
-            hint=f"earlier moments are in {backups.kept}: first --undo, then --to again",
+            hint=f"earlier moments are in {backups.replaced}: first --undo, then --to again",
         )
     if not earliest <= moment <= latest:
         raise Problems.from_message(
@@ -179,5 +179,5 @@ def describe(backups: DatabaseBackups) -> str:
         earliest, latest = backups.window
         parts.append(f"any time from {format_time(earliest)} to {format_time(latest)}")
     parts += [f"snapshot {name} of {format_time(taken)}" for name, taken in list(backups.snapshots.items())[:5]]
-    parts += [f"the replaced instance {backups.kept}"] if backups.kept else []
+    parts += [f"the replaced instance {backups.replaced}"] if backups.replaced else []
     return "; ".join(parts) or "nothing: there is no backup and no snapshot"

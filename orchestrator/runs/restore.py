@@ -90,8 +90,8 @@ def _plan_restore(manifest: Manifest, clients: Clients, name: str, options: Rest
         backups, to=options.to, snapshot=options.snapshot, latest=options.latest, undo=options.undo
     )
     how = database_restore.RestoreSettings(options.should_verify, options.ca_file)
-    wanted = database_restore.build_desired(desired, database, point, backups, how, datetime.now(UTC))
-    planned = pipeline.plan(wanted, targets=(database.address,), clients=clients)
+    restored_state = database_restore.build_desired(desired, database, point, backups, how, datetime.now(UTC))
+    planned = pipeline.plan(restored_state, targets=(database.address,), clients=clients)
     return _PlannedRestore(planned, desired, database, backups, str(point))
 
 
@@ -176,15 +176,15 @@ def _print_outcome(settings: Settings, lock: WriteLock, restore: _PlannedRestore
     from orchestrator.recovery.database_restore import format_price
 
     name, scope = restore.database.physical, restore.desired.scope
-    kept = database_backups.read_backups(Reader(lock.clients), scope, name).kept
+    replaced = database_backups.read_backups(Reader(lock.clients), scope, name).replaced
     print_out = settings.terminal.print_out
     print_out(f"Restored {restore.database.component} from {restore.point}.")
-    if not kept:
+    if not replaced:
         return
-    print_out(f"The instance in use before is kept as {kept}{format_price(restore.desired, restore.database)}.")
+    print_out(f"The instance in use before is kept as {replaced}{format_price(restore.desired, restore.database)}.")
     print_out(f"  go back:   {settings.command_line('restore', 'database', restore.database.name, '--undo')}")
-    print_out(f"  remove it: aws rds modify-db-instance --db-instance-identifier {kept} --no-deletion-protection")
+    print_out(f"  remove it: aws rds modify-db-instance --db-instance-identifier {replaced} --no-deletion-protection")
     print_out(
-        f"             aws rds delete-db-instance --db-instance-identifier {kept} "
-        f"--final-db-snapshot-identifier {kept}-final"
+        f"             aws rds delete-db-instance --db-instance-identifier {replaced} "
+        f"--final-db-snapshot-identifier {replaced}-final"
     )

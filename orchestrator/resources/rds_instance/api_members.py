@@ -15,7 +15,7 @@ USABLE_STATUSES = ("available", "storage-optimization")
 TAG_APPLY = "orchestrator:apply"
 TAG_CREDENTIALS = "orchestrator:credentials"
 TAG_RESTORE_OF = "orchestrator:restore-of"
-"""Tag of a restored instance until it has replaced another: ``PROJECT/ENVIRONMENT NAME KEPT-NAME``."""
+"""Tag of a restored instance until it has replaced another: ``PROJECT/ENVIRONMENT NAME NEW-NAME``."""
 TAG_RESTORED_FROM = "orchestrator:restored-from"
 """Tag of a restored instance: what it was restored from, such as ``time 2026-11-30T14:05:00+00:00``."""
 TAG_REPLACES = "orchestrator:replaces"

@@ -22,7 +22,7 @@ from msgspec import Struct
 from orchestrator.ownership_tags import from_aws_tags, to_aws_tags
 from orchestrator.problems import Problems
 from orchestrator.resources import AwsReader
-from orchestrator.resources.rds_instance import modify, password, verification
+from orchestrator.resources.rds_instance import modify, password, restore_check
 from orchestrator.resources.rds_instance.api_members import (
     BUSY_CODES,
     NOT_FOUND_CODES,
@@ -80,15 +80,15 @@ class RestorePoint(Struct, frozen=True):
 class RestoreState(Struct, frozen=True):
     """How far a restore is. Names are of instances that exist, or "".
 
-    ``candidate`` is the instance that replaces the one called ``name``; ``kept_name`` is that one's later name.
-    ``is_old_at_name`` and ``is_old_kept`` say where the old instance is, if there is one.
+    ``candidate`` is the instance that replaces the one called ``name``; ``replaced_name`` is that one's later name.
+    ``is_old_at_name`` and ``is_old_renamed`` say where the old instance is, if there is one.
     """
 
     point: str
     candidate: str
-    kept_name: str
+    replaced_name: str
     is_old_at_name: bool
-    is_old_kept: bool
+    is_old_renamed: bool
 
 
 def find_unfinished(instances: Iterable[Instance], scope: Scope, name: str) -> RestoreState | None:
@@ -97,14 +97,14 @@ def find_unfinished(instances: Iterable[Instance], scope: Scope, name: str) -> R
     for candidate, item in by_name.items():
         tags = from_aws_tags(item.get("TagList"))
         owner, _, rest = tags.get(TAG_RESTORE_OF, "").partition(" ")
-        target, _, kept_name = rest.partition(" ")
+        target, _, replaced_name = rest.partition(" ")
         if (owner, target) == (scope.owner, name.lower()):
             return RestoreState(
                 tags.get(TAG_RESTORED_FROM, ""),
                 candidate,
-                kept_name,
+                replaced_name,
                 is_old_at_name=name.lower() in by_name and candidate != name.lower(),
-                is_old_kept=kept_name in by_name,
+                is_old_renamed=replaced_name in by_name,
             )
     return None
 
@@ -113,9 +113,9 @@ def plan_state(scope: Scope, name: str, point: str, live: LiveResource) -> Resto
     """Return the state of a restore that has not begun."""
     resource_id = str(live.private.get("resource_id", ""))
     parsed = RestorePoint.parse(point)
-    kept_name = f"{name[:MAX_BASE_LENGTH].rstrip('-')}-before-{_short_hash(resource_id)}"
+    replaced_name = f"{name[:MAX_BASE_LENGTH].rstrip('-')}-before-{_short_hash(resource_id)}"
     candidate = parsed.value if parsed.kind == "instance" else ""
-    return RestoreState(point, candidate, kept_name, is_old_at_name=True, is_old_kept=False)
+    return RestoreState(point, candidate, replaced_name, is_old_at_name=True, is_old_renamed=False)
 
 
 def candidate_name(name: str, point: str, resource_id: str) -> str:
@@ -128,7 +128,7 @@ def replace_by_restored(scope: Scope, name: str, spec: Mapping[str, Value], live
     state: RestoreState = live.private.get("restore") or plan_state(scope, name, spec["restored_from"], live)
     options = _options(spec)
     candidate = state.candidate
-    mark = {TAG_RESTORE_OF: f"{scope.owner} {name} {state.kept_name}", TAG_RESTORED_FROM: state.point}
+    mark = {TAG_RESTORE_OF: f"{scope.owner} {name} {state.replaced_name}", TAG_RESTORED_FROM: state.point}
     if not candidate:
         candidate = candidate_name(name, state.point, str(live.private.get("resource_id", "")))
         yield from _restore_instance(scope, candidate, spec, RestorePoint.parse(state.point), mark, source=name)
@@ -249,7 +249,7 @@ def _verify(response: Value, spec: Mapping[str, Value], options: Mapping[str, Va
     }
     yield LocalCall(
         "verify",
-        verification.verify_restored,
+        restore_check.verify_restored,
         (login, secret, key, old_host),
         "connect, count the rows of every table, find the newest, check extensions and sequences",
         has_output=True,
@@ -260,16 +260,16 @@ def _verify(response: Value, spec: Mapping[str, Value], options: Mapping[str, Va
 def _swap_names(scope: Scope, name: str, candidate: str, state: RestoreState) -> Steps:
     """Give the old instance its other name, then its name to the restored one."""
     if state.is_old_at_name:
-        kept_tags = {TAG_REPLACED_BY: f"{scope.owner} {name}"}
-        yield _add_tags(scope, name, kept_tags)
+        replaced_tags = {TAG_REPLACED_BY: f"{scope.owner} {name}"}
+        yield _add_tags(scope, name, replaced_tags)
         # Without its owner's tags it is nobody's, so no plan deletes it.
         yield call(
             "rds", "remove_tags_from_resource", ResourceName=modify.build_arn(scope, name), TagKeys=list(OWNERSHIP_TAGS)
         )
-        yield _rename(name, state.kept_name)
-        yield _wait_for_name(state.kept_name)
-    elif state.is_old_kept:
-        yield _wait_for_name(state.kept_name)
+        yield _rename(name, state.replaced_name)
+        yield _wait_for_name(state.replaced_name)
+    elif state.is_old_renamed:
+        yield _wait_for_name(state.replaced_name)
     yield _rename(candidate, name)
     return {}
 
@@ -277,7 +277,7 @@ def _swap_names(scope: Scope, name: str, candidate: str, state: RestoreState) ->
 def _finish(scope: Scope, name: str, spec: Mapping[str, Value], state: RestoreState) -> Steps:
     """Mark the restored instance as this environment's, then say that the restore is over."""
     yield _add_tags(
-        scope, name, {**modify.build_tags(spec), TAG_RESTORED_FROM: state.point, TAG_REPLACES: state.kept_name}
+        scope, name, {**modify.build_tags(spec), TAG_RESTORED_FROM: state.point, TAG_REPLACES: state.replaced_name}
     )
     yield call(
         "rds",
