@@ -14,6 +14,7 @@ from pathlib import Path
 
 import orchestrator
 from orchestrator import shell
+from orchestrator.artefacts.images.builder_commands import BUILDER_VARIABLE
 from orchestrator.manifest import overlay
 from orchestrator.problems import ExitCode, Problems
 from orchestrator.runs.terminal import Terminal
@@ -74,7 +75,11 @@ def _clone(folder: Path, clone: Path) -> int:
 def _deploy(clone: Path, environment: str, aws: Mapping[str, str], terminal: Terminal) -> int:
     """Run the deploy of one environment in the clone, with its output shown as it arrives."""
     package_folder = str(Path(orchestrator.__file__).parents[1])
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ORCHESTRATOR_"))}
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name == BUILDER_VARIABLE or not name.startswith(("AWS_", "ORCHESTRATOR_"))
+    }
     command = [sys.executable, "-P", "-m", "orchestrator", "deploy", "--auto-approve", "-e", environment]
     return shell.stream(
         command,
