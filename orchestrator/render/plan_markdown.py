@@ -106,6 +106,8 @@ def _count_bytes(text: str) -> int:
 def _render_header(plan: PlanView) -> Iterator[str]:
     yield marker(plan.title)
     yield f"### {code_span(plan.title)}: {escape(plan.headline)}"
+    if plan.summary:
+        yield f"**{escape(plan.summary)}**"
     cost = f" {_escape_sentence(plan.cost.headline)}" if plan.cost is not None and plan.cost.headline else ""
     yield f"{escape(plan.place[:1].upper() + plan.place[1:])}.{cost}"
 
@@ -140,10 +142,29 @@ def _render_notes(plan: PlanView) -> Iterator[tuple[str, str]]:
     yield "the foreign changes", _render_list(unmanaged_title, [_escape_sentence(item) for item in plan.unmanaged])
     yield "the notes", _render_list("**Notes**", [_escape_sentence(note) for note in plan.notes])
     if plan.cost is not None and plan.cost.lines:
-        yield "the cost", _render_collapsed("Cost by resource", code_block(list(plan.cost.lines), "text"))
+        table = _render_cost_changes(plan.cost.changes)
+        body = "\n\n".join(filter(None, (table, code_block(list(plan.cost.lines), "text"))))
+        yield "the cost", _render_collapsed("Cost by resource", body)
     if plan.permissions:
         body = code_block(list(plan.permissions), "text")
         yield "the permissions", _render_collapsed("Permissions required to apply", body)
+
+
+def _render_cost_changes(changes: Sequence[tuple[str, float, float]]) -> str:
+    """Return a table of what costs more or less, the largest difference first."""
+    if not changes:
+        return ""
+    ordered = sorted(changes, key=lambda item: -abs(item[2] - item[1]))
+    rows = [
+        f"| {code_span(address)} | {before:.2f} | {after:.2f} | {after - before:+.2f} |"
+        for address, before, after in ordered[:_MAX_LIST_ITEMS]
+    ]
+    before_total, after_total = sum(item[1] for item in changes), sum(item[2] for item in changes)
+    rows += [f"| and {len(ordered) - _MAX_LIST_ITEMS} more | | | |"] if len(ordered) > _MAX_LIST_ITEMS else []
+    rows.append(
+        f"| **what changes** | {before_total:.2f} | {after_total:.2f} | **{after_total - before_total:+.2f}** |"
+    )
+    return "\n".join(["| USD a month | now | then | difference |", "|---|---:|---:|---:|", *rows])
 
 
 def _escape_sentence(text: str) -> str:
@@ -266,4 +287,5 @@ def _render_omissions(names: list[str], full_plan_location: str) -> str:
 
 def _render_footer(plan: PlanView) -> Iterator[str]:
     if plan.components and plan.digest:
-        yield f"<sub>Digest {code_span(plan.digest)}: apply makes exactly these changes, or stops.</sub>"
+        short = f"<sub>Digest {code_span(plan.digest[:12])}: apply makes exactly these changes, or stops.</sub>"
+        yield f"{short}\n\n{_render_collapsed('<sub>Whole digest</sub>', code_block([plan.digest], 'text'))}"

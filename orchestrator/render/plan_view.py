@@ -96,15 +96,16 @@ class UnreadView(Struct, frozen=True):
 
 
 class CostView(Struct, frozen=True):
-    """The monthly cost of the stack: a headline and its line items."""
+    """The monthly cost of the stack: a headline and its line items; ``changes`` are (address, before, after) in USD."""
 
     headline: str
     lines: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    changes: tuple[tuple[str, float, float], ...] = ()
 
 
 class PlanView(Struct, frozen=True):
-    """Everything that renderers show of a plan."""
+    """Everything that renderers show of a plan; ``summary`` says in one line what it would release."""
 
     title: str
     place: str
@@ -120,6 +121,7 @@ class PlanView(Struct, frozen=True):
     permissions: tuple[str, ...]
     digest: str
     token_hint: str
+    summary: str = ""
 
     @property
     def dangers(self) -> tuple[tuple[str, str], ...]:
@@ -258,7 +260,9 @@ def _list_unmanaged(plan: Plan) -> tuple[str, ...]:
 def _build_cost_view(cost: CostView | None) -> CostView | None:
     if cost is None or not (cost.headline or cost.lines):
         return None
-    return CostView(clean_sentence(cost.headline), tuple(clean_sentence(line) for line in cost.lines))
+    changes = tuple((clean_name(address), before, after) for address, before, after in cost.changes)
+    lines = tuple(clean_sentence(line) for line in cost.lines)
+    return CostView(clean_sentence(cost.headline), lines, changes=changes)
 
 
 def _list_permissions(changes: Sequence[Change]) -> tuple[str, ...]:

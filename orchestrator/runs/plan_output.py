@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
+from msgspec.structs import replace
+
 from orchestrator.planning import planned_cost
 from orchestrator.render import plan_view
 from orchestrator.render.field_values import MAX_VALUE_CHARACTERS
@@ -15,6 +17,7 @@ from orchestrator.runs.terminal import Terminal
 if TYPE_CHECKING:
     from orchestrator.cost import Estimate
     from orchestrator.planning.plan import PreparedPlan
+    from orchestrator.render.release_summary import ReleaseFacts
 
 PlanFormat = Literal["text", "json", "markdown", "html"]
 
@@ -83,7 +86,25 @@ def cost_view(planned: PreparedPlan) -> plan_view.CostView | None:
         pricing.format_headline(after, cost_delta),
         tuple(pricing.format_line_items(after)),
         (*pricing.list_warnings(after, today), *deadline_warnings),
+        cost_delta.changed_items,
     )
+
+
+def add_summary(view: plan_view.PlanView, planned: PreparedPlan, facts: ReleaseFacts) -> plan_view.PlanView:
+    """Add the line that says what the plan would release; a site that is rebuilt is never "no changes"."""
+    from orchestrator import cost as pricing
+    from orchestrator import resources
+    from orchestrator.render import release_summary
+
+    estimates = estimate_costs(planned)
+    change = pricing.compare(*estimates).idle if estimates is not None else None
+    types = {change.address.partition(".")[0] for change in planned.plan.changes}
+    quiet_effects = frozenset[str]().union(*map(resources.non_disruptive_effects, types))
+    headline = view.headline
+    if not planned.plan.pending_changes and facts.sites:
+        headline = headline.replace("No changes: ", "The site will be rebuilt; no other changes: ", 1)
+    summary = release_summary.summarize(planned.plan, facts, change, quiet_effects)
+    return replace(view, headline=headline, summary=summary)
 
 
 def estimate_costs(planned: PreparedPlan) -> tuple[Estimate, Estimate] | None:

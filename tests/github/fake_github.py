@@ -281,7 +281,9 @@ def _compare(hub: FakeGitHub, request: Request, base: str, head: str) -> Respons
         shas = hub.run_git("rev-list", "--reverse", f"{base}..{head}").split()
     except subprocess.CalledProcessError:
         return 404, {"message": "Not Found"}
-    return 200, {"commits": [{"sha": sha} for sha in shas], "total_commits": len(shas)}
+    names = hub.run_git("diff", "--name-only", f"{base}...{head}").split()
+    files = [{"filename": name, "status": "modified"} for name in names]
+    return 200, {"commits": [{"sha": sha} for sha in shas], "total_commits": len(shas), "files": files}
 
 
 def _list_deployments(hub: FakeGitHub, request: Request) -> Response:

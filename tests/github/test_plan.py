@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.github import review_evidence, reviewed_plan
 from tests.github import fake_github
-from tests.github.shop_repository import ShopRepository, bucket_manifest
+from tests.github.shop_repository import WEB, ShopRepository, bucket_manifest
 
 
 def test_a_pull_request_gets_one_comment_and_keeps_it(shop: ShopRepository) -> None:
@@ -30,6 +30,33 @@ def test_a_pull_request_gets_one_comment_and_keeps_it(shop: ShopRepository) -> N
     assert changed.outputs["digest"] != opened.outputs["digest"]
     assert changed.outputs["digest"] in second["body"]
     assert changed.outputs["vetoed"] == "false"
+
+
+def test_a_change_of_pages_alone_is_not_no_change(shop: ShopRepository) -> None:
+    """The most frequent pull request of a team with a site: the deploy builds it, so the plan cannot compare it."""
+    web = WEB.replace("dir: ../dist", "dir: ../built, folder: ../web, build: [sh, build.sh]")
+    shop.write(
+        {
+            "manifests/web.yaml": web,
+            "web/build.sh": "mkdir -p ../built && cp page.html ../built/index.html",
+            "web/page.html": "one",
+            ".gitignore": "built\n",
+        }
+    )
+    shop.commit("Build the site")
+    assert shop.run_deploy().outputs["result"] == "released"
+    number = shop.open_pull_request({"web/page.html": "two"})
+
+    shop.run_plan(number)
+
+    (comment,) = shop.hub.list_comments(number)
+    lines = [line for line in comment["body"].splitlines() if line and not line.startswith("<!--")]
+    title, summary = lines[:2]
+    assert "The site will be rebuilt; no other changes" in title
+    assert "Site: will be rebuilt (1 source file changed)" in summary
+    assert "held back: none" in summary
+    status = shop.hub.newest_status(shop.hub.pulls[number]["head"]["sha"])
+    assert "rebuilt" in status["description"]
 
 
 def test_the_digest_is_shown_on_the_commit(shop: ShopRepository) -> None:

@@ -17,6 +17,8 @@ from orchestrator.runs.settings import Settings
 if TYPE_CHECKING:
     from orchestrator.github.notifications import GitHubNotifier
     from orchestrator.planning.plan import PreparedPlan
+    from orchestrator.release.checkout import ReleaseCandidate
+    from orchestrator.render.release_summary import ReleaseFacts
 
 MAX_SUMMARY_BYTES = 900_000
 """Maximum size of a step summary; GitHub rejects more than 1 MiB."""
@@ -38,18 +40,30 @@ def command(settings: Settings, out: Path | None, emulated: bool) -> int:
 
     notifier = GitHubNotifier.from_environment(settings.manifests, settings.environment, is_silent=emulated)
     try:
-        planned, approval_mode = _make_plan(settings, emulated=emulated)
+        planned, candidate, approval_mode = _make_plan(settings, emulated=emulated)
     except Problems as error:
         notifier.report_no_plan(error.problems)
         raise
     if not emulated:
         reporter.record_plan(settings, planned)
-    _publish_plan(settings, notifier, planned, approval_mode, out)
+    facts = _find_facts(notifier, candidate)
+    _publish_plan(settings, notifier, planned, approval_mode, facts, out)
     return ExitCode.VETOED if planned.plan.is_vetoed else ExitCode.OK
 
 
-def _make_plan(settings: Settings, *, emulated: bool) -> tuple[PreparedPlan, str]:
-    """Return the plan, and the Project's ``approval`` mode.
+def _find_facts(notifier: GitHubNotifier, candidate: ReleaseCandidate) -> ReleaseFacts:
+    """Return what the pull request would release; without GitHub's answer, what is known without it."""
+    from orchestrator.github import release_facts
+    from orchestrator.github.client import GitHubProblems
+
+    try:
+        return release_facts.find(notifier.github, candidate, notifier.commit)
+    except GitHubProblems:
+        return release_facts.find(None, candidate, notifier.commit)
+
+
+def _make_plan(settings: Settings, *, emulated: bool) -> tuple[PreparedPlan, ReleaseCandidate, str]:
+    """Return the plan, what it was made of, and the Project's ``approval`` mode.
 
     Raises Problems if the manifests are invalid or AWS cannot be read.
     """
@@ -62,11 +76,17 @@ def _make_plan(settings: Settings, *, emulated: bool) -> tuple[PreparedPlan, str
         if emulated:
             stack.enter_context(emulated_aws(manifest.scope))
         candidate = checkout.from_manifest(manifest)
-        return pipeline.plan(candidate.desired, clients=candidate.clients), str(manifest.project.spec["approval"])
+        planned = pipeline.plan(candidate.desired, clients=candidate.clients)
+        return planned, candidate, str(manifest.project.spec["approval"])
 
 
 def _publish_plan(
-    settings: Settings, notifier: GitHubNotifier, planned: PreparedPlan, approval_mode: str, out: Path | None
+    settings: Settings,
+    notifier: GitHubNotifier,
+    planned: PreparedPlan,
+    approval_mode: str,
+    facts: ReleaseFacts,
+    out: Path | None,
 ) -> None:
     from orchestrator.cli import plan_file
     from orchestrator.github import comment_body, overlapping_plans, reviewed_plan
@@ -83,6 +103,7 @@ def _publish_plan(
         (out / "plan.html").write_text(plan_html.render(html_view), encoding="utf-8")
     plan_output.print_plan(settings.terminal, planned, "full")
     view = plan_view.build_view(plan, cost=plan_output.cost_view(planned), include_steps=True, max_value_characters=400)
+    view = plan_output.add_summary(view, planned, facts)
     marker_comment, _ = reviewed_plan.create_marker(plan)
     summary_body = comment_body.render_plan(
         view,
@@ -104,4 +125,4 @@ def _publish_plan(
     comment = comment_body.render_plan(
         view, marker_comment=marker_comment, commit=commit, run_url=run_url, approval=approval_mode, overlaps=overlaps
     )
-    notifier.report_plan(comment, plan.digest, plan_view.format_headline(plan), is_vetoed=plan.is_vetoed)
+    notifier.report_plan(comment, plan.digest, view.headline, is_vetoed=plan.is_vetoed)
