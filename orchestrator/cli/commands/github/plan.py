@@ -88,19 +88,13 @@ def _publish_plan(
     facts: ReleaseFacts,
     out: Path | None,
 ) -> None:
-    from orchestrator.cli import plan_file
     from orchestrator.github import comment_body, overlapping_plans, reviewed_plan
-    from orchestrator.render import plan_html, plan_view
+    from orchestrator.render import plan_view
     from orchestrator.runs import plan_output
 
     plan = planned.plan
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        plan_file.write(out / "plan.json", plan)
-        html_view = plan_view.build_view(
-            plan, cost=plan_output.cost_view(planned), include_steps=True, max_value_characters=4_000
-        )
-        (out / "plan.html").write_text(plan_html.render(html_view), encoding="utf-8")
+        _write_plan(planned, out)
     plan_output.print_plan(settings.terminal, planned, "full")
     view = plan_view.build_view(plan, cost=plan_output.cost_view(planned), include_steps=True, max_value_characters=400)
     view = plan_output.add_summary(view, planned, facts)
@@ -126,3 +120,16 @@ def _publish_plan(
         view, marker_comment=marker_comment, commit=commit, run_url=run_url, approval=approval_mode, overlaps=overlaps
     )
     notifier.report_plan(comment, plan.digest, view.headline, is_vetoed=plan.is_vetoed)
+
+
+def _write_plan(planned: PreparedPlan, out: Path) -> None:
+    """Write the plan as JSON and HTML."""
+    from orchestrator.cli import plan_file
+    from orchestrator.render import plan_html, plan_view
+    from orchestrator.runs import plan_output
+
+    out.mkdir(parents=True, exist_ok=True)
+    plan_file.write(out / "plan.json", planned.plan)
+    cost = plan_output.cost_view(planned)
+    html_view = plan_view.build_view(planned.plan, cost=cost, include_steps=True, max_value_characters=4_000)
+    (out / "plan.html").write_text(plan_html.render(html_view), encoding="utf-8")
