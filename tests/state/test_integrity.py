@@ -6,16 +6,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import delete, event, insert, update
 from sqlalchemy.exc import OperationalError
 
 from orchestrator.problems import Problems
-from orchestrator.state.protocol.records import Run, RunResult, StepEvent
+from orchestrator.state.protocol.records import PlanRecord, Run, RunResult, RunStatus, StepEvent
 from orchestrator.state.server import export_import
 from orchestrator.state.server.pages import run_feed
 from orchestrator.state.server.store import Store, database, verification
 from orchestrator.state.server.store import tables as t
 from orchestrator.state.server.store.projection_check import PROJECTED_TABLES
+from tests.render.sample_plans import FULL_PLAN
 from tests.state.api_service import run_api_service
 from tests.state.pages.sample_history import FakeClock, fill_store
 
@@ -178,3 +180,37 @@ def test_a_long_run_is_sent_in_part(store: Store) -> None:
 
     assert lines.count("event: line") == run_feed.MAX_LINES
     assert too_many.status_code == 413
+
+
+@pytest.mark.parametrize("status", ["succeeded", "failed", "returned", "interrupted"])
+def test_an_environment_is_what_was_applied(store: Store, status: RunStatus) -> None:
+    """A plan that anybody sends is a what-if: its cost, account and health stood on the card of prod."""
+    applied, what_if = (
+        PlanRecord(account, "shop/prod", AT, "ana", "c", replace(FULL_PLAN, account=account), monthly_usd)
+        for account, monthly_usd in (("111122223333", 54.14), ("999999999999", 81.85))
+    )
+
+    def card() -> tuple[float | None, str, str]:
+        environment = store.get_environment("shop/prod")
+        assert environment is not None
+        return environment.monthly_usd, environment.account, environment.health
+
+    def apply(id_: str, record: PlanRecord, result: RunResult) -> None:
+        fence = store.begin_run(
+            Run(id_, "shop/prod", "apply", "ana", "c", f"2026-01-01T00:00:0{id_}.000Z"), "ana"
+        ).fence
+        store.record_plan(record, "ana")
+        store.set_run_plan(id_, fence, record.digest, "ana")
+        store.end_run(id_, fence, result, "ana")
+
+    store.record_plan(what_if, "ana")
+    assert card() == (None, "", "unknown")
+    apply("1", applied, RunResult("succeeded", AT))
+    store.record_plan(what_if, "ana")
+    assert card() == (54.14, "111122223333", "healthy")
+    apply("2", what_if, RunResult(status, AT, release=2))
+    succeeded = status == "succeeded"
+    assert card()[:2] == ((81.85, "999999999999") if succeeded else (54.14, "111122223333"))
+    apply("0", applied, RunResult("succeeded", AT))  # a journal that comes late
+    assert card()[:2] == ((81.85, "999999999999") if succeeded else (54.14, "111122223333")) or status == "interrupted"
+    verification.verify_database(store.engine)

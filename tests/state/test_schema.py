@@ -9,9 +9,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from orchestrator.problems import Problems
-from orchestrator.state.protocol.records import Run
+from orchestrator.state.protocol.records import PlanRecord, Run, RunResult
 from orchestrator.state.server.store import Store, database
 from orchestrator.state.server.store.tables import metadata
+from tests.render.sample_plans import FULL_PLAN
 
 
 def test_the_migrations_make_the_tables(store: Store) -> None:
@@ -50,3 +51,24 @@ def test_every_step_follows_the_one_before() -> None:
     config.set_main_option("script_location", "orchestrator.state.server:migrations")
     config.set_main_option("path_separator", "os")
     assert ScriptDirectory.from_config(config).get_heads() == [database.HEAD_REVISION]
+
+
+def test_environments_are_projected_from_runs_afterwards(store: Store) -> None:
+    """A database of before has the cost of the last plan that was sent; afterwards that of the last one applied."""
+    at = "2026-01-01T00:00:00.000Z"
+    for number, cost in enumerate((54.14, 81.85)):
+        record = PlanRecord(f"d{number}", "shop/prod", at, "ana", "c", FULL_PLAN, cost)
+        store.record_plan(record, "ana")
+    fence = store.begin_run(Run("r1", "shop/prod", "apply", "ana", "c", at), "ana").fence
+    store.set_run_plan("r1", fence, "d0", "ana")
+    store.end_run("r1", fence, RunResult("succeeded", at), "ana")
+    expected = store.get_environment("shop/prod")
+    with database.write_transaction(store.engine) as connection:
+        connection.execute(text("UPDATE environments SET monthly_usd = 81.85, health = 'failed', account = '9'"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+    newer = Store.open(store.engine.url.render_as_string(hide_password=False))
+
+    assert expected is not None
+    assert expected.monthly_usd == 54.14
+    assert newer.get_environment("shop/prod") == expected
+    newer.engine.dispose()

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from orchestrator.redaction.redact import sanitise
 from orchestrator.render.field_values import shorten
+from orchestrator.state.protocol.records import Run
 
 MAX_TEXT_LENGTH = 400
 _INVISIBLE_PATTERN = re.compile(
@@ -26,7 +27,7 @@ TONE_BY_STATUS = {
     "pending": "calm",    "progressing": "busy", "running": "busy", "working": "busy",
     "failed": "bad", "unhealthy": "bad", "lost": "bad", "drifted": "warn", "returned": "warn", "interrupted": "warn",
     "not checked": "warn", "not verified": "warn", "unproved": "warn", "queued": "calm", "waiting": "calm",
-    "superseded": "calm", "skipped": "calm", "unknown": "calm",
+    "superseded": "calm", "skipped": "calm", "unknown": "calm", "vetoed": "warn", "not approved": "warn",
 }  # fmt: skip
 STATUS_LABELS = {"returned": "rolled back", "working": "in progress"}
 """Labels of statuses whose stored value is not the word that people read."""
@@ -45,6 +46,15 @@ def status_tone(status: str) -> str:
 def status_label(status: str) -> str:
     """Return the label of a status."""
     return STATUS_LABELS.get(status, status)
+
+
+def run_state(run: Run) -> str:
+    """Return the state of a run in the words of the field: one that its own plan stopped was not interrupted."""
+    if run.status == "interrupted" and run.cause.startswith("vetoed"):
+        return "vetoed"
+    if run.status == "interrupted" and run.cause.startswith("the plan is not the reviewed one"):
+        return "not approved"
+    return run.status
 
 
 def to_unix_seconds(timestamp: str) -> float | None:

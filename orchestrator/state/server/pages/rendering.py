@@ -48,6 +48,7 @@ def load_templates() -> Environment:
         "clean": formatting.sanitize_text,
         "tone": formatting.status_tone,
         "status_label": formatting.status_label,
+        "run_state": formatting.run_state,
         "duration": formatting.format_duration,
         "datetime": formatting.format_datetime,
         "usd": formatting.format_usd,
@@ -96,6 +97,7 @@ def render_fragment(request: Request, template: str, **values: Any) -> str:
         "csrf": mask_token(identity.csrf),
         "is_public": not settings.is_authentication_required,
         "is_sign_in_enabled": settings.is_sign_in_enabled,
+        "has_models": cache(get_store(request).has_models),
     }
     return render_shared(settings, get_store(request).clock(), template, **{**context, **values})
 

@@ -25,9 +25,9 @@ from orchestrator.state.protocol.records import (
 )
 from orchestrator.state.server.store import tables as t
 from orchestrator.state.server.store.database import dialect_insert
-from orchestrator.vocabulary import Health, Plan
+from orchestrator.vocabulary import Health
 
-HEALTH_BY_SEVERITY = (Health.FAILED, Health.PROGRESSING)
+APPLIED_STATUSES = ("succeeded", "failed", "returned")
 
 
 def project_entry(connection: Connection, entry: AuditEntry) -> None:
@@ -58,14 +58,6 @@ def upsert_environment(connection: Connection, key: str, **columns: Any) -> None
     )
     if columns:
         connection.execute(update(t.environments).where(t.environments.c.key == key).values(**columns))
-
-
-def plan_health(plan: Plan) -> EnvironmentHealth:
-    """Return the worst health of the resources of a plan."""
-    healths = {change.health for change in plan.changes}
-    return next(
-        (health.value for health in HEALTH_BY_SEVERITY if health in healths), "healthy" if healths else "unknown"
-    )
 
 
 def _apply_run_begun(connection: Connection, _: AuditEntry, run: Run) -> None:
@@ -101,12 +93,36 @@ def _apply_run_ended(connection: Connection, entry: AuditEntry, result: RunResul
     )
     columns = {"status": run.status, "ended_at": run.ended_at, "body": to_json(run)}
     connection.execute(update(t.runs).where(t.runs.c.id == run.id).values(**columns))
-    environment_health = _health_after_run(result)
-    if environment_health:
-        upsert_environment(connection, run.environment, health=environment_health)
+    _apply_run_result(connection, run)
 
 
-def _health_after_run(result: RunResult) -> EnvironmentHealth | None:
+def _apply_run_result(connection: Connection, run: Run) -> None:
+    """Update the environment with what a run made of it, unless a later run has: journals arrive late."""
+    later = select(t.runs.c.id).where(t.runs.c.environment == run.environment, t.runs.c.started_at > run.started_at)
+    is_newest = connection.execute(later.where(t.runs.c.status.in_(APPLIED_STATUSES)).limit(1)).first() is None
+    if is_newest:
+        update_from_run(connection, run)
+
+
+def update_from_run(connection: Connection, run: Run) -> None:
+    """Set what an ended run says about its environment: its health, and if it succeeded, place and cost of its plan."""
+    columns: dict[str, Any] = {}
+    if health := _health_after_run(run):
+        columns["health"] = health
+    record = _find_plan(connection, run.plan) if run.status == "succeeded" else None
+    if record is not None:  # a plan is what its run has applied, no earlier
+        columns |= {"account": record.plan.account, "region": record.plan.region}
+        columns |= {} if record.monthly_usd is None else {"monthly_usd": record.monthly_usd}
+    if columns:
+        upsert_environment(connection, run.environment, **columns)
+
+
+def _find_plan(connection: Connection, digest: str) -> PlanRecord | None:
+    body = connection.execute(select(t.plans.c.body).where(t.plans.c.digest == digest)).scalar() if digest else None
+    return msgspec.json.decode(body, type=PlanRecord) if body else None
+
+
+def _health_after_run(result: Run) -> EnvironmentHealth | None:
     """Return the health of an environment after a run; None if the run does not change it."""
     has_changes = result.outcomes or result.release is not None
     if (result.status == "failed" and has_changes) or any(
@@ -121,14 +137,7 @@ def _health_after_run(result: RunResult) -> EnvironmentHealth | None:
 def _apply_plan(connection: Connection, entry: AuditEntry, record: PlanRecord) -> None:
     columns: dict[str, Any] = {"environment": record.environment, "at": record.at, "body": entry.payload}
     upsert(connection, t.plans, {"digest": record.digest}, columns)
-    if record.is_proposed:  # says nothing about the environment as it is
-        upsert_environment(connection, record.environment)
-        return
-    plan = record.plan
-    environment_columns: dict[str, Any] = {"account": plan.account, "region": plan.region, "health": plan_health(plan)}
-    if record.monthly_usd is not None:
-        environment_columns["monthly_usd"] = record.monthly_usd
-    upsert_environment(connection, record.environment, **environment_columns)
+    upsert_environment(connection, record.environment)  # what it would be like is no news of what it is like
 
 
 def _apply_release(connection: Connection, entry: AuditEntry, record: ReleaseRecord) -> None:

@@ -169,6 +169,11 @@ class StoreQueries:
             query = query.where(t.models.c.environment == environment)
         return self._read_all(query.order_by(t.models.c.at.desc()).limit(MAX_PAGE_SIZE), ModelVersion)
 
+    def has_models(self) -> bool:
+        """Return whether any environment has a model."""
+        with read_connection(self.engine) as connection:
+            return connection.execute(select(t.models.c.name).limit(1)).first() is not None
+
     def list_leases(self) -> tuple[Lease, ...]:
         """Return all leases that are held or waited for, by environment."""
         with read_connection(self.engine) as connection:
