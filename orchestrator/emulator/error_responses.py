@@ -21,11 +21,13 @@ def serialise_error(target: Target, error: AwsError, request_id: str) -> Respons
     except UnknownServiceError:  # without a model, use JSON, which most clients read
         model, protocol = None, "json"
     status = error.status or _error_status(model, error.code)
+    if protocol == "json" and 400 < status < 500:
+        status = 400  # services that speak JSON have no other status for a client's mistakes
     request_id_header = ("x-amzn-RequestId", request_id)
     if protocol in ("query", "ec2", "rest-xml"):
         body = _xml_error_body(target.service, protocol, error, status, request_id)
         return Response(status, (("Content-Type", "text/xml"), request_id_header), body.encode())
-    content = {"__type": error.code, "message": error.message, "Message": error.message, **error.fields}
+    content = {"__type": error.code, _message_member(model, error.code): error.message, **error.fields}
     content_type = "application/json" if protocol == "rest-json" else "application/x-amz-json-1.1"
     headers = [("Content-Type", content_type), ("x-amzn-ErrorType", error.code), request_id_header]
     if model is not None and "awsQueryCompatible" in model.metadata:
@@ -47,6 +49,13 @@ def _xml_error_body(service: str, protocol: str, error: AwsError, status: int, r
     fault_side = "Sender" if status < 500 else "Receiver"
     details = f"<Error><Type>{fault_side}</Type>{code_and_message}</Error>"
     return f"<ErrorResponse>{details}<RequestId>{request_id}</RequestId></ErrorResponse>"
+
+
+def _message_member(model: Any, code: str) -> str:
+    """Return how the error's shape spells its message: most services write it in lower case."""
+    shapes = model.error_shapes if model is not None else ()
+    members = {member for shape in shapes if shape.name == code for member in shape.members}
+    return "Message" if "Message" in members else "message"
 
 
 def _error_status(model: Any, code: str) -> int:

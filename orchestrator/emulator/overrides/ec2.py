@@ -24,6 +24,9 @@ _DEFAULT_ENDPOINT_POLICY = (
 )
 
 
+_ENDPOINT_DEFAULTS = {"RequesterManaged": False, "IpAddressType": "ipv4"}
+
+
 class Ec2(Service):
     """Overrides security groups, route tables and VPC endpoints, on both backends."""
 
@@ -123,8 +126,8 @@ class Ec2(Service):
         existing_rules = _expand_rules(groups[0].get(key, []))
         requested_rules = _expand_rules(params.get("IpPermissions", []))
         if existing_rules & requested_rules:
-            rule = min(map(str, existing_rules & requested_rules))
-            message = f'the specified rule "{rule}" already exists'
+            rule = min(existing_rules & requested_rules, key=str)
+            message = f'the specified rule "{_describe_rule(rule)}" already exists'
             raise AwsError("InvalidPermission.Duplicate", message, 400)
         return context.forward(params)
 
@@ -150,7 +153,7 @@ class Ec2(Service):
     def _list_active_endpoints(self, context: CallContext) -> list[Params]:
         endpoints = self._call(context, "DescribeVpcEndpoints")["VpcEndpoints"]
         return [
-            {"PolicyDocument": _DEFAULT_ENDPOINT_POLICY, **endpoint}
+            {"PolicyDocument": _DEFAULT_ENDPOINT_POLICY, **_ENDPOINT_DEFAULTS, **endpoint}
             for endpoint in endpoints
             if endpoint["State"] != "deleted"
         ]
@@ -210,6 +213,14 @@ def _expand_rules(permissions: list[Params]) -> set[tuple[Any, ...]]:
         rules |= {(*ports, source[key]) for member, key in members for source in permission.get(member, [])}
         rules |= {(*ports, pair.get("GroupId")) for pair in permission.get("UserIdGroupPairs", [])}
     return rules
+
+
+def _describe_rule(rule: tuple[Any, ...]) -> str:
+    """Return a rule of ``_expand_rules`` as AWS names it in errors."""
+    protocol, first_port, last_port, peer = rule
+    if protocol == "-1":
+        return f"peer: {peer}, ALL, ALLOW"
+    return f"peer: {peer}, {protocol.upper()}, from port: {first_port}, to port: {last_port}, ALLOW"
 
 
 def _matches_endpoint_filters(endpoint: Params, filters: list[Params]) -> bool:

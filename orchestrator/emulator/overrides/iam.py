@@ -22,6 +22,8 @@ _LINKED_ROLE_NAMES = {
     "networking.apprunner.amazonaws.com": "AWSServiceRoleForAppRunnerNetworking",
     "rds.amazonaws.com": "AWSServiceRoleForRDS",
 }
+_FIELDS_OF_READS = ("MaxSessionDuration", "RoleLastUsed")
+"""What AWS says of a role only when it is read."""
 _AWS_POLICY_PREFIX = "arn:aws:iam::aws:policy/"
 
 
@@ -33,7 +35,8 @@ class Iam(Service):
     def create_role(self, params: Params, context: CallContext) -> Params:
         """Create a role; refuse a malformed trust policy."""
         _check_policy_document(params["AssumeRolePolicyDocument"], needs_principal=True)
-        return context.forward(params)
+        role = context.forward(params)["Role"]
+        return {"Role": {name: value for name, value in role.items() if name not in _FIELDS_OF_READS}}
 
     def create_service_linked_role(self, params: Params, context: CallContext) -> Params:
         """Create the role of a service; refuse a second one."""
@@ -54,7 +57,13 @@ class Iam(Service):
         principal = next((key for key, name in _LINKED_ROLE_NAMES.items() if name == params["RoleName"]), None)
         if principal and self.state.has_linked_role(principal):
             return {"Role": _describe_linked_role(context.account, principal)}
-        return context.forward(params)
+        try:
+            return context.forward(params)
+        except AwsError as error:
+            if error.code != "NoSuchEntity":
+                raise
+            message = f"The role with name {params['RoleName']} cannot be found."
+            raise AwsError("NoSuchEntity", message, 404) from None
 
     def simulate_principal_policy(self, params: Params, context: CallContext) -> Params:
         """Evaluate a role's policies and boundary for each action on each ARN."""
@@ -105,9 +114,20 @@ class Iam(Service):
         return context.forward(params)
 
     def attach_role_policy(self, params: Params, context: CallContext) -> Params:
-        """Attach a policy; refuse an AWS managed policy that AWS does not have."""
+        """Attach a policy; refuse an AWS managed policy that AWS does not have, and what is no ARN."""
+        if not params["PolicyArn"].startswith("arn:"):
+            raise AwsError("ValidationError", "Invalid ARN:  Could not be parsed!", 400)
         self._ensure_managed_policy(params["PolicyArn"])
         return context.forward(params)
+
+    def delete_policy(self, params: Params, context: CallContext) -> Params:
+        """Delete a policy; a missing one is told in AWS's words."""
+        try:
+            return context.forward(params)
+        except AwsError as error:
+            if error.code != "NoSuchEntity":
+                raise
+            raise AwsError("NoSuchEntity", f"Policy {params['PolicyArn']} was not found.", 404) from None
 
     def get_policy(self, params: Params, context: CallContext) -> Params:
         """Return a policy; load it first if AWS manages it."""
@@ -170,7 +190,7 @@ def _check_policy_document(document: str, *, needs_principal: bool) -> None:
     try:
         statements = json.loads(document)["Statement"]
     except (ValueError, KeyError, TypeError) as error:
-        raise AwsError("MalformedPolicyDocument", "Syntax errors in policy.", 400) from error
+        raise AwsError("MalformedPolicyDocument", "This policy contains invalid Json", 400) from error
     for statement in [statements] if isinstance(statements, dict) else statements:
         if statement.get("Effect") not in ("Allow", "Deny"):
             raise AwsError("MalformedPolicyDocument", "Missing required field Effect", 400)

@@ -16,6 +16,12 @@ class Logs(Service):
 
     service = "logs"
 
+    def describe_log_groups(self, params: Params, context: CallContext) -> Params:
+        """Describe log groups, each with its class."""
+        response = context.forward(params)
+        groups = [{"logGroupClass": "STANDARD", **group} for group in response["logGroups"]]
+        return {**response, "logGroups": groups}
+
     def put_retention_policy(self, params: Params, context: CallContext) -> Params:
         """Set the retention; refuse a number of days that AWS does not offer."""
         if params["retentionInDays"] not in _RETENTION_DAYS:

@@ -1,23 +1,23 @@
 """Override S3 bucket configuration: defaults of a new bucket, exact read-back, refused policies.
 
-Objects stay in the backend, which does not compare checksums. Configuration that AWS stores as given (encryption,
+Objects stay in the backend (``s3_objects.py``). Configuration that AWS stores as given (encryption,
 lifecycle, policy) is kept here, so that a read returns all of it; the call is still forwarded, and the backend
 decides whether a bucket exists.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import secrets
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.http_messages import Response
+from orchestrator.emulator.overrides.s3_objects import S3Objects
 from orchestrator.emulator.server_protocol import Params
-from orchestrator.emulator.service_base import CallContext, EmulatorState, Service
+from orchestrator.emulator.service_base import CallContext, EmulatorState
 
 _DEFAULT_ENCRYPTION: Params = {
     "Rules": [
@@ -38,14 +38,11 @@ _MIN_OBJECT_SIZE_KEY = "TransitionDefaultMinimumObjectSize"
 _DEFAULT_MIN_OBJECT_SIZE = "all_storage_classes_128K"
 
 
-class S3(Service):
+class S3(S3Objects):
     """Overrides bucket configuration, on both backends."""
-
-    service = "s3"
 
     def __init__(self, state: EmulatorState) -> None:
         super().__init__(state)
-        self._encryption: dict[str, Params] = {}
         self._lifecycle: dict[str, Params] = {}
         self._policies: dict[str, str] = {}
         self._regions: dict[tuple[str, str], str] = {}
@@ -67,7 +64,7 @@ class S3(Service):
         self._call(context, "PutBucketOwnershipControls", Bucket=bucket, OwnershipControls=rules)
         if tags := (params.get("CreateBucketConfiguration") or {}).get("Tags"):
             self._call(context, "PutBucketTagging", Bucket=bucket, Tagging={"TagSet": tags})
-        return response
+        return replace(response, headers=(*response.headers, ("x-amz-bucket-arn", f"arn:aws:s3:::{bucket}")))
 
     def list_buckets(self, params: Params, context: CallContext) -> Params:
         """List buckets; include their regions if the request has any parameter, such as a page size."""
@@ -86,26 +83,22 @@ class S3(Service):
         return self._regions[key]
 
     def delete_bucket(self, params: Params, context: CallContext) -> Response:
-        """Delete a bucket and the configuration kept here."""
+        """Delete a bucket and the configuration kept here; refuse one that holds objects or versions."""
+        bucket = params["Bucket"]
         response = context.forward_raw()
         if response.status < 300:
-            self._forget_bucket(params["Bucket"])
+            self._forget_bucket(bucket)
+        elif b"BucketNotEmpty" in response.body and self._call(context, "GetBucketVersioning", Bucket=bucket).get(
+            "Status"
+        ):
+            message = "The bucket you tried to delete is not empty. You must delete all versions in the bucket."
+            raise AwsError("BucketNotEmpty", message, 409, BucketName=bucket)
         return response
-
-    def put_object(self, params: Params, context: CallContext) -> Response:
-        """Store an object; refuse bytes that do not match the checksum in the request."""
-        request = context.request
-        expected_checksum = request.header("x-amz-checksum-sha256")
-        if expected_checksum and request.header("content-encoding") != "aws-chunked":
-            actual_checksum = base64.b64encode(hashlib.sha256(request.body).digest()).decode()
-            if expected_checksum != actual_checksum:
-                raise AwsError("BadDigest", "The SHA256 you specified did not match the calculated checksum.", 400)
-        return context.forward_raw()
 
     def get_bucket_encryption(self, params: Params, context: CallContext) -> Params:
         """Return the encryption, SSE-S3 by default: it is never absent."""
         self._require_bucket(params, context)
-        configuration = self._encryption.get(params["Bucket"], _DEFAULT_ENCRYPTION)
+        configuration = self.encryption_by_bucket.get(params["Bucket"], _DEFAULT_ENCRYPTION)
         return {"ServerSideEncryptionConfiguration": deepcopy(configuration)}
 
     def put_bucket_encryption(self, params: Params, context: CallContext) -> Params:
@@ -115,13 +108,13 @@ class S3(Service):
         for rule in configuration["Rules"]:
             rule.setdefault("BucketKeyEnabled", False)
             rule.setdefault("BlockedEncryptionTypes", {"EncryptionType": ["SSE-C"]})
-        self._encryption[params["Bucket"]] = configuration
+        self.encryption_by_bucket[params["Bucket"]] = configuration
         return {}
 
     def delete_bucket_encryption(self, params: Params, context: CallContext) -> Params:
         """Reset the encryption to SSE-S3."""
         self._require_bucket(params, context)
-        self._encryption.pop(params["Bucket"], None)
+        self.encryption_by_bucket.pop(params["Bucket"], None)
         return {}
 
     def put_bucket_lifecycle_configuration(self, params: Params, context: CallContext) -> Params:
@@ -239,20 +232,22 @@ class S3(Service):
         return self.state.call("s3", operation, context.region, **params)
 
     def _forget_bucket(self, bucket: str) -> None:
-        for stored in (self._encryption, self._lifecycle, self._policies, self._logging, self._event_bridge):
+        for stored in (self.encryption_by_bucket, self._lifecycle, self._policies, self._logging, self._event_bridge):
             stored.pop(bucket, None)
 
 
 def _parse_policy(policy: str) -> Params:
     try:
-        parsed: Params = json.loads(policy)
-        statements = parsed["Statement"]
-    except (ValueError, KeyError, TypeError) as error:
+        parsed: Any = json.loads(policy)
+    except ValueError as error:
         raise AwsError("MalformedPolicy", "Policies must be valid JSON and the first byte must be '{'", 400) from error
+    statements = parsed.get("Statement") if isinstance(parsed, dict) else None
+    if not statements:
+        raise AwsError("MalformedPolicy", "Missing required field Statement", 400)
     for statement in [statements] if isinstance(statements, dict) else statements:
         if not {"Effect", "Principal", "Action", "Resource"} <= {name.removeprefix("Not") for name in statement}:
             raise AwsError("MalformedPolicy", "Missing required field in policy statement", 400)
-    return parsed
+    return dict(parsed)
 
 
 def is_public(policy: Params) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.emulator.errors import AwsError
@@ -9,6 +11,7 @@ from orchestrator.emulator.server_protocol import Params
 from orchestrator.emulator.service_base import CallContext, EmulatorState, Service
 
 _VALUE_KEYS = ("SecretString", "SecretBinary")
+_NAME_PATTERN = re.compile(r"[A-Za-z0-9/_+=.@!-]{1,512}")
 
 
 class SecretsManager(Service):
@@ -19,12 +22,18 @@ class SecretsManager(Service):
     def __init__(self, state: EmulatorState) -> None:
         super().__init__(state)
         self._cleared_descriptions: set[str] = set()
+        self._access_days: dict[tuple[str, str], datetime] = {}
 
     def create_secret(self, params: Params, context: CallContext) -> Params:
         """Create a secret with the token as version ID; repeat the answer for a repeated request.
 
         Refuses the name of a secret that is scheduled for deletion.
         """
+        if not _NAME_PATTERN.fullmatch(params["Name"]):
+            allowed = "alphanumeric characters, or any of the following: -/_+=.@!"
+            message = f"Invalid name. Must be a valid name containing {allowed}"
+            raise AwsError("ValidationException", message)
+        _require_token(params)
         existing = self._find_secret(params["Name"], context)
         token = params.get("ClientRequestToken")
         if existing is not None and existing.get("DeletedDate"):
@@ -45,6 +54,7 @@ class SecretsManager(Service):
     def put_secret_value(self, params: Params, context: CallContext) -> Params:
         """Add a version; do nothing for a repeated token and value, refuse a token with another value."""
         token = params.get("ClientRequestToken")
+        _require_token(params)
         existing = self._find_secret(params["SecretId"], context)
         if existing is None:
             raise AwsError("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
@@ -63,6 +73,7 @@ class SecretsManager(Service):
 
     def update_secret(self, params: Params, context: CallContext) -> Params:
         """Update a secret; an empty description removes the description, which moto keeps."""
+        _require_token(params)
         response = context.forward(params)
         if "Description" in params:
             (self._cleared_descriptions.discard if params["Description"] else self._cleared_descriptions.add)(
@@ -84,8 +95,34 @@ class SecretsManager(Service):
         return response
 
     def describe_secret(self, params: Params, context: CallContext) -> Params:
-        """Describe a secret, without a description that was removed."""
-        return self._remove_cleared_description(context.forward(params))
+        """Describe a secret, without a description that was removed, with the day of its last access."""
+        secret = self._remove_cleared_description(context.forward(params))
+        secret["VersionIdsToStages"] = {
+            version: stages for version, stages in (secret.get("VersionIdsToStages") or {}).items() if stages
+        }
+        days = [day for (arn, _), day in self._access_days.items() if arn == secret["ARN"]]
+        present = {name: value for name, value in secret.items() if value or name != "VersionIdsToStages"}
+        return {**present, "LastAccessedDate": max(days)} if days else present
+
+    def get_secret_value(self, params: Params, context: CallContext) -> Params:
+        """Return a value, and note the day of the access."""
+        response = context.forward(params)
+        today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        self._access_days[response["ARN"], response["VersionId"]] = today
+        return response
+
+    def list_secret_version_ids(self, params: Params, context: CallContext) -> Params:
+        """List the versions with a label, the oldest first; the others only on request."""
+        response = context.forward(params)
+        secret = self._find_secret(params["SecretId"], context) or {}
+        versions = []
+        for version in sorted(response["Versions"], key=lambda item: item["CreatedDate"]):
+            described = {name: value for name, value in version.items() if name != "LastAccessedDate"}
+            day = self._access_days.get((secret["ARN"], version["VersionId"]))
+            if described.get("VersionStages") or params.get("IncludeDeprecated"):
+                versions.append({**described, **({"LastAccessedDate": day} if day else {})})
+        others = {name: value for name, value in response.items() if name != "NextToken" or value}
+        return {**others, "ARN": secret["ARN"], "Name": secret["Name"], "Versions": versions}
 
     def list_secrets(self, params: Params, context: CallContext) -> Params:
         """List secrets, without descriptions that were removed."""
@@ -119,3 +156,10 @@ class SecretsManager(Service):
     def _call(self, context: CallContext, operation: str, **params: Any) -> Params:
         arguments = {name: value for name, value in params.items() if value is not None}
         return self.state.call("secretsmanager", operation, context.region, **arguments)
+
+
+def _require_token(params: Params) -> None:
+    """Raise AwsError unless the request has the token that every AWS client adds by itself."""
+    if not params.get("ClientRequestToken"):
+        message = "You must provide a ClientRequestToken value. We recommend a UUID-type value."
+        raise AwsError("InvalidRequestException", message)

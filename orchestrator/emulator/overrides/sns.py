@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.server_protocol import Params
 from orchestrator.emulator.service_base import CallContext, Service
 
 _CONFIRMATION_PROTOCOLS = ("email", "email-json", "http", "https")
+
+
+_TOPIC_NAME_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,256}|[A-Za-z0-9_-]{1,251}\.fifo")
+_DELIVERY_POLICY = {
+    "http": {
+        "defaultHealthyRetryPolicy": {
+            "minDelayTarget": 20,
+            "maxDelayTarget": 20,
+            "numRetries": 3,
+            "numMaxDelayRetries": 0,
+            "numNoDelayRetries": 0,
+            "numMinDelayRetries": 0,
+            "backoffFunction": "linear",
+        },
+        "disableSubscriptionOverrides": False,
+        "defaultRequestPolicy": {"headerContentType": "text/plain; charset=UTF-8"},
+    }
+}
+"""The delivery policy of a topic that has none of its own.  Source: Amazon SNS developer guide, "Delivery policies"."""
 
 
 class Sns(Service):
@@ -16,6 +38,8 @@ class Sns(Service):
 
     def create_topic(self, params: Params, context: CallContext) -> Params:
         """Create a topic or return the existing one; refuse an existing one with other tags."""
+        if not _TOPIC_NAME_PATTERN.fullmatch(params["Name"]):
+            raise AwsError("InvalidParameter", "Invalid parameter: Topic Name", 400)
         arn = f"arn:aws:sns:{context.region}:{self.state.account}:{params['Name']}"
         requested_tags = {tag["Key"]: tag["Value"] for tag in params.get("Tags", [])}
         try:
@@ -27,6 +51,15 @@ class Sns(Service):
             message = "Invalid parameter: Tags Reason: Topic already exists with different tags"
             raise AwsError("InvalidParameter", message, 400)
         return {"TopicArn": arn}
+
+    def get_topic_attributes(self, params: Params, context: CallContext) -> Params:
+        """Return the attributes that are set; refuse what is no ARN."""
+        _check_topic_arn(params["TopicArn"])
+        response = context.forward(params)
+        attributes = {
+            name: value for name, value in response["Attributes"].items() if name != "DeliveryPolicy" or value
+        }
+        return {**response, "Attributes": {**attributes, "EffectiveDeliveryPolicy": json.dumps(_DELIVERY_POLICY)}}
 
     def subscribe(self, params: Params, context: CallContext) -> Params:
         """Subscribe; one by mail or web stays pending, and its ARN is returned only on request."""
@@ -57,3 +90,11 @@ def _mark_pending(response: Params) -> Params:
         if subscription["Protocol"] in _CONFIRMATION_PROTOCOLS:
             subscription["SubscriptionArn"] = "PendingConfirmation"
     return response
+
+
+def _check_topic_arn(arn: str) -> None:
+    """Raise AwsError InvalidParameter for what is no ARN."""
+    count = len(arn.split(":"))
+    if count < 6:
+        message = f"Invalid parameter: TopicArn Reason: An ARN must have at least 6 elements, not {count}"
+        raise AwsError("InvalidParameter", message, 400)
