@@ -274,11 +274,11 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
         allow("write", "s3", "PutObject DeleteObject", OBJECTS_ARN),
     ),
     "secretsmanager_secret": (
-        allow("read", "secretsmanager", "DescribeSecret", *SECRET_ARNS),
+        allow("read", "secretsmanager", "DescribeSecret ListSecretVersionIds", *SECRET_ARNS),
         allow(
             "write",
             "secretsmanager",
-            "CreateSecret TagResource GetSecretValue PutSecretValue ListSecretVersionIds UpdateSecretVersionStage",
+            "CreateSecret TagResource GetSecretValue PutSecretValue UpdateSecretVersionStage",
             *SECRET_ARNS,
         ),
         allow("write", "secretsmanager", "UntagResource UpdateSecret RestoreSecret", SECRET_ARNS[1]),

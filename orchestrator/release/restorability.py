@@ -25,6 +25,8 @@ from orchestrator.resources.s3_site.live_site import ARCHIVE_PREFIX
 from orchestrator.vocabulary import DesiredState
 
 T = TypeVar("T")
+UNCHECKED_PREFIX = "it cannot be checked: "
+"""Begins the sentence about a release of which AWS did not say what exists."""
 NOT_FOUND_CODES = (
     "ResourceNotFoundException",
     "RepositoryNotFoundException",
@@ -121,10 +123,13 @@ def find_missing(
         desired = expand.expand(manifest, _with_images(release, artefacts))
     except Problems as load_error:
         return tuple(problem.message for problem in load_error.problems)
+    missing: list[str] = []
     try:
-        return tuple(_find_missing(desired, artefacts, store, reader))
+        for sentence in _find_missing(desired, artefacts, store, reader):
+            missing.append(sentence)  # noqa: PERF402 - what was found before an error counts
     except AwsError as error:
-        return (f"it cannot be checked: {error}",)
+        missing.append(f"{UNCHECKED_PREFIX}{error}")
+    return tuple(missing)
 
 
 def _with_images(release: Release, artefacts: Artefacts) -> Artefacts:

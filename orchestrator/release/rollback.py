@@ -145,6 +145,21 @@ def find_obstacles(
     return (*map(Problem, missing), *_schema_obstacles(schemas, target, ledger, parts))
 
 
+def describe_lost(ledger: Ledger, store: LedgerStore, reader: Reader) -> tuple[str, ...]:
+    """Return what a rollback would miss, before it is needed: of the current release, and of the one it takes first.
+
+    A failed deploy returns to the one, `rollback` to the other.  Releases before them are in `releases`.
+    """
+    current_release = ledger.last_complete
+    candidates = [release for release in list_candidates(ledger) if release is not current_release]
+    return tuple(
+        f"release {release.number} can no longer be restored: {problem.message}"
+        for release in (*([current_release] if current_release else ()), *candidates[:1])
+        for problem in find_obstacles(ledger, release, store, reader)
+        if not problem.message.startswith(restorability.UNCHECKED_PREFIX)
+    )
+
+
 def prepare(ledger: Ledger, target: Release, part_words: Iterable[str], store: LedgerStore) -> RollbackTarget:
     """Prepare a rollback to ``target``; ``part_words`` limit it to components or kinds of parts.
 

@@ -44,11 +44,15 @@ class ResourceDrift(Struct, frozen=True):
 
 
 class DriftView(Struct, frozen=True):
-    """The drift of all resources of an environment: drifted ones first, then those not checked."""
+    """The drift of all resources of an environment: drifted ones first, then those not checked.
+
+    ``lost_releases`` says which releases a rollback could no longer restore.
+    """
 
     title: str
     place: str
     resources: tuple[ResourceDrift, ...]
+    lost_releases: tuple[str, ...] = ()
 
     def count(self, status: SyncStatus) -> int:
         """Return how many resources have ``status``."""
@@ -66,8 +70,8 @@ class DriftView(Struct, frozen=True):
 
     @property
     def needs_attention(self) -> bool:
-        """Whether somebody has to do something: something has drifted or is unhealthy."""
-        return self.has_drifted or self.count(SyncStatus.UNHEALTHY) > 0
+        """Whether somebody has to do something: something has drifted, is unhealthy, or could not be rolled back."""
+        return self.has_drifted or self.count(SyncStatus.UNHEALTHY) > 0 or bool(self.lost_releases)
 
     @property
     def is_in_sync(self) -> bool:
@@ -86,6 +90,11 @@ class DriftView(Struct, frozen=True):
         return f"{', '.join(counts)}; coverage {self.coverage:g}%"
 
 
+LOST_ADVICE = (
+    "A deploy puts back what the current release lacks, or makes a release that can be restored. "
+    "To see all releases: orchestrator releases"
+)
+
 _STATUS_ORDER = (
     SyncStatus.DRIFTED,
     SyncStatus.UNHEALTHY,
@@ -102,7 +111,7 @@ _REASONS = {
 }
 
 
-def build_view(plan: Plan) -> DriftView:
+def build_view(plan: Plan, lost_releases: tuple[str, ...] = ()) -> DriftView:
     """Build the drift view of a plan: a resource that it would change has drifted."""
     unread = {item.address: item for item in plan.unread}
     waived: dict[str, list[Waived]] = {}
@@ -125,6 +134,7 @@ def build_view(plan: Plan) -> DriftView:
         sanitise(f"{plan.project}/{plan.environment}"),
         sanitise(f"account {plan.account}, {plan.region}"),
         tuple(resource_drifts),
+        tuple(map(clean_sentence, lost_releases)),
     )
 
 
@@ -153,12 +163,19 @@ def render_text(drift: DriftView, style: Style, *, hide_in_sync: bool = False) -
         )
         lines += [first.replace(resource.sync, style.paint(resource.sync, colours[resource.sync]), 1), *more]
         lines += list(_render_fields(resource, style))
+    if drift.lost_releases:
+        lines += ["", style.paint("Rollback", "alarm")]
+        lines += [line for sentence in drift.lost_releases for line in style.wrap(f"{sentence}.", "  ")]
+        lines += style.wrap(LOST_ADVICE, "  ")
     return style.replace_unencodable("\n".join(lines).rstrip() + "\n")
 
 
 def render_markdown(drift: DriftView) -> str:
     """Return Markdown for a comment or a step summary; resources in sync are only counted."""
     parts = [f"{marker(drift.title, 'drift')}\n\n### {code_span(drift.title)}: {escape(drift.headline)}"]
+    if drift.lost_releases:
+        items = "\n".join(f"* {escape(sentence)}" for sentence in drift.lost_releases)
+        parts.append(f"**Rollback**\n\n{items}\n\n{escape(LOST_ADVICE)}")
     out_of_sync = [resource for resource in drift.resources if resource.sync is not SyncStatus.IN_SYNC]
     bytes_left = MAX_COMMENT_BYTES - 2_000
     for number, section in enumerate(map(_render_section, out_of_sync)):
@@ -177,6 +194,7 @@ def to_json(drift: DriftView) -> str:
         "drifted": drift.count(SyncStatus.DRIFTED),
         "environment": drift.title,
         "ignored": drift.count(SyncStatus.IGNORED),
+        "lost_releases": list(drift.lost_releases),
         "in_sync": drift.count(SyncStatus.IN_SYNC),
         "not_checked": drift.count(SyncStatus.NOT_CHECKED),
         "pending": drift.count(SyncStatus.PENDING),

@@ -19,7 +19,10 @@ from orchestrator.runs import context
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
+    from orchestrator.aws import Reader
     from orchestrator.planning.plan import PreparedPlan
+    from orchestrator.release import Ledger
+    from orchestrator.release.ledger_store import LedgerStore
     from orchestrator.render.drift import DriftView
     from orchestrator.state.client.api_client import StateClient
     from orchestrator.state.client.journal import Journal
@@ -138,6 +141,27 @@ def record_drift(settings: Settings, drift_view: DriftView, planned: PreparedPla
             "the drift report",
             lambda: client.request("POST", path, report, timeout_seconds=BEST_EFFORT_TIMEOUT_SECONDS),
         )
+
+
+def record_releases(
+    settings: Settings, ledger: Ledger, store: LedgerStore, reader: Reader, planned: PreparedPlan
+) -> None:
+    """Record which releases can be restored now with the state service, if one is configured."""
+    from orchestrator.state.client import release_payloads
+
+    client = _find_client()
+    if client is None:
+        return
+    environment = f"{planned.plan.project}/{planned.plan.environment}"
+    path = f"/environments/{environment}/releases"
+
+    def send() -> None:
+        for item in release_payloads.build_release_payloads(ledger, environment, "", 0, store, reader):
+            number = item.record.release.number
+            client.request("PUT", f"{path}/{number}", item, timeout_seconds=BEST_EFFORT_TIMEOUT_SECONDS)
+
+    with client:
+        try_recording(settings, "the releases", send)
 
 
 def try_recording(settings: Settings, subject: str, send: Callable[[], object]) -> bool:

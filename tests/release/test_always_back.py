@@ -187,3 +187,21 @@ def test_a_model_that_stays_live_keeps_no_release_from_coming_back(shop: ShopPro
     assert shop.deploy(issuer="three").status == "returned"
 
     assert (shop.ledger.releases[-1].of, shop.read_issuer()) == (2, "two")
+
+
+def test_a_release_that_can_no_longer_come_back_is_told_before_it_is_needed(service: ServiceProject, run: Run) -> None:
+    """By the drift run, which looks by the clock: the one that a rollback takes first, and the current one."""
+    assert "can no longer be restored" not in run("drift")[1]
+    delete_image(service, 1)
+    assert "can no longer be restored" not in run("drift")[1], "release 2 is whole, so a rollback works"
+    delete_image(service, 2)
+
+    code, shown = run("drift")
+    assert code == 2
+    assert "release 2 can no longer be restored: image sha256:" in shown
+    assert "Release 3" not in shown
+    assert "A deploy puts back what the current release lacks" in shown
+    assert json.loads(run("drift --format json")[1])["lost_releases"][0].startswith("release 2 can no longer")
+
+    service.deploy(version="4")
+    assert "can no longer be restored" not in run("drift")[1]

@@ -51,7 +51,8 @@ def command(
     """Show where AWS differs from the manifests.
 
     Each resource is in sync, drifted, unhealthy (such as a stopped database), pending (a change that AWS makes later),
-    not checked (with the reason), or ignored until a date. Exits 2 if something is drifted, unhealthy or pending.
+    not checked (with the reason), or ignored until a date. Says too if the current release, or the one that a rollback
+    would restore, can no longer be restored. Exits 2 if so, or if something is drifted, unhealthy or pending.
 
     A TARGET is `all`, an address, a component, or ADDRESS:FIELD. --accept and --ignore edit manifests, never AWS, and
     keep comments and layout; they exit 2 when they cannot change everything, and name what is left. --accept removes
@@ -62,14 +63,13 @@ def command(
     from orchestrator.problems import ExitCode
     from orchestrator.release import checkout
     from orchestrator.render import drift
-    from orchestrator.runs import reporter
+    from orchestrator.runs.drift_check import check_drift
 
     candidate = checkout.load(settings.manifests, settings.environment)
     planned = pipeline.plan(candidate.desired, clients=candidate.clients)
     if accept or ignore:
         return _edit_manifests(settings, candidate, planned, accept, ignore, until=until, owner=owner, reason=reason)
-    drift_view = drift.build_view(planned.plan)
-    reporter.record_drift(settings, drift_view, planned)
+    drift_view = check_drift(settings, candidate, planned)
     match output_format:
         case "json":
             settings.terminal.print_out(drift.to_json(drift_view))

@@ -10,7 +10,6 @@ import click
 from orchestrator.cli.command import cli_command
 from orchestrator.cli.options import common_options
 from orchestrator.problems import ExitCode, Problems
-from orchestrator.runs import reporter
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
@@ -73,11 +72,11 @@ def _report_drift(settings: Settings, notifier: GitHubNotifier) -> tuple[Release
     from orchestrator.planning import pipeline
     from orchestrator.release import checkout
     from orchestrator.render import drift, plan_markdown
+    from orchestrator.runs.drift_check import check_drift
 
     candidate = checkout.load(settings.manifests, settings.environment)
     planned = pipeline.plan(candidate.desired, clients=candidate.clients)
-    drift_view = drift.build_view(planned.plan)
-    reporter.record_drift(settings, drift_view, planned)
+    drift_view = check_drift(settings, candidate, planned)
     settings.terminal.print_out(drift.render_text(drift_view, settings.terminal.style, hide_in_sync=True))
     marker = plan_markdown.marker(notifier.marker, "drift-issue")
     body = comment_body.render_drift(drift_view, marker, notifier.commit, notifier.run.url)
