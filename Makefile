@@ -20,7 +20,7 @@ COMPILE = $(LOCK_VENV)/bin/uv pip compile pyproject.toml --group build --univers
 	--generate-hashes --no-annotate --no-header --quiet $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo fast test check lint types contracts bench proofs pictures lock format clean
+.PHONY: help demo fast test check lint types contracts bench proofs pictures docs dist lock format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -58,6 +58,12 @@ pictures: $(DEV_READY) ## retake the screenshots in docs/pictures; needs tmux, c
 format: $(DEV_READY) ## format the code and apply the fixes of ruff
 	@$(BIN)/ruff check --fix --quiet
 	@$(BIN)/ruff format --quiet
+
+docs: $(DEV_READY) ## build the documentation site into dist/site
+	@$(BIN)/python -m tests.docs_site dist/site
+
+dist: $(DEV_READY) ## build the wheel and the sdist into dist
+	@$(BIN)/python -m hatchling build -d dist
 
 lock: $(LOCK_VENV)/.$(LOCK_WITH) ## update the lock files; UPGRADE=--upgrade allows newer versions
 	@$(COMPILE) --extra emulator --extra service --extra ml --extra dev --output-file requirements/dev.lock

@@ -59,7 +59,7 @@ def test_every_action_is_pinned_by_its_commit() -> None:
 def test_a_workflow_may_nothing_and_a_job_little(name: str) -> None:
     """Each job names what it may, each with its reason."""
     text = (WORKFLOWS / f"{name}.yml").read_text()
-    levels = {"actions", "contents", "deployments", "id-token", "issues", "pull-requests", "statuses"}
+    levels = {"actions", "contents", "deployments", "id-token", "issues", "pages", "pull-requests", "statuses"}
 
     assert load(name)["permissions"] == {}
     for job in load(name)["jobs"].values():

@@ -212,8 +212,9 @@ def kill_process_tree(process: subprocess.Popen[str]) -> None:
 
 
 def list_used_actions() -> list[str]:
-    """``OWNER/NAME@REF`` of every action that the workflows or our own action use."""
-    files = [*WORKFLOWS.glob("*.yml"), *(ROOT / ".github/actions").glob("*/action.yml")]
+    """``OWNER/NAME@REF`` of every action that the workflows of users or our own action use."""
+    files = [path for path in WORKFLOWS.glob("*.yml") if path.stem != "release"]
+    files = [*files, *(ROOT / ".github/actions").glob("*/action.yml")]
     actions = {action for path in files for action in re.findall(r"uses: ([\w.-]+/[\w.-]+@\w+)", path.read_text())}
     return [*sorted(actions), f"{TOOL_REPOSITORY}@here", f"{TOOL_REPOSITORY}@{TOOL_COMMIT}"]
 
