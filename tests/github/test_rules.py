@@ -125,6 +125,7 @@ HOSTILE = [
     ("rollback", "ORCHESTRATOR_PARTS", "api`true`", "invalid parts"),
     ("rollback", "ORCHESTRATOR_ALLOW", "ZZZZZZZZ", "invalid token to allow"),
     ("rollback", "ORCHESTRATOR_PLAN_ONLY", "maybe", "maybe"),
+    ("rollback", "ORCHESTRATOR_UNLOCK", "perhaps", "perhaps"),
     ("drift", "ORCHESTRATOR_ANSWER", "destroy", "destroy"),
     ("drift", "ORCHESTRATOR_TARGETS", "$(true)", "invalid list of targets"),
     ("drift", "ORCHESTRATOR_ALLOW", "1", "invalid token to allow"),
