@@ -29,6 +29,7 @@ COMMANDS = {
     "rollback": "Roll back to an earlier release, completely or in parts.",
     "restore": "Bring back a database as it was at a moment or in a snapshot.",
     "releases": "List the releases, and which can be restored.",
+    "live": "Say whether a pull request or commit is live.",
     "unpin": "Let the next deploy ship what a rollback pinned.",
     "unlock": "Free the lock of a run that hangs or died.",
     "blame": "Name the component at fault in a rolled-back release.",

@@ -19,7 +19,7 @@ def new_run(
     settings: Settings, environment: str, verb: RunVerb, reason: str = "", pull_request: int | None = None
 ) -> Run:
     """Return a new run that starts now; ``pull_request`` is the number of the one that merged its commit."""
-    from orchestrator.release import ledger_entry
+    from orchestrator.release import ledger_entry, shipped_commits
     from orchestrator.state.client.payloads import current_timestamp
     from orchestrator.state.protocol.records import Run
 
@@ -27,6 +27,7 @@ def new_run(
     started_at = datetime.now(UTC)
     run_id = f"{started_at:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:8]}"
     url, ref = _actions_context(os.environ)
+    commit = shipped_commits.resolve_commit(settings.manifests, origin.commit)
     return Run(
         run_id,
         environment,
@@ -37,7 +38,9 @@ def new_run(
         ref=ref,
         url=url,
         reason=reason,
-        pull_request=pull_request,
+        pull_request=pull_request or (commit.pull_request if commit else None),
+        commit_title=commit.title if commit else "",
+        commit_author=commit.author if commit else "",
         committed_at=_commit_time(settings.manifests),
     )
 

@@ -188,7 +188,7 @@ class ReleaseSession(Struct, frozen=True):
         def send_releases() -> None:
             ledger, reader = self.store.read(), Reader(self.clients)
             releases = release_payloads.build_release_payloads(
-                ledger, run.environment, run.id, run_result.release or 0, self.store, reader
+                ledger, run.environment, run, run_result.release or 0, self.store, reader, self.settings.manifests
             )
             record.report_releases(releases)
 

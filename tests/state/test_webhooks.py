@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from orchestrator.state.protocol.records import DriftedResource, DriftReport, Run, RunResult
+from orchestrator.release import Release, Vector
+from orchestrator.release.shipped_commits import ShippedCommit, ShippedCommits
+from orchestrator.state.protocol.records import DriftedResource, DriftReport, ReleaseRecord, Run, RunResult
 from orchestrator.state.protocol.timestamps import format_timestamp
 from orchestrator.state.server import webhook_target
 from orchestrator.state.server.settings import Settings
@@ -215,3 +217,30 @@ def test_redirects_are_not_followed(store: Store, status: int) -> None:
         there.location = f"{there.url}/elsewhere"
         assert WebhookWorker(store, settings(there)).send_due() == 0
         assert {path for path, _, _ in there.letters} == {"/hook", "/slack"}
+
+
+def test_a_deploy_says_what_it_shipped(store: Store) -> None:
+    """Pull requests and commits, with their authors; whoever reads the channel asks for nothing else."""
+    store.clock = FakeClock(START)
+    run = Run("r1", "shop/prod", "deploy", "ana", "c0ffee", AT)
+    fence = store.begin_run(run, "ana").fence
+    added = tuple(
+        ShippedCommit("c" * 40, AT, "Ben", title, number)
+        for title, number in (
+            ("Correct <!channel> & prices", 12),
+            ("Tidy up", None),
+            *((f"More {i}", i) for i in range(30)),
+        )
+    )
+    release = Release(7, AT, "ana", "c0ffee", Vector("m"), "healthy")
+    store.record_release(ReleaseRecord("shop/prod", release, "r1", commits=ShippedCommits(added)), None, "ana")
+    store.end_run("r1", fence, RunResult("succeeded", AT, release=7), "ana")
+    with receiver() as there:
+        WebhookWorker(store, settings(there)).send_due()
+    (message,) = (letter["text"] for letter in there.bodies("/slack"))
+
+    lines = message.splitlines()
+    assert lines[:3] == [
+        "ana deployed release 7 to shop/prod", "• Correct &lt;!channel&gt; &amp; prices (#12), Ben", "• Tidy up, Ben"
+    ]  # fmt: skip
+    assert (len(lines), lines[-1]) == (22, "and 12 more")

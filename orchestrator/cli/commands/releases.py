@@ -6,16 +6,21 @@ from typing import Literal
 
 import click
 
-from orchestrator.cli.command import cli_command
-from orchestrator.cli.options import project_options
+from orchestrator.cli.command import CliCommand
+from orchestrator.cli.options import common_options, project_options
 from orchestrator.runs.settings import Settings
 
 
-@cli_command(
-    "releases",
-    "orchestrator releases -e prod",
-    "orchestrator releases --format json | jq '.[0].vector'",
-)
+class ReleasesGroup(click.Group):
+    """The list of releases, and ``show`` for one of them."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Examples"):
+            for example in ("releases -e prod", "releases show 12", "releases --format json | jq '.[0].vector'"):
+                formatter.write(f"{'':>{formatter.current_indent}}orchestrator {example}\n")
+
+
+@click.group("releases", cls=ReleasesGroup, invoke_without_command=True)
 @click.option(
     "--format",
     "output_format",
@@ -24,13 +29,68 @@ from orchestrator.runs.settings import Settings
     show_default=True,
     help="Format of the list.",
 )
-@project_options
-def command(settings: Settings, output_format: Literal["text", "json"]) -> int:
+@common_options
+@click.pass_context
+def command(context: click.Context, settings: Settings, output_format: Literal["text", "json"]) -> int:
     """List the releases, and which can be restored.
 
     Lists the newest first, with time, author, commit and changes. Checks in AWS that the image, site files, secret
     versions and model of each release still exist.
     """
+    if context.invoked_subcommand:
+        given = {"environment": settings.environment, "manifests": settings.manifests}
+        context.default_map = {context.invoked_subcommand: given}
+        return 0
+    settings.choose_environment()
+    return _list_releases(settings, output_format)
+
+
+@command.command("show", cls=CliCommand, examples=("orchestrator releases show 12", "orchestrator releases show"))
+@click.argument("number", type=click.IntRange(1), required=False)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Format of the output.",
+)
+@project_options
+def show(settings: Settings, number: int | None, output_format: Literal["text", "json"]) -> int:
+    """Show what a release shipped: commits, pull requests and authors since the release before it, and changed parts.
+
+    Without a NUMBER, shows the current release.
+    """
+    from orchestrator import canonical_json
+    from orchestrator.problems import ExitCode, Problems
+    from orchestrator.release.shipped_commits import list_shipped_commits
+    from orchestrator.render import release_contents
+    from orchestrator.runs.release import open_session
+
+    ledger = open_session(settings).store.read()
+    release = ledger.find(number) if number else ledger.current_release
+    if release is None:
+        raise Problems.from_message(
+            f"there is no release {number}" if number else "there are no releases yet",
+            hint="run `orchestrator releases` to list them",
+        )
+    earlier = [item for item in ledger.releases if item.number < release.number and item.is_complete]
+    previous = earlier[-1] if earlier else None
+    commits = list_shipped_commits(settings.manifests, previous.commit if previous else "", release.commit)
+    contents = release_contents.ReleaseContents(
+        release, previous, release_contents.list_part_changes(previous, release), commits
+    )
+    if output_format == "json":
+        settings.terminal.print_out(canonical_json.dump(contents).decode() + "\n")
+    else:
+        is_current = release is ledger.current_release
+        settings.terminal.print_out(
+            release_contents.render_text(contents, settings.terminal.style, is_current=is_current)
+        )
+    return ExitCode.OK
+
+
+def _list_releases(settings: Settings, output_format: Literal["text", "json"]) -> int:
     from orchestrator import canonical_json
     from orchestrator.aws import Reader
     from orchestrator.problems import ExitCode

@@ -6,6 +6,7 @@ Reads AWS to find what still exists, through ``release.rollback``.  The ledger r
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -14,8 +15,9 @@ from orchestrator.problems import Problems
 from orchestrator.redaction.redact import redact
 from orchestrator.release import Ledger, Release, restorability, rollback
 from orchestrator.release.ledger_store import LedgerStore
+from orchestrator.release.shipped_commits import ShippedCommits, list_shipped_commits
 from orchestrator.state.client.payloads import clean_text
-from orchestrator.state.protocol.records import ReleaseContent, ReleaseRecord
+from orchestrator.state.protocol.records import ReleaseContent, ReleaseRecord, Run
 from orchestrator.state.protocol.requests import ReleasePayload
 
 MAX_RELEASES = 8
@@ -23,16 +25,27 @@ MAX_RELEASES = 8
 
 
 def build_release_payloads(
-    ledger: Ledger, environment: str, run: str, number: int, store: LedgerStore, reader: Reader
+    ledger: Ledger, environment: str, run: Run, number: int, store: LedgerStore, reader: Reader, folder: Path
 ) -> Iterator[ReleasePayload]:
-    """Yield the newest releases, oldest first; release ``number`` was made by ``run`` and includes its content."""
+    """Yield the newest releases, oldest first.
+
+    Release ``number`` was made by ``run`` from the checkout of ``folder``; it includes its content and its commits.
+    """
     for release in ledger.releases[-MAX_RELEASES:]:
         obstacles = rollback.find_obstacles(ledger, release, store, reader)
         obstacle = clean_text("; ".join(problem.message for problem in obstacles))
         is_current_run = release.number == number
         cleaned = replace(release, reason=clean_text(release.reason))
-        record = ReleaseRecord(environment, cleaned, run if is_current_run else "", not obstacle, obstacle)
+        record = ReleaseRecord(environment, cleaned, run.id if is_current_run else "", not obstacle, obstacle)
+        if is_current_run:
+            record = replace(record, commits=_list_commits(ledger, release, folder))
         yield ReleasePayload(record, _build_content(ledger, release, environment, store) if is_current_run else None)
+
+
+def _list_commits(ledger: Ledger, release: Release, folder: Path) -> ShippedCommits | None:
+    """Return the commits since the complete release before this one; None for the first."""
+    earlier = [item for item in ledger.releases if item.number < release.number and item.is_complete]
+    return list_shipped_commits(folder, earlier[-1].commit, release.commit) if earlier else None
 
 
 def _build_content(ledger: Ledger, release: Release, environment: str, store: LedgerStore) -> ReleaseContent:

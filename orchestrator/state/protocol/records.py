@@ -12,6 +12,7 @@ from typing import Generic, Literal, TypeVar
 from msgspec import Struct, field
 
 from orchestrator.release import ManifestDocument, Release
+from orchestrator.release.shipped_commits import ShippedCommits
 from orchestrator.state.protocol.lease_queue import Holder, Waiter
 from orchestrator.vocabulary import Action, Outcome, Plan
 
@@ -37,6 +38,7 @@ class Run(Struct, frozen=True):
 
     ``sequence`` is the number of the last event; ``cause`` the root cause of a failure; ``hint`` the next command to
     run; ``superseded_by`` the ID of the newer run that replaced this one; ``release`` the number of the release made.
+    ``commit_title`` is the title of the commit, or of the pull request that it merged, ``commit_author`` who wrote it.
     """
 
     id: str
@@ -59,6 +61,8 @@ class Run(Struct, frozen=True):
     hint: str = ""
     release: int | None = None
     outcomes: tuple[Outcome, ...] = ()
+    commit_title: str = ""
+    commit_author: str = ""
 
     @property
     def is_over(self) -> bool:
@@ -114,13 +118,17 @@ class PlanRecord(Struct, frozen=True):
 
 
 class ReleaseRecord(Struct, frozen=True):
-    """One release of the ledger; ``obstacle`` says why it cannot be restored if ``restorable`` is False."""
+    """One release of the ledger; ``obstacle`` says why it cannot be restored if ``restorable`` is False.
+
+    ``commits`` are those since the complete release before it; None if its run did not say.
+    """
 
     environment: str
     release: Release
     run: str = ""
     restorable: bool = True
     obstacle: str = ""
+    commits: ShippedCommits | None = None
 
 
 class ReleaseContent(Struct, frozen=True):

@@ -87,7 +87,7 @@ class WebhookWorker:
     def _build_request(self, row: Any) -> tuple[str, bytes, dict[str, str]]:
         headers = {"Content-Type": "application/json", "X-Orchestrator-Delivery": row.id}
         if row.target == "slack":
-            text = msgspec.json.decode(row.body)["text"]
+            text = escape_slack(msgspec.json.decode(row.body)["text"])
             return self._settings.slack_url, msgspec.json.encode({"text": text}), headers
         body = row.body.encode()
         if self._settings.webhook_secret:
@@ -109,3 +109,8 @@ class WebhookWorker:
     def _log_warning(self, event: str, **fields: object) -> None:
         if self._log is not None:
             self._log.warning(event, **fields)
+
+
+def escape_slack(text: str) -> str:
+    """Return a text in which nothing is a mention, a link or a command of Slack ("Formatting text", Slack API)."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -5,18 +5,20 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from sqlalchemy import Connection, insert
+import msgspec
+from sqlalchemy import Connection, insert, select
 
-from orchestrator.state.protocol.records import DriftReport, Run
+from orchestrator.state.protocol.records import DriftReport, ReleaseRecord, Run
 from orchestrator.state.server.store import tables as t
 from orchestrator.state.server.store.projection import to_json
 
 TARGETS = ("webhook", "slack")
+MAX_LISTED_COMMITS = 20
 FAILURE_PHRASES = {"failed": "failed", "returned": "failed and was rolled back", "lost": "was lost"}
 
 
 def enqueue_run_ended(connection: Connection, run: Run, due_at: float) -> None:
-    """Queue a notification about a failed run or a completed rollback."""
+    """Queue a notification about a failed run, a completed rollback or a new release."""
     if run.status in FAILURE_PHRASES:
         _enqueue(
             connection,
@@ -33,6 +35,23 @@ def enqueue_run_ended(connection: Connection, run: Run, due_at: float) -> None:
             due_at,
             _run_notice("run.rollback", run, f"{run.by} rolled back {run.environment}: {run.reason}"),
         )
+    elif run.verb == "deploy" and run.status == "succeeded" and run.release is not None:
+        _enqueue(connection, due_at, _run_notice("run.deployed", run, _describe_deploy(connection, run)))
+
+
+def _describe_deploy(connection: Connection, run: Run) -> str:
+    """Return what a deploy shipped: its pull requests and other commits, with their authors."""
+    is_release = (t.releases.c.environment == run.environment, t.releases.c.number == run.release)
+    body = connection.execute(select(t.releases.c.body).where(*is_release)).scalar()
+    commits = msgspec.json.decode(body, type=ReleaseRecord).commits if body else None
+    headline = f"{run.by} deployed release {run.release} to {run.environment}"
+    shown = commits.added[:MAX_LISTED_COMMITS] if commits else ()
+    lines = [
+        f"• {commit.title}{f' (#{commit.pull_request})' if commit.pull_request else ''}, {commit.author}"
+        for commit in shown
+    ]
+    further_count = len(commits.added) + commits.omitted - len(shown) if commits else 0
+    return "\n".join([headline, *lines, *([f"and {further_count} more"] if further_count else [])])
 
 
 def enqueue_drift(connection: Connection, report: DriftReport, due_at: float) -> None:

@@ -85,13 +85,15 @@ class Store(LeaseStore, StoreQueries):
         return record
 
     def record_release(self, record: ReleaseRecord, content: ReleaseContent | None, actor: str) -> None:
-        """Store or update a release; repeating the call changes nothing, and its run is kept."""
+        """Store or update a release; repeating the call changes nothing; its run and commits are kept."""
         with write_transaction(self.engine) as connection:
             history_chain.lock_chain(connection)
             is_release = (t.releases.c.environment == record.environment, t.releases.c.number == record.release.number)
             row = connection.execute(select(t.releases.c.body, t.releases.c.content).where(*is_release)).first()
-            if row is not None and not record.run:
-                record = replace(record, run=msgspec.json.decode(row.body, type=ReleaseRecord).run)
+            if row is not None:
+                existing = msgspec.json.decode(row.body, type=ReleaseRecord)
+                run, commits = record.run or existing.run, record.commits or existing.commits
+                record = replace(record, run=run, commits=commits)
             subject = str(record.release.number)
             if row is None or row.body != to_json(record):
                 self._append_history(connection, actor, "release", record.environment, subject, record)
