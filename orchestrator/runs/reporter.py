@@ -156,7 +156,8 @@ def record_releases(
     path = f"/environments/{environment}/releases"
 
     def send() -> None:
-        for item in release_payloads.build_release_payloads(ledger, environment, "", 0, store, reader):
+        folder = settings.manifests
+        for item in release_payloads.build_release_payloads(ledger, environment, None, 0, store, reader, folder):
             number = item.record.release.number
             client.request("PUT", f"{path}/{number}", item, timeout_seconds=BEST_EFFORT_TIMEOUT_SECONDS)
 

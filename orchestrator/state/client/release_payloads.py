@@ -25,21 +25,22 @@ MAX_RELEASES = 8
 
 
 def build_release_payloads(
-    ledger: Ledger, environment: str, run: Run, number: int, store: LedgerStore, reader: Reader, folder: Path
+    ledger: Ledger, environment: str, run: Run | None, number: int, store: LedgerStore, reader: Reader, folder: Path
 ) -> Iterator[ReleasePayload]:
     """Yield the newest releases, oldest first.
 
-    Release ``number`` was made by ``run`` from the checkout of ``folder``; it includes its content and its commits.
+    Release ``number`` was made by ``run``, if any, from the checkout of ``folder``; it includes its content and its
+    commits.
     """
     for release in ledger.releases[-MAX_RELEASES:]:
         obstacles = rollback.find_obstacles(ledger, release, store, reader)
         obstacle = clean_text("; ".join(problem.message for problem in obstacles))
-        is_current_run = release.number == number
+        made_by = run if run is not None and release.number == number else None
         cleaned = replace(release, reason=clean_text(release.reason))
-        record = ReleaseRecord(environment, cleaned, run.id if is_current_run else "", not obstacle, obstacle)
-        if is_current_run:
+        record = ReleaseRecord(environment, cleaned, made_by.id if made_by else "", not obstacle, obstacle)
+        if made_by:
             record = replace(record, commits=_list_commits(ledger, release, folder))
-        yield ReleasePayload(record, _build_content(ledger, release, environment, store) if is_current_run else None)
+        yield ReleasePayload(record, _build_content(ledger, release, environment, store) if made_by else None)
 
 
 def _list_commits(ledger: Ledger, release: Release, folder: Path) -> ShippedCommits | None:
