@@ -28,6 +28,7 @@ COMMANDS = {
     "deploy": "Build, apply, ship and verify, and record the release.",
     "rollback": "Roll back to an earlier release, completely or in parts.",
     "restore": "Bring back a database as it was at a moment or in a snapshot.",
+    "migrate": "Copy an existing database into the project's, with proof.",
     "releases": "List the releases, and which can be restored.",
     "live": "Say whether a pull request or commit is live.",
     "unpin": "Let the next deploy ship what a rollback pinned.",

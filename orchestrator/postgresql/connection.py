@@ -57,19 +57,19 @@ class ConnectionTarget(Struct, frozen=True):
             "PGPORT": str(self.port),
             "PGDATABASE": self.database,
             "PGUSER": self.username,
-            "PGPASSWORD": self.password,
             "PGSSLMODE": ssl_mode,
             "PGCONNECT_TIMEOUT": str(CONNECT_TIMEOUT_SECONDS),
             "PGAPPNAME": "orchestrator",
             "PGOPTIONS": options,
+            **({"PGPASSWORD": self.password} if self.password else {}),
             **({"PGSSLROOTCERT": self.ca_file} if self.ca_file else {}),
         }
 
 
-def parse_url(url: str) -> ConnectionTarget:
-    """Return the target of ``postgresql://user:password@host:port/database?sslmode=...``.
+def parse_url(url: str, password: str = "") -> ConnectionTarget:
+    """Return the target of ``postgresql://user@host:port/database?sslmode=...``.
 
-    Raises Problems, which never contain the password.
+    Raises Problems, which never contain the password, also if the URL has one: command lines are visible to everybody.
     """
     parts = urlsplit(url)
     try:
@@ -80,14 +80,19 @@ def parse_url(url: str) -> ConnectionTarget:
     if parts.scheme not in {"postgresql", "postgres"} or not parts.username or not database or not port:
         raise Problems.from_message(
             "the URL of the source database is incomplete",
-            hint="write postgresql://USER:PASSWORD@HOST:PORT/DATABASE; a special character in the password as %XX",
+            hint="write postgresql://USER@HOST:PORT/DATABASE",
+        )
+    if parts.password:
+        raise Problems.from_message(
+            "the URL of the source database contains a password, which this machine's process list shows",
+            hint="leave it out of the URL, and set PGPASSWORD or ~/.pgpass",
         )
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     return ConnectionTarget(
         query.get("host", parts.hostname or "localhost"),
         database,
         unquote(parts.username),
-        unquote(parts.password or ""),
+        password,
         port,
         query.get("sslmode", ""),
         query.get("sslrootcert", ""),
@@ -101,6 +106,20 @@ def run_program(
 
     Raises Problems with the program's message, and what to do about it.
     """
+    result = run_process(target, program, arguments, stdin=stdin, read_only=read_only)
+    if result.exit_code:
+        message = sanitise(result.output.strip()[-MAX_ERROR_CHARS:].replace("\n", " "))
+        raise Problems.from_message(f"{target.label}: {message}", hint=_find_hint(message))
+    return result.output
+
+
+def run_process(
+    target: ConnectionTarget, program: str, arguments: Sequence[str], *, stdin: str = "", read_only: bool = True
+) -> shell.ProcessResult:
+    """Run one of PostgreSQL's programs on a database, and return its exit code and output without the password.
+
+    Raises Problems if it is not installed.
+    """
     require_programs(program)
     result = shell.run(
         [program, *arguments],
@@ -108,12 +127,8 @@ def run_program(
         stdin=stdin,
         timeout=QUERY_TIMEOUT_SECONDS,
     )
-    if result.exit_code:
-        message = sanitise(result.output.strip()[-MAX_ERROR_CHARS:].replace("\n", " "))
-        if target.password:
-            message = message.replace(target.password, "(secret)")
-        raise Problems.from_message(f"{target.label}: {message}", hint=_find_hint(message))
-    return result.output
+    output = result.output.replace(target.password, "(secret)") if target.password else result.output
+    return shell.ProcessResult(result.exit_code, output)
 
 
 def execute(target: ConnectionTarget, sql: str, *, read_only: bool = False) -> str:

@@ -16,7 +16,10 @@ from orchestrator.postgresql.connection import ConnectionTarget, execute, query
 
 MAX_SESSIONS = 4
 LARGE_OBJECTS = "(large objects)"
-_OWN_SCHEMAS = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'"
+_OWN_SCHEMAS = (
+    "n.nspname NOT IN ('pg_catalog', 'information_schema', 'orchestrator_migration') "
+    "AND n.nspname !~ '^pg_(toast|temp)'"
+)
 _NOT_OF_EXTENSION = "NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = {oid} AND d.deptype = 'e')"
 _TABLES_SQL = f"""
 SELECT format('%I.%I', n.nspname, c.relname) AS name, pg_table_size(c.oid) AS bytes,
@@ -44,7 +47,7 @@ LEFT JOIN pg_attrdef x ON x.adrelid = a.attrelid AND x.adnum = a.attnum
 WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f') AND {_OWN_SCHEMAS}
   AND {_NOT_OF_EXTENSION.format(oid="c.oid")}
 UNION ALL
-SELECT 'view', c.oid::regclass::text, pg_get_viewdef(c.oid)
+SELECT 'view', c.oid::regclass::text, pg_get_viewdef(c.oid) || CASE WHEN c.relispopulated THEN '' ELSE ' (empty)' END
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('v', 'm') AND {_OWN_SCHEMAS} AND {_NOT_OF_EXTENSION.format(oid="c.oid")}
 UNION ALL

@@ -77,6 +77,7 @@ def parse_private(instance: Instance) -> dict[str, Any]:
         "storage_gb": instance.get("AllocatedStorage", 0),
         "version": instance.get("EngineVersion", ""),
         "resource_id": instance.get("DbiResourceId", ""),
+        "managed_secret": jmespath.search("MasterUserSecret.SecretArn", instance),
         "current": {key: jmespath.search(SETTINGS[key].live_path, instance) for key in parse_pending(instance)},
     }
 

@@ -26,6 +26,18 @@ def password_parameters(
     return {"MasterUserPassword": password, **({"ManageMasterUserPassword": False} if stop_managing else {})}
 
 
+def read_password(
+    credentials: Mapping[str, Value], private: Mapping[str, Any]
+) -> Generator[Step, Any, dict[str, Value]]:
+    """Return the master password, from the secret of the manifests or of RDS, as ``password``."""
+    is_managed = bool(credentials.get("managed"))
+    request = {"SecretId": private.get("managed_secret") if is_managed else credentials["secret"]}
+    response = yield ApiCall("secretsmanager", "get_secret_value", request, is_sensitive=True)
+    key = "password" if is_managed else credentials["key"]
+    password = yield Compute("password", extract_value, (response, key))
+    return {"password": password}
+
+
 def extract_value(response: Mapping[str, Any], key: str) -> str:
     """Return the value of one key of a secret.
 

@@ -1,0 +1,203 @@
+"""Copy a database to another server table by table, so that a copy that broke off continues where it was.
+
+Definitions are copied first, then the rows of the tables that differ, with pg_dump's directory format in parallel, then
+indexes and constraints, then the positions of sequences. What the target already has in full is not copied again.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestrator.postgresql.comparison import list_differing_tables
+from orchestrator.postgresql.connection import (
+    MAX_ERROR_CHARS,
+    ConnectionTarget,
+    execute,
+    query,
+    require_programs,
+    run_process,
+    run_program,
+)
+from orchestrator.postgresql.inventory import LARGE_OBJECTS, Inventory, quote
+from orchestrator.problems import Problem, Problems
+from orchestrator.redaction.redact import sanitise
+
+OnProgress = Callable[[str], None]
+MARKER_SCHEMA = "orchestrator_migration"
+"""Empty schema of a target that is being filled by us; the last step drops it."""
+IGNORED_RESTORE_ERRORS = (
+    "already exists",
+    "is already a partition",
+    "is already attached",
+    "multiple primary keys for table",
+    "must be owner of extension",
+)
+"""What pg_restore reports about objects that an earlier run has made: the proof decides whether they are right."""
+
+
+def check_before(
+    source: Inventory, target: Inventory, target_extensions: frozenset[str], free_bytes: int
+) -> list[Problem]:
+    """Return everything that would make the copy fail or differ. Pure."""
+    problems = []
+    source_major, target_major = (int(item.version.partition(".")[0]) for item in (source, target))
+    if target_major < source_major:
+        problems.append(
+            Problem(
+                f"the target runs PostgreSQL {target.version}, the source {source.version}",
+                hint=f'set `version: "{source_major}"` or newer in the Database, and apply',
+            )
+        )
+    missing = sorted(set(source.extensions) - target_extensions)
+    problems += [
+        Problem(
+            f"the target's server has no extension `{name}`", hint="drop it in the source, or do without its tables"
+        )
+        for name in missing
+    ]
+    if source.settings["encoding"] != target.settings["encoding"]:
+        encodings = f"{source.settings['encoding']} in the source, {target.settings['encoding']} in the target"
+        problems.append(
+            Problem(f"the encodings differ: {encodings}", hint="create the target with the source's encoding")
+        )
+    if free_bytes < source.bytes:
+        problems.append(
+            Problem(
+                f"the work folder has {free_bytes // 2**20} MB free, the source has {source.bytes // 2**20} MB",
+                hint="pass --work with a folder on a larger disk",
+            )
+        )
+    return problems
+
+
+def is_marked(target: ConnectionTarget) -> bool:
+    """Return whether an earlier, unfinished migration has filled the target."""
+    return {"nspname": MARKER_SCHEMA} in query(target, "SELECT nspname FROM pg_namespace")
+
+
+def list_available_extensions(target: ConnectionTarget) -> frozenset[str]:
+    """Return the extensions that the server can create."""
+    return frozenset(item["name"] for item in query(target, "SELECT name FROM pg_available_extensions"))
+
+
+def copy_database(
+    source: ConnectionTarget,
+    target: ConnectionTarget,
+    before: tuple[Inventory, Inventory],
+    work: Path,
+    jobs: int,
+    on_progress: OnProgress,
+) -> tuple[str, ...]:
+    """Make the target equal to the source and return the tables whose rows were copied.
+
+    ``before`` are the inventories of both. Raises Problems; run it again to continue.
+    """
+    require_programs("pg_dump", "pg_restore", "psql")
+    source_inventory, target_inventory = before
+    execute(target, f"CREATE SCHEMA IF NOT EXISTS {MARKER_SCHEMA};")
+    work.mkdir(parents=True, exist_ok=True)
+    schema, rows = work / "schema.dump", work / "rows"
+    try:
+        on_progress("copy definitions")
+        run_program(source, "pg_dump", ["-Fc", "--schema-only", "--no-owner", "--no-privileges", "-f", str(schema)])
+        _restore(target, ["--section=pre-data", str(schema)])
+        differing = list_differing_tables(source_inventory, target_inventory)
+        if differing:
+            size = sum(source_inventory.table_bytes.get(name, 0) for name in differing)
+            on_progress(f"copy the rows of {len(differing)} tables, {size / 2**20:.1f} MB, with {jobs} jobs")
+            _copy_rows(source, target, differing, source_inventory, rows, jobs)
+        on_progress("build indexes and constraints")
+        _restore(target, ["--section=post-data", f"--jobs={jobs}", str(schema)])
+    finally:
+        schema.unlink(missing_ok=True)
+        shutil.rmtree(rows, ignore_errors=True)
+    on_progress("set sequences, fill materialised views, collect statistics")
+    execute(target, "".join(_sequence_sql(source_inventory.sequences)))
+    _refresh_views(target)
+    execute(target, "ANALYZE;")
+    return differing
+
+
+def finish(target: ConnectionTarget) -> None:
+    """Remove what marks the target as being filled."""
+    execute(target, f"DROP SCHEMA IF EXISTS {MARKER_SCHEMA};")
+
+
+def _copy_rows(
+    source: ConnectionTarget,
+    target: ConnectionTarget,
+    differing: Iterable[str],
+    inventory: Inventory,
+    folder: Path,
+    jobs: int,
+) -> None:
+    tables = [name for name in differing if name != LARGE_OBJECTS]
+    selection = [f"--table={name}" for name in tables] if len(tables) < len(inventory.tables) else []
+    large_objects = []
+    if LARGE_OBJECTS in differing:
+        execute(target, "SELECT lo_unlink(oid) FROM pg_largeobject_metadata;")
+        large_objects = ["--blobs"]  # the option's name in every version that is still supported
+        selection = selection if tables else ["--exclude-table=*.*"]
+    options = ["-Fd", "--data-only", f"--jobs={jobs}", "--no-owner", "--no-privileges"]
+    run_program(source, "pg_dump", [*options, *selection, *large_objects, "-f", str(folder)])
+    with _unconstrained(target, tables):
+        _restore(target, ["--data-only", f"--jobs={jobs}", str(folder)])
+
+
+@contextmanager
+def _unconstrained(target: ConnectionTarget, tables: list[str]) -> Iterator[None]:
+    """Empty the tables, and take foreign keys and triggers out of the way, which an earlier run may have made.
+
+    Only whole tables appear afterwards: each is one COPY in a transaction of its own. Foreign keys come back with the
+    definitions that are restored after the rows.
+    """
+    foreign_keys = query(
+        target,
+        "SELECT conrelid::regclass::text AS table, format('%I', conname) AS name FROM pg_constraint "
+        "WHERE contype = 'f' AND conparentid = 0",
+    )
+    triggers = query(target, "SELECT DISTINCT tgrelid::regclass::text AS table FROM pg_trigger WHERE NOT tgisinternal")
+    statements = [f"ALTER TABLE {item['table']} DROP CONSTRAINT {item['name']};\n" for item in foreign_keys]
+    statements += [f"ALTER TABLE {item['table']} DISABLE TRIGGER USER;\n" for item in triggers]
+    statements += [f"TRUNCATE ONLY {name};\n" for name in tables]
+    execute(target, "".join(["BEGIN;\n", *statements, "COMMIT;\n"]))
+    yield
+    execute(target, "".join(f"ALTER TABLE {item['table']} ENABLE TRIGGER USER;\n" for item in triggers))
+
+
+def _restore(target: ConnectionTarget, arguments: list[str]) -> None:
+    """Run pg_restore; what exists already is no error. Raises Problems for every other one."""
+    options = ["--dbname", target.database, "--no-owner", "--no-privileges", *arguments]
+    result = run_process(target, "pg_restore", options, read_only=False)
+    if result.exit_code:
+        unexpected = find_unexpected_error(result.output)
+        if unexpected:
+            raise Problems.from_message(
+                f"{target.label}: {sanitise(unexpected)}", hint="fix it, then run the same command: it continues"
+            )
+
+
+def find_unexpected_error(output: str) -> str:
+    """Return the first error in pg_restore's output that is not about something that exists already, or "". Pure."""
+    errors = [line for line in output.splitlines() if "error:" in line or "FATAL:" in line or "fatal:" in line]
+    if not errors:
+        return output.strip()[-MAX_ERROR_CHARS:] if "warning: errors ignored on restore" not in output else ""
+    return next((line for line in errors if not any(text in line for text in IGNORED_RESTORE_ERRORS)), "")
+
+
+def _refresh_views(target: ConnectionTarget) -> None:
+    """Fill the materialised views that are empty, in the order in which they were defined."""
+    views = query(
+        target,
+        "SELECT oid::regclass::text AS name FROM pg_class WHERE relkind = 'm' AND NOT relispopulated ORDER BY oid",
+    )
+    execute(target, "".join(f"REFRESH MATERIALIZED VIEW {item['name']};\n" for item in views))
+
+
+def _sequence_sql(sequences: Mapping[str, str | None]) -> Iterable[str]:
+    for name, value in sequences.items():
+        if value is not None:
+            yield f"SELECT setval({quote(name)}, {value});\n"

@@ -1,0 +1,207 @@
+"""Copy an existing database into one of the project: check, ask, copy what differs, prove, report."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+
+from orchestrator.problems import ExitCode, Problems
+from orchestrator.runs.approval import Approval
+from orchestrator.runs.lock import write_lock
+from orchestrator.runs.reporter import RunOptions
+from orchestrator.runs.settings import Settings
+
+if TYPE_CHECKING:
+    from orchestrator.aws import Clients
+    from orchestrator.manifest.check import Manifest
+    from orchestrator.postgresql.comparison import Difference
+    from orchestrator.postgresql.connection import ConnectionTarget
+    from orchestrator.postgresql.inventory import Inventory
+
+MAX_LISTED_DIFFERENCES = 30
+
+
+class MigrateOptions(Struct, frozen=True):
+    """Options of ``migrate database``. ``work`` is the folder for the dump; ``jobs`` tables are copied at once."""
+
+    source_url: str
+    source_password: str = ""
+    work: Path = Path(".orchestrator-migration")
+    jobs: int = 4
+    ca_file: str = ""
+    into_nonempty: bool = False
+    check_only: bool = False
+    report: Path | None = None
+    approval: Approval = field(default_factory=Approval)
+    run: RunOptions = field(default_factory=RunOptions)
+
+
+def migrate_database(settings: Settings, name: str, options: MigrateOptions) -> int:
+    """Copy the source into the Database ``name``, prove that both are equal, and return the exit code.
+
+    Raises Problems if a check fails, the target has rows of its own, or nobody approves.
+    """
+    from orchestrator.aws import Clients
+    from orchestrator.planning import pipeline
+    from orchestrator.postgresql.connection import parse_url, require_programs
+    from orchestrator.release import checkout
+
+    require_programs("psql", "pg_dump", "pg_restore")
+    source = parse_url(options.source_url, options.source_password)
+    manifest = pipeline.validate(settings.manifests, settings.environment)
+    clients = Clients(manifest.scope.region)
+    if options.check_only:
+        target = _find_target(manifest, clients, name, options.ca_file)
+        _check(settings, source, target, options)
+        return ExitCode.OK
+    store = checkout.find_store(manifest, clients)
+    with write_lock(settings, manifest.scope, "migrate", options.run, clients, store) as lock:
+        target = _find_target(manifest, lock.clients, name, options.ca_file)
+        return _migrate(settings, source, target, options)
+
+
+def _find_target(manifest: Manifest, clients: Clients, name: str, ca_file: str) -> ConnectionTarget:
+    """Return the project's database, with the password that the application uses. Raises Problems."""
+    from orchestrator.aws import StepExecutor
+    from orchestrator.aws.step_executor import StepFailedError
+    from orchestrator.planning import pipeline
+    from orchestrator.postgresql.connection import ConnectionTarget
+    from orchestrator.recovery.database_restore import find_database
+    from orchestrator.resources.rds_instance.password import read_password
+    from orchestrator.steps import execute_steps
+    from orchestrator.values import reveal
+
+    desired = pipeline.expand_manifest(manifest, include_artefacts=False)
+    database = find_database(desired, name)
+    planned = pipeline.plan(desired, targets=(database.address,), clients=clients)
+    live = planned.live.get(database.address)
+    if live is None or not live.outputs.get("host"):
+        raise Problems.from_message(f"{database.physical} does not exist yet", hint="apply the manifests first")
+    steps = read_password({**database.spec["credentials"], **live.spec["credentials"]}, live.private)
+    try:
+        password = reveal(execute_steps(steps, StepExecutor(clients).perform)["password"])
+    except StepFailedError as error:
+        raise Problems.from_message(f"cannot read the password of {database.physical}: {error}") from None
+    spec = database.spec
+    return ConnectionTarget(
+        str(live.outputs["host"]), spec["database"], spec["username"], password, int(spec["port"]), "require", ca_file
+    )
+
+
+def _check(
+    settings: Settings, source: ConnectionTarget, target: ConnectionTarget, options: MigrateOptions
+) -> tuple[Inventory, Inventory, bool]:
+    """Read both sides, print them, and return them and whether nothing has to be copied. Raises Problems."""
+    from orchestrator.postgresql import comparison, transfer
+    from orchestrator.postgresql.inventory import read_inventory
+
+    target_inventory = read_inventory(target, with_checksums=False)
+    is_empty = not target_inventory.tables
+    source_inventory = read_inventory(source, with_checksums=not is_empty)
+    if not is_empty:
+        target_inventory = read_inventory(target)
+    print_out = settings.terminal.print_out
+    for label, database, inventory in (("from", source, source_inventory), ("to", target, target_inventory)):
+        print_out(
+            f"{label:>4} {database.label}: PostgreSQL {inventory.version}, {len(inventory.tables)} tables, "
+            f"{inventory.rows} rows, {inventory.bytes / 2**20:.1f} MB"
+        )
+    free_bytes = shutil.disk_usage(options.work.parent if options.work.parent.exists() else Path()).free
+    problems = transfer.check_before(
+        source_inventory, target_inventory, transfer.list_available_extensions(target), free_bytes
+    )
+    if problems:
+        raise Problems(problems)
+    collations = [item.settings["collation"] for item in (source_inventory, target_inventory)]
+    if collations[0] != collations[1]:
+        print_out(
+            f"The collations differ, {collations[0]} in the source and {collations[1]} in the target: sorting, "
+            "upper-case letters and generated columns made of them can differ."
+        )
+    differences = comparison.compare(source_inventory, target_inventory)
+    is_ours = transfer.is_marked(target)
+    if differences and target_inventory.rows and not is_ours and not options.into_nonempty:
+        raise Problems.from_message(
+            f"{target.label} has {target_inventory.rows} rows that no migration has written; nothing was changed",
+            hint="copy into an empty database, or pass --into-nonempty to replace the rows of tables that differ",
+        )
+    return source_inventory, target_inventory, not differences
+
+
+def _migrate(settings: Settings, source: ConnectionTarget, target: ConnectionTarget, options: MigrateOptions) -> int:
+    from orchestrator.postgresql import comparison, transfer
+    from orchestrator.postgresql.inventory import read_inventory
+
+    print_out = settings.terminal.print_out
+    before = _check(settings, source, target, options)
+    started_at = time.monotonic()
+    if before[2]:
+        print_out("Both databases are equal: nothing to copy.")
+        transfer.finish(target)
+        return ExitCode.OK
+    options.approval.confirm(
+        settings.terminal, f"Copy {before[0].rows} rows into {target.label}? Only 'yes' is accepted:", "yes"
+    )
+
+    def on_progress(text: str) -> None:
+        settings.terminal.print_err(f"{time.monotonic() - started_at:6.1f}s  {text}")
+
+    transfer.copy_database(source, target, before[:2], options.work, options.jobs, on_progress)
+    on_progress("prove: count and hash every table on both sides")
+    after_source, after_target = read_inventory(source), read_inventory(target)
+    differences = comparison.compare(after_source, after_target)
+    if options.into_nonempty:
+        differences = tuple(item for item in differences if item.description != "is missing in the source")
+    if options.report is not None:
+        _write_report(options.report, source, target, (after_source, after_target), differences)
+    return _print_proof(settings, target, after_target, differences, time.monotonic() - started_at)
+
+
+def _print_proof(
+    settings: Settings,
+    target: ConnectionTarget,
+    inventory: Inventory,
+    differences: tuple[Difference, ...],
+    seconds: float,
+) -> int:
+    from orchestrator.postgresql import transfer
+
+    print_out = settings.terminal.print_out
+    if not differences:
+        transfer.finish(target)
+        print_out(
+            f"Proved: {len(inventory.tables)} tables, {inventory.rows} rows, {len(inventory.objects)} definitions and "
+            f"{len(inventory.sequences)} sequences are equal on both sides ({seconds:.1f}s)."
+        )
+        return ExitCode.OK
+    for item in differences[:MAX_LISTED_DIFFERENCES]:
+        print_out(f"  differs: {item}")
+    if len(differences) > MAX_LISTED_DIFFERENCES:
+        print_out(f"  ... and {len(differences) - MAX_LISTED_DIFFERENCES} more")
+    print_out(
+        f"{len(differences)} differences. Tables that differ were probably written during the copy: stop the "
+        "application, then run the same command again. It copies only what differs."
+    )
+    return ExitCode.FAILED
+
+
+def _write_report(
+    path: Path,
+    source: ConnectionTarget,
+    target: ConnectionTarget,
+    inventories: tuple[Inventory, Inventory],
+    differences: tuple[Difference, ...],
+) -> None:
+    """Write the proof as JSON: rows and checksum of every table on both sides, and every difference."""
+    from msgspec import json, to_builtins
+
+    sides = {
+        side: {"database": database.label, "version": inventory.version, "tables": to_builtins(inventory.tables)}
+        for side, database, inventory in zip(("source", "target"), (source, target), inventories, strict=True)
+    }
+    document = {**sides, "differences": [str(item) for item in differences]}
+    path.write_bytes(json.format(json.encode(document), indent=2) + b"\n")
