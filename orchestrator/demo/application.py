@@ -13,7 +13,7 @@ from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from orchestrator.demo import build_store, image_assembly, python_runtime, sample
@@ -87,7 +87,8 @@ def run_application_demo(
 class _SampleApplication(Struct, frozen=True):
     """The application's checkout, and the emulated AWS that it is deployed to.
 
-    ``runtime`` is the image layer with Python; None if a builder builds the image.
+    ``runtime`` is the image layer with Python; None if a builder builds the image.  ``open_tabs`` are the paths of the
+    chunks that pages of each version load later, as a tab does that stays open.
     """
 
     settings: Settings
@@ -95,6 +96,7 @@ class _SampleApplication(Struct, frozen=True):
     runtime: bytes | None
     emulator: Emulator
     clients: Clients
+    open_tabs: dict[str, str] = field(default_factory=dict)
 
     def create_repository(self) -> None:
         """Create the image repository of a prebuilt image; if a builder builds the image, the project creates it."""
@@ -162,6 +164,18 @@ class _SampleApplication(Struct, frozen=True):
         if served_versions != {version} or [status for _, status, _ in responses] != [200, 200, 200, 200, 200, 404]:
             message = f"version {', '.join(sorted(served_versions))} answers instead of {version}"
             raise WrongVersionError(message)
+        self._check_open_tabs(site_host, version)
+        self.open_tabs[version] = f"/assets/{chunk}"
+
+    def _check_open_tabs(self, site_host: str, version: str) -> None:
+        """Request what tabs load that were opened on other versions; raise WrongVersionError if they would break."""
+        for other, path in self.open_tabs.items():
+            if other != version:
+                status, _ = _http_get(site_host, path)
+                self.settings.terminal.print_out(f"  {status}  {path}, by a tab that was opened on version {other}")
+                if status != 200:
+                    message = f"a tab that was opened on version {other} cannot load {path}"
+                    raise WrongVersionError(message)
 
 
 def _build_runtime_layer(folder: Path) -> bytes:

@@ -174,8 +174,12 @@ def test_it_is_shipped_it_breaks_it_comes_back_and_it_is_mended(shop: Shop) -> N
     ends = ("Skipped", "Done", "Probes of the restored release", "Rolled back to release 2", "orchestrator releases")
     assert_reads_in_order(shown, "Root cause: apprunner_service.api", "GET /health returned 500", failed, *ends)
 
+    _, fetched = shop.browse()
+    [newer_chunk] = [path for path in fetched if re.fullmatch(r"/assets/sale-[0-9a-f]{8}\.js", path)]
     code, shown = shop.type("rollback", "--to", "1", "--auto-approve")
     assert (code, "Rolled back to release 1" in shown) == (ExitCode.OK, True)
+    for path in (chunk, newer_chunk):  # asked for by the tab that still shows release 2
+        assert shop.page.evaluate("path => fetch(path, {cache: 'no-store'}).then(answer => answer.status)", path) == 200
     assert shop.stands() == ("1", "1")
 
     shop.merge("3", healthy=False, more=UNRELATED)
