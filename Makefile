@@ -66,7 +66,7 @@ dist: $(DEV_READY) ## build the wheel and the sdist into dist
 	@$(BIN)/python -m hatchling build -d dist
 
 lock: $(LOCK_VENV)/.$(LOCK_WITH) ## update the lock files; UPGRADE=--upgrade allows newer versions
-	@$(COMPILE) --extra emulator --extra service --extra ml --extra dev --output-file requirements/dev.lock
+	@$(COMPILE) --extra emulator --extra service --extra mcp --extra ml --extra dev --output-file requirements/dev.lock
 	@$(COMPILE) --extra emulator --extra service --constraint requirements/dev.lock --output-file requirements/demo.lock
 	@$(COMPILE) --extra service --constraint requirements/dev.lock --output-file requirements/service.lock
 	@$(COMPILE) --constraint requirements/dev.lock --output-file requirements/core.lock

@@ -46,6 +46,7 @@ COMMANDS = {
     "token": "Create, list and revoke tokens of the state service.",
     "history": "Verify, export and import the state service's history.",
     "demo": "Plan, deploy, break and roll back on an emulated AWS.",
+    "mcp": "Let a coding agent ask about the project; it can change nothing.",
     "completion": "Print the completion script for a shell.",
 }
 """The commands and their summaries in ``--help``, which imports none of their modules."""
