@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import click
-
 from orchestrator.cli.command import cli_command
 from orchestrator.cli.options import common_options
 from orchestrator.runs.settings import Settings
@@ -19,8 +17,8 @@ INSTRUCTIONS = (
 def command(settings: Settings) -> None:
     """Let a coding agent ask about the project, over stdin and stdout (Model Context Protocol).
 
-    The tools only read: validate, explain, render, plan, drift, status, releases, cost, outlook, graph. AWS is read with
-    the credentials of this process; give it those of the plan role. Changes go through manifests and a pull request.
+    The tools only read: validate, explain, render, plan, drift, status, releases, cost, outlook, graph. AWS is read
+    with the credentials of this process; give it those of the plan role. Changes go through a pull request.
     """
     import orchestrator
     from orchestrator.problems import Problems
