@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.emulator import Emulator
+from orchestrator.emulator import Emulator, Faults
 from orchestrator.vocabulary import DesiredState
-from tests.proofs import real_stack
+from tests.proofs import foreign_account, real_stack
 
 
 @pytest.fixture(params=real_stack.BACKENDS)
@@ -17,6 +17,15 @@ def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     """Provide an empty account."""
     with real_stack.emulated_aws(request.param) as running:
         yield running
+
+
+@pytest.fixture
+def strangers(emulator: Emulator) -> Iterator[None]:
+    """Put somebody else's resources into the account; afterwards they are untouched to the byte."""
+    before = foreign_account.populate()
+    yield
+    emulator.faults = Faults()
+    assert list(foreign_account.list_changes(before, foreign_account.look())) == []
 
 
 @pytest.fixture

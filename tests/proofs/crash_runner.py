@@ -35,7 +35,7 @@ from orchestrator.resources.rds_instance.restore import RestorePoint
 from orchestrator.steps import is_read
 from orchestrator.vocabulary import DesiredState
 from tests import performed_calls
-from tests.proofs import in_process_ministack, real_stack
+from tests.proofs import foreign_account, in_process_ministack, real_stack
 from tests.proofs.process_forks import prepare_to_fork, run_in_fork
 from tests.proofs.scenarios import (
     CREATE_SCENARIOS,
@@ -94,6 +94,7 @@ class Scenario:
     is_destroy: bool = False
 
     def prepare(self) -> None:
+        foreign_account.populate()
         if self.initial is not None:
             failed = real_stack.list_failures(real_stack.apply(self.initial))
             assert not failed, failed
@@ -108,6 +109,7 @@ class Scenario:
             "pending": real_stack.describe_changes(planned.plan),
             "state": dict(real_stack.read_state(planned)),
             "census": real_stack.count_resources(),
+            "strangers": foreign_account.look(),
             "password": is_password_consistent(self.target, is_expected=not self.is_destroy),
         }
 
@@ -185,10 +187,12 @@ def iter_crash_points(total: int, shard: tuple[int, int]) -> Iterator[tuple[int,
 def run_undisturbed(scenario: Scenario, planned: PreparedPlan) -> tuple[int, dict[str, Any]]:
     """Return the number of writes of a complete run, and the final state."""
     clients = CrashingClients()
+    strangers = foreign_account.look()
     apply_serially(planned, clients)
     observed = scenario.observe()
     assert clients.write_count, "the scenario changes nothing, so there is no moment to crash at"
     assert observed["pending"] == [], f"an undisturbed run leaves changes: {observed['pending']}"
+    assert observed["strangers"] == strangers, list(foreign_account.list_changes(strangers, observed["strangers"]))
     assert observed["password"] is not False, "an undisturbed run leaves a placeholder in the connection string"
     return clients.write_count, observed
 

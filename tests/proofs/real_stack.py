@@ -223,10 +223,16 @@ LISTINGS: tuple[tuple[str, str, dict[str, Any], str], ...] = (
 )
 
 
+STRANGER = "stranger"
+"""Part of the name of every resource of ``foreign_account``."""
+
+
 def count_resources() -> dict[str, int]:
-    """Count all resources in the account by type, including resources of others."""
+    """Count all resources in the account by type, ours or not, but those of ``foreign_account``."""
     reader = Reader(clients())
     return {
-        f"{service}:{operation}": len(reader.all(service, operation, member, **parameters))
+        f"{service}:{operation}": sum(
+            STRANGER not in str(item) for item in reader.all(service, operation, member, **parameters)
+        )
         for service, operation, parameters, member in LISTINGS
     }

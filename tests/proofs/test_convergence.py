@@ -11,7 +11,7 @@ from orchestrator.vocabulary import DesiredState
 from tests.proofs import real_stack
 from tests.proofs.scenarios import DELETABLE, IRREVERSIBLE, UPDATES
 
-pytestmark = [pytest.mark.both_backends]
+pytestmark = [pytest.mark.both_backends, pytest.mark.usefixtures("strangers")]
 
 
 def test_the_whole_stack_converges_in_one_run(emulator: Emulator, stack: DesiredState) -> None:

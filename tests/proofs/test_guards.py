@@ -13,7 +13,7 @@ from tests.proofs import real_stack
 from tests.proofs.real_stack import Edit, replace_text
 from tests.proofs.scenarios import DELETABLE
 
-pytestmark = [pytest.mark.both_backends]
+pytestmark = [pytest.mark.both_backends, pytest.mark.usefixtures("strangers")]
 
 
 def remove(*files: str) -> Edit:
