@@ -15,6 +15,7 @@ STAGES = ("before-parameter-build.{}.PutObject", "provide-client-params.{}", "{}
 def test_an_event_is_heard_under_the_name_botocore_gives_it(stage: str) -> None:
     """Whatever the service: of old names, of new ones, of names that only look like old ones."""
     services = [*EVENT_ALIASES, *EVENT_ALIASES.values(), "s3", "ec2", "data.iothing", "xlogs", "logs.x", ""]
+    assert len(services) > 20
     for name in (stage.format(service, service) for service in services):
         heard: list[str] = []
         emitter = HierarchicalEmitter()

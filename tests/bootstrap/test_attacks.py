@@ -29,6 +29,7 @@ def test_every_attack_is_denied(role: str, roles: Roles) -> None:
 
 def test_what_is_marked_stays_out_of_reach_in_two_steps(roles: Roles) -> None:
     """First the mark, then the deed: what the first step cannot mark, the second cannot touch."""
+    assert len(TAGGED_ARNS) >= 3
     for arn, actions in TAGGED_ARNS.items():
         service = arn.split(":")[2]
         tagging = "cloudfront:TagResource" if service == "cloudfront" else "ec2:CreateTags"

@@ -69,6 +69,7 @@ class TestTemplate:
         write(tmp_path, template)
         rules = dockerignore.read_patterns(tmp_path / ".dockerignore")
 
+        assert len(rules) > 1, "the readings of all builders"
         for reading in rules:
             ignored = (".git", ".env", "deep/.env.local", "Dockerfile")
             assert all(reading.match(path, reading.no_matches)[0] for path in ignored)

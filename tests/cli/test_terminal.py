@@ -124,7 +124,7 @@ def test_a_taken_port_is_a_problem(aws: Emulator) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@pytest.mark.skipif(sys.platform != "linux", reason="the application runs on Linux")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: the application runs there")
 def test_the_demo_tells_its_story(manifests: Path) -> None:
     """Without a terminal it goes through every chapter, ends by itself, and says what to try.
 

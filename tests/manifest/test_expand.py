@@ -33,6 +33,7 @@ class TestGood:
         for resource in desired(folder).resources:
             assert expand.direct_dependencies(resource) <= seen
             seen.add(resource.address)
+        assert seen
 
     def test_every_type_and_component_is_known(self, folder: Path) -> None:
         """Each resource has a module that can make it, and a component that asked for it."""

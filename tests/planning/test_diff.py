@@ -45,5 +45,4 @@ def test_nothing_differs_from_itself(value: Any) -> None:
 @given(JSON, JSON)
 def test_only_desired_paths_are_named(desired: Any, live: Any) -> None:
     """No field change speaks of a field the manifest does not mention."""
-    for change in diff({"a": desired}, {"a": live, "other": live}):
-        assert change.path[0] == "a"
+    assert {change.path[0] for change in diff({"a": desired}, {"a": live, "other": live})} <= {"a"}

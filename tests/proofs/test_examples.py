@@ -18,7 +18,9 @@ def test_every_example_converges(emulator: Emulator, tmp_path: Path, kind: str) 
 
     Nothing is left out. Examples that are ids of AWS's making stand for the ids of things that the test makes.
     """
-    for number, found in enumerate(manifest_sets.make_sets(kind)):
+    sets = list(manifest_sets.make_sets(kind))
+    assert sets
+    for number, found in enumerate(sets):
         emulator.reset()
         stand_ins = surroundings()
         folder = found.write(tmp_path / str(number), stand_ins)

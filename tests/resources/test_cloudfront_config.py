@@ -73,10 +73,10 @@ def test_an_origin_that_becomes_a_bucket_of_ours_loses_the_other_kind() -> None:
 
     sent = merge_config(spec(origins=origins(*NAMES, access_control="E2")), live)["Origins"]["Items"]
 
-    for origin in sent:
-        assert "CustomOriginConfig" not in origin
-        assert origin["S3OriginConfig"] == {"OriginAccessIdentity": ""}
-        assert origin["OriginAccessControlId"] == "E2"
+    assert [origin for origin in sent if "CustomOriginConfig" in origin] == []
+    assert [(origin["S3OriginConfig"], origin["OriginAccessControlId"]) for origin in sent] == [
+        ({"OriginAccessIdentity": ""}, "E2")
+    ] * 2
 
 
 @pytest.mark.parametrize("member", ["ForwardedValues", "MinTTL", "DefaultTTL", "MaxTTL"])
