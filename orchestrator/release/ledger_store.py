@@ -222,7 +222,7 @@ class LedgerStore:
 
 def _read_times(response: Any) -> tuple[float | None, float | None]:
     """Return when an object was written, and when S3 sent the response, in Unix seconds."""
-    date = response["ResponseMetadata"].get("HTTPHeaders", {}).get("date", "")
+    date = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
     written_at = response.get("LastModified")
     try:
         read_at = parsedate_to_datetime(date).timestamp()
