@@ -15,6 +15,8 @@ import msgspec
 from orchestrator.problems import Problem, Problems
 
 T = TypeVar("T")
+DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError)
+"""What a decoder raises for bytes that are not the expected JSON; RecursionError if they are nested too deeply."""
 
 
 def dump(value: object) -> bytes:
@@ -38,16 +40,15 @@ def load(data: bytes, expected_type: type[T], source: str = "the document") -> T
     try:
         raw = msgspec.json.decode(data)
         value = msgspec.convert(raw, expected_type)
+        unknown_paths = list(_iter_unknown_paths("", raw, msgspec.to_builtins(value)))
     except msgspec.ValidationError as error:
         raise Problems.from_message(f"{source}: {_format_error(str(error))}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise Problems.from_message(f"{source} is nested too deeply to be one of ours") from None
+    except DECODE_ERRORS as error:
         raise Problems.from_message(f"{source} is not valid JSON: {error}") from None
-    unknown = [
-        Problem(f"{source}: unknown field `{path}`")
-        for path in _iter_unknown_paths("", raw, msgspec.to_builtins(value))
-    ]
-    if unknown:
-        raise Problems(unknown)
+    if unknown_paths:
+        raise Problems(Problem(f"{source}: unknown field `{path}`") for path in unknown_paths)
     return value
 
 

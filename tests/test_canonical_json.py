@@ -45,8 +45,26 @@ def test_what_is_not_data_is_refused() -> None:
         (b'"account":"123456789012",', b"", "plan.json: top level: object missing required field `account`"),
         (b'"action":"create"', b'"action":"make"', "plan.json: changes[0].action: invalid enum value 'make'"),
         (b'"version":1', b'"version":', "plan.json is not valid JSON: "),
+        (b'"version":1', b'"version":1,"more":' + b"[" * 100_000, "plan.json is nested too deeply"),
+        (
+            b'"version":1',
+            b'"version":1,"more":' + b'{"a":' * 900 + b"1" + b"}" * 900,
+            "plan.json: unknown field `more`",
+        ),
+        (b'"version":1', b'"version":"\xff"', "plan.json is not valid JSON: "),
+        (b'"version":1', b'"version":1e400', "plan.json"),
     ],
-    ids=["wrong type", "unknown member", "missing member", "unknown word", "cut off"],
+    ids=[
+        "wrong type",
+        "unknown member",
+        "missing member",
+        "unknown word",
+        "cut off",
+        "endless",
+        "deep",
+        "bytes",
+        "huge",
+    ],
 )
 def test_a_spoilt_document_is_refused_with_its_place(before: bytes, after: bytes, sentence: str) -> None:
     """Whatever is wrong is said with the path at which it is wrong."""

@@ -118,6 +118,10 @@ def _run(arguments: Sequence[str] | None, command: click.Command) -> int:
             "Interrupted. Run the same command again: it continues from the current state of AWS."
         )
         return ExitCode.INTERRUPTED
+    except RecursionError:  # only documents from outside are nested that deeply
+        problem = Problem("a document is nested too deeply to be read", hint="run the command again with --verbose")
+        _print_problems(Problems([problem]), settings)
+        return ExitCode.FAILED
     except Exception as error:  # noqa: BLE001 - last resort: a user must not see a traceback
         from orchestrator.cli import crash_report
 

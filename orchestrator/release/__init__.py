@@ -90,6 +90,10 @@ class ManifestDocument(Struct, frozen=True):
     value: Mapping[str, Any]
 
 
+LEDGER_VERSION = 1
+"""The form of ledgers that this version writes, and the newest that it reads."""
+
+
 class Ledger(Struct, frozen=True):
     """The releases of one environment, oldest first, with everything that restores them except the artefacts' bytes.
 
@@ -101,7 +105,7 @@ class Ledger(Struct, frozen=True):
     manifests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     documents: Mapping[str, ManifestDocument] = field(default_factory=dict)
     pins: tuple[Pin, ...] = ()
-    version: int = 1
+    version: int = LEDGER_VERSION
     retained: tuple[str, ...] = ()
 
     @property

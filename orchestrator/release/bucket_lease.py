@@ -223,7 +223,7 @@ def _decode_lease(stored: StoredObject) -> Lease | None:
     """Return the lease, or None if the object is none.  Fields of newer versions are ignored."""
     try:
         return msgspec.json.decode(stored.data, type=Lease)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except canonical_json.DECODE_ERRORS:
         return None
 
 

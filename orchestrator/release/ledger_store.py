@@ -26,7 +26,7 @@ from orchestrator.aws.errors import BODY_READ_ERRORS, AwsError
 from orchestrator.aws.reader import AwsCaller
 from orchestrator.planning.snapshot import FATAL_ERROR_HINTS
 from orchestrator.problems import Problems
-from orchestrator.release import Ledger
+from orchestrator.release import LEDGER_VERSION, Ledger
 
 NOT_FOUND_CODES = frozenset({"NoSuchBucket", "NoSuchKey", "404"})
 CONFLICT_CODES = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
@@ -203,8 +203,13 @@ class LedgerStore:
     def _decode_ledger(self, stored: StoredObject | None) -> Ledger:
         if stored is None:
             return Ledger()
+        place = f"s3://{self.bucket}/{self.ledger_key}"
         try:
-            return canonical_json.load(stored.data, Ledger, f"s3://{self.bucket}/{self.ledger_key}")
+            ledger = canonical_json.load(stored.data, Ledger, place)
+            if not 1 <= ledger.version <= LEDGER_VERSION:
+                message = f"{place}: version {ledger.version} is unknown; this orchestrator reads {LEDGER_VERSION}"
+                raise Problems.from_message(message)
+            return ledger
         except Problems as error:
             list_versions_command = f"aws s3api list-object-versions --bucket {self.bucket} --prefix {self.ledger_key}"
             hint = (

@@ -150,7 +150,7 @@ def parse_pointer_version(pointer_bytes: bytes) -> str | None:
     """Return the version in a pointer, or None if it is not a valid pointer."""
     try:
         document: Any = json.loads(pointer_bytes)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return str(document["version"]) if isinstance(document, Mapping) and document.get("version") else None
 

@@ -61,6 +61,6 @@ def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
 def _parse_version(body: bytes) -> str | None:
     try:
         document: Any = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return str(document["version"]) if isinstance(document, Mapping) and document.get("version") else None

@@ -184,3 +184,27 @@ def test_the_clock_of_this_process_counts_suspensions() -> None:
         time.sleep(0.05)
         assert clock() == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME) - before, abs=2.0)
     assert clock() > 0
+
+
+LEDGERS = {
+    "empty": b"",
+    "cut off": b'{"releases":[',
+    "endless": b"[" * 100_000,
+    "deep": b'{"documents":{"a":{"file":"x","value":' + b'{"a":' * 5000 + b"1" + b"}" * 5000 + b"}}}",
+    "not text": b"\xff\xfe",
+    "of a version to come": b'{"version": 99}',
+    "of version 0": b'{"version": 0}',
+    "of another shape": b'{"releases": {"1": "x"}}',
+    "of unknown fields": b'{"fences": []}',
+}
+
+
+@pytest.mark.parametrize("name", LEDGERS)
+def test_an_odd_ledger_is_refused_with_its_place(s3: AgedClients, store: LedgerStore, name: str) -> None:
+    """By whatever reads it, and it is not written over."""
+    s3.call("s3", "put_object", {"Bucket": BUCKET, "Key": store.ledger_key, "Body": LEDGERS[name]})
+    for use in (store.read, lambda: store.write(lambda ledger: ledger)):
+        with pytest.raises(Problems, match=r"s3://shop-releases/ledger/prod.json") as told:
+            use()
+        assert "restore an earlier version: aws s3api list-object-versions" in str(told.value)
+    assert store.fetch(store.ledger_key).data == LEDGERS[name]  # type: ignore[union-attr]

@@ -13,7 +13,7 @@ from orchestrator.runs.settings import Settings
 @click.option("--reason", required=True, help="Why; recorded with your name.")
 @project_options
 def command(settings: Settings, reason: str) -> int:
-    """Free the lock of an environment, whoever holds it.
+    """Free the lock of a run that hangs or died.
 
     A lock expires within two minutes of its run's end, so this is for a run that hangs, and for whoever cannot wait. A
     run that still goes on stops before its next request to AWS. Works without the state service.

@@ -157,7 +157,10 @@ class StateClient:
             ) from None
         except RefusedError as error:
             raise Problems.from_message(f"the state service refused the request: {error.detail}") from None
-        return msgspec.json.decode(data) if data else None
+        try:
+            return msgspec.json.decode(data) if data else None
+        except canonical_json.DECODE_ERRORS:
+            raise Problems.from_message(f"the state service at {self.url} {UNEXPECTED_RESPONSE}") from None
 
     def request_record(
         self,
@@ -175,7 +178,7 @@ class StateClient:
         )
         try:
             return msgspec.json.decode(data, type=record_type)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except canonical_json.DECODE_ERRORS:
             raise UnreachableError(f"the state service at {self.url} {UNEXPECTED_RESPONSE}") from None
 
     def _send(self, method: str, path: str, data: bytes | None) -> bytes:
@@ -190,7 +193,7 @@ class StateClient:
         response = self._http.post("/token", headers={"Authorization": f"Bearer {fetch_oidc_token()}"})
         try:
             self._token = mask(msgspec.json.decode(_content_or_raise(response), type=dict[str, Any])["token"])
-        except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
+        except (*canonical_json.DECODE_ERRORS, KeyError, TypeError):
             raise _RetryableError(UNEXPECTED_RESPONSE) from None
 
 
@@ -211,7 +214,7 @@ def _content_or_raise(response: httpx.Response) -> bytes:
     try:
         details = response.json()
         problem_type, detail = str(details["type"]), str(details["detail"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise _RetryableError(f"sent an unexpected response (status {status}); check its URL") from None
     raise RefusedError(status, problem_type, detail)
 
@@ -224,5 +227,5 @@ def _fetch_workflow_token(environ: Mapping[str, str]) -> str:
         response = httpx.get(url, headers=headers, timeout=TIMEOUT)
         response.raise_for_status()
         return mask(str(response.json()["value"]))
-    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+    except (httpx.HTTPError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _RetryableError(f"cannot be used, because GitHub issued no OIDC token ({type(error).__name__})") from None

@@ -107,7 +107,7 @@ def is_journal(first_line: bytes) -> bool:
     """Return whether a file with this first line is a journal."""
     try:
         return msgspec.json.decode(first_line, type=JournalEntry).format == FORMAT
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except canonical_json.DECODE_ERRORS:
         return False
 
 
