@@ -161,7 +161,12 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
     ),
     "ecr_repository": (
         allow("read", "ecr", "DescribeRepositories", "arn:aws:ecr:{r}:{a}:repository/*"),
-        allow("read", "ecr", "GetLifecyclePolicy ListTagsForResource DescribeImages BatchGetImage", _REPOSITORY_ARN),
+        allow(
+            "read",
+            "ecr",
+            "GetLifecyclePolicy GetRepositoryPolicy ListTagsForResource DescribeImages BatchGetImage",
+            _REPOSITORY_ARN,
+        ),
         allow(
             "write",
             "ecr",
@@ -243,7 +248,8 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
             "read",
             "s3",
             "ListBucket GetBucketTagging GetBucketVersioning GetEncryptionConfiguration GetBucketPublicAccessBlock"
-            " GetBucketOwnershipControls GetLifecycleConfiguration GetBucketLogging GetBucketNotification",
+            " GetBucketOwnershipControls GetLifecycleConfiguration GetBucketLogging GetBucketNotification"
+            " GetReplicationConfiguration",
             BUCKET_ARN,
         ),
         allow(
@@ -274,7 +280,7 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
         allow("write", "s3", "PutObject DeleteObject", OBJECTS_ARN),
     ),
     "secretsmanager_secret": (
-        allow("read", "secretsmanager", "DescribeSecret ListSecretVersionIds", *SECRET_ARNS),
+        allow("read", "secretsmanager", "DescribeSecret GetResourcePolicy ListSecretVersionIds", *SECRET_ARNS),
         allow(
             "write",
             "secretsmanager",

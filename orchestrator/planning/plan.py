@@ -39,6 +39,9 @@ from orchestrator.vocabulary import (
     Waiver,
 )
 
+TECHNICAL_TAG_PREFIXES = ("orchestrator:", "aws:", "AmazonECS", "awsApplication")
+"""Prefixes of tags that the orchestrator and AWS write."""
+
 
 class Task(Struct, frozen=True):
     """What apply needs for one change beyond the plan: the desired resource (None: delete) and the live one.
@@ -105,6 +108,7 @@ def build(
             *retention.describe_retained(retained, snapshot.orphans),
             *desired.notes,
             *waivers.describe_waivers(builder.waived, desired.waivers, today),
+            *describe_undeclared_tags(builder.tasks),
         ),
         waived=tuple(builder.waived),
     )
@@ -114,6 +118,25 @@ def build(
     context = guards.GuardContext(desired, snapshot, builder.tasks, destroying, configured_region, day)
     plan = guards.check(plan, context, has_valid_token=bool(allow) and allow == plan.token)
     return PreparedPlan(plan, desired.scope, builder.tasks, snapshot.live, retained)
+
+
+def describe_undeclared_tags(tasks: Mapping[str, Task]) -> tuple[str, ...]:
+    """Return a note with the tags that no manifest declares: somebody else's, or removed from a manifest."""
+    by_address: dict[str, list[str]] = {}
+    for address, task in tasks.items():
+        declared = task.resource.spec.get("tags") if task.resource else None
+        live_tags = task.live.spec.get("tags") if task.live else None
+        if isinstance(declared, Mapping) and isinstance(live_tags, Mapping):
+            undeclared = [key for key in live_tags if key not in declared and not _is_technical_tag(str(key))]
+            by_address |= {address: sorted(undeclared)} if undeclared else {}
+    if not by_address:
+        return ()
+    names = "; ".join(f"{address} ({', '.join(keys)})" for address, keys in sorted(by_address.items()))
+    return (f"Tags that no manifest declares are left as they are: {names}. Remove them with the tag editor of AWS.",)
+
+
+def _is_technical_tag(key: str) -> bool:
+    return key == "Name" or key.startswith(TECHNICAL_TAG_PREFIXES)
 
 
 def _redact_reason(item: Unread) -> Unread:

@@ -13,6 +13,7 @@ from typing import Any
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
 from orchestrator.resources import AwsReader
 from orchestrator.resources._existing import confirm_existing
+from orchestrator.resources._watched import Watched, find_changes
 from orchestrator.steps import ApiCall, Steps
 from orchestrator.values import Value, sort_canonically
 from orchestrator.vocabulary import FieldChange, LiveResource, Scope
@@ -31,6 +32,12 @@ COST_TYPE_MEMBERS = {
 }
 PRESERVED_MEMBERS = ("CostFilters", "TimePeriod")
 
+WATCHED = {
+    "cost_filters": Watched("CostFilters", "The budget counts only part of the costs: `aws budgets update-budget`"),
+    "filter_expression": Watched("FilterExpression", "The budget counts only part of the costs"),
+    "auto_adjust": Watched("AutoAdjustData", "AWS adjusts the limit: `aws budgets update-budget`"),
+    "planned_limits": Watched("PlannedBudgetLimits", "The limit changes over time: `aws budgets update-budget`"),
+}
 RECOUNT_EFFECT = "The budget shows no spend until AWS recalculates it, within a day."
 GENTLE = frozenset({RECOUNT_EFFECT})
 """Effects that need no approval."""
@@ -72,6 +79,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
         normalise(live_spec),
         {"name": name, "arn": _budget_arn(scope, name)},
         {"budget": budget},
+        unmanaged=find_changes(WATCHED, budget) if spec else (),
         **parse_ownership(tags),
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from orchestrator.ownership_tags import Ownership, from_aws_tags, parse_ownership_comment, to_aws_tags
 from orchestrator.resources import AwsReader, read_ownership
+from orchestrator.resources._watched import Watched, find_changes
 from orchestrator.steps import ApiCall, Steps
 from orchestrator.values import Value, WriteOnly, sort_canonically
 from orchestrator.vocabulary import LiveResource, Scope
@@ -31,6 +32,14 @@ DEFAULTS: Mapping[str, Value] = {
     "missing": "missing",
     "actions": [],
     "ok_actions": [],
+    "actions_enabled": True,
+}
+WATCHED = {
+    "insufficient_data_actions": Watched("InsufficientDataActions", "The next change of the alarm removes them"),
+    "datapoints_to_alarm": Watched("DatapointsToAlarm", "The next change of the alarm removes it"),
+    "extended_statistic": Watched("ExtendedStatistic", "The next change of the alarm replaces it"),
+    "metrics": Watched("Metrics", "The next change of the alarm replaces them"),
+    "unit": Watched("Unit", "The next change of the alarm removes it"),
 }
 ALARM_MEMBERS = {
     "namespace": "Namespace",
@@ -67,9 +76,11 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
     live_spec["dimensions"] = {item["Name"]: item["Value"] for item in alarm.get("Dimensions", [])}
     live_spec["actions"] = alarm.get("AlarmActions", [])
     live_spec["ok_actions"] = alarm.get("OKActions", [])
+    live_spec["actions_enabled"] = alarm.get("ActionsEnabled", True)
     return LiveResource(
         normalise(live_spec),
         {"arn": alarm["AlarmArn"], "name": name},
+        unmanaged=find_changes(WATCHED, alarm) if spec else (),
         status=f"in alarm: {alarm.get('StateReason', '')}" if alarm.get("StateValue") == "ALARM" else "",
         **_read_ownership(aws, scope, alarm),
     )
@@ -100,7 +111,8 @@ def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
 def _build_request(name: str, spec: Mapping[str, Value]) -> dict[str, Any]:
     members = {member: spec[key] for key, member in ALARM_MEMBERS.items() if key in spec}
     dimensions = [{"Name": key, "Value": value} for key, value in sorted(spec["dimensions"].items())]
-    actions = {"ActionsEnabled": True, "AlarmActions": spec["actions"], "OKActions": spec["ok_actions"]}
+    actions = {"AlarmActions": spec["actions"], "OKActions": spec["ok_actions"]}
+    actions |= {"ActionsEnabled": spec["actions_enabled"]}
     return {"AlarmName": name, **members, "Dimensions": dimensions, **actions}
 
 

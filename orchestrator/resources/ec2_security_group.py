@@ -15,7 +15,7 @@ from orchestrator.resources import AwsReader
 from orchestrator.resources._existing import confirm_existing
 from orchestrator.steps import ApiCall, Steps, Sweep
 from orchestrator.values import Unknown, Value, is_known, sort_canonically
-from orchestrator.vocabulary import LiveResource, Scope
+from orchestrator.vocabulary import LiveResource, Scope, UnmanagedChange
 
 IMMUTABLE = frozenset({"description", "vpc"})
 STATEFUL = False
@@ -58,7 +58,21 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
         "egress": list(_flatten_permissions(group.get("IpPermissionsEgress", []))),
         "tags": tags,
     }
-    return LiveResource(normalise(live_spec), {"id": group["GroupId"], "name": name}, **parse_ownership(tags))
+    live = normalise(live_spec)
+    return LiveResource(
+        live,
+        {"id": group["GroupId"], "name": name},
+        unmanaged=_find_egress_changes(live["egress"]) if spec and "egress" not in spec else (),
+        **parse_ownership(tags),
+    )
+
+
+def _find_egress_changes(egress: list[Rule]) -> tuple[UnmanagedChange, ...]:
+    """Return the outgoing rules if they are not AWS's own, which allow everything."""
+    if not _subtract_rules([ALLOW_ALL_RULE], egress) and len(egress) == 1:
+        return ()
+    remedy = "Outgoing traffic differs from AWS's default, which allows all: `aws ec2 authorize-security-group-egress`"
+    return (UnmanagedChange("egress", [ALLOW_ALL_RULE], egress, remedy),)
 
 
 def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:

@@ -9,6 +9,7 @@ it is, and never changed or deleted. The tag ``Name`` is no identity: EC2's cons
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -27,6 +28,7 @@ from orchestrator.vocabulary import (
     Health,
     LiveResource,
     Scope,
+    UnmanagedChange,
     parse_owner,
 )
 
@@ -224,9 +226,28 @@ def _build_live(scope: Scope, endpoint: Any, spec: Mapping[str, Value], *, is_co
         {"route_tables": endpoint.get("RouteTableIds", []), "other_users": others},
         health=Health.HEALTHY if is_available else Health.PROGRESSING,
         status=f"shared with {' and '.join(others)}" if others else "",
+        unmanaged=_find_policy_changes(endpoint) if spec and scope.owns(tags) else (),
         owner=scope.owner,
         component=tags.get(TAG_COMPONENT if scope.owns(tags) else build_usage_tag(scope)),
     )
+
+
+def _find_policy_changes(endpoint: Any) -> tuple[UnmanagedChange, ...]:
+    """Return the endpoint's policy if it is not the default one, which allows everything."""
+    document = endpoint.get("PolicyDocument")
+    try:
+        statements = json.loads(document)["Statement"] if document else []
+    except (ValueError, KeyError, TypeError):
+        statements = [document]
+    statements = statements if isinstance(statements, list) else [statements]
+    is_default = all(
+        isinstance(item, Mapping)
+        and (item.get("Effect"), item.get("Action"), item.get("Resource")) == ("Allow", "*", "*")
+        and "Condition" not in item
+        for item in statements
+    )
+    remedy = "Services may not reach S3: `aws ec2 modify-vpc-endpoint --reset-policy`"
+    return () if is_default else (UnmanagedChange("policy", None, statements, remedy),)
 
 
 def _build_unmanaged_live(scope: Scope, endpoint: Any, spec: Mapping[str, Value]) -> LiveResource:

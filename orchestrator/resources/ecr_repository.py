@@ -14,6 +14,7 @@ from typing import Any
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
 from orchestrator.resources import AwsReader, read_tags
 from orchestrator.resources._existing import confirm_existing
+from orchestrator.resources._watched import Watch, Watched
 from orchestrator.steps import ApiCall, Steps, Sweep
 from orchestrator.values import Value, to_json
 from orchestrator.vocabulary import LiveResource, Scope
@@ -25,6 +26,7 @@ ARN = re.compile(r"arn:aws:ecr:[^:]+:\d+:repository/(?P<name>.+)")
 
 NOT_FOUND_CODES = ("RepositoryNotFoundException",)
 NO_LIFECYCLE_CODES = ("LifecyclePolicyNotFoundException", *NOT_FOUND_CODES)
+REPOSITORY_POLICY = Watched("policyText", "It may let others pull or push images: `aws ecr delete-repository-policy`")
 DEFAULTS: Mapping[str, Value] = {
     "tag_mutability": "IMMUTABLE",
     "scan_on_push": True,
@@ -58,9 +60,13 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
     if "lifecycle" in spec:
         policy = aws.get("ecr", "get_lifecycle_policy", repositoryName=name, missing=NO_LIFECYCLE_CODES)
         live_spec["lifecycle"] = json.loads(policy["lifecyclePolicyText"]) if policy else None
-    return LiveResource(
-        live_spec, {"arn": arn, "name": name, "url": repository["repositoryUri"]}, **parse_ownership(tags)
-    )
+    watch = Watch(aws)
+    if spec:
+        missing = ("RepositoryPolicyNotFoundException", *NOT_FOUND_CODES)
+        operation = "get_repository_policy"
+        watch.read("repository_policy", REPOSITORY_POLICY, "ecr", operation, missing=missing, repositoryName=name)
+    outputs = {"arn": arn, "name": name, "url": repository["repositoryUri"]}
+    return LiveResource(live_spec, outputs, **watch.fields, **parse_ownership(tags))
 
 
 def _fetch_tags(aws: AwsReader, arn: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import Any
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
 from orchestrator.resources import AwsReader
 from orchestrator.resources._existing import confirm_existing
+from orchestrator.resources._watched import Watch, Watched
 from orchestrator.steps import ApiCall, Steps, Sweep
 from orchestrator.values import Value, sort_canonically, to_json
 from orchestrator.vocabulary import LiveResource, Scope
@@ -26,6 +27,16 @@ INLINE_POLICY_NAME = "orchestrator"
 NOT_FOUND_CODES = ("NoSuchEntity",)
 BUSY_CODES = ("ConcurrentModification",)
 DEFAULT_SESSION_SECONDS = 3600
+WATCHED_ROLE = {
+    "boundary": Watched(
+        "PermissionsBoundary.PermissionsBoundaryArn",
+        "It is left as it is. Remove it with `aws iam delete-role-permissions-boundary`, or set "
+        "`permissionsBoundary: true` in the Project",
+    ),
+}
+INLINE_POLICIES = Watched(
+    f"PolicyNames[?@ != '{INLINE_POLICY_NAME}']", "They grant more than declared: `aws iam delete-role-policy`"
+)
 UNORDERED_MEMBERS = ("Action", "NotAction", "Resource", "NotResource")
 
 
@@ -47,6 +58,13 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
         live_spec["boundary"] = (role.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn")
     if "max_session_seconds" in spec:
         live_spec["max_session_seconds"] = role.get("MaxSessionDuration", DEFAULT_SESSION_SECONDS)
+    watch = Watch(aws)
+    if spec:
+        watch.add({key: setting for key, setting in WATCHED_ROLE.items() if key not in spec}, role)
+        parameters = {"RoleName": name, "MaxItems": 1000}
+        watch.read(
+            "inline_policies", INLINE_POLICIES, "iam", "list_role_policies", missing=NOT_FOUND_CODES, **parameters
+        )
     if "policy" in spec:
         inline = aws.get(
             "iam", "get_role_policy", RoleName=name, PolicyName=INLINE_POLICY_NAME, missing=NOT_FOUND_CODES
@@ -57,7 +75,9 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
             "iam", "list_attached_role_policies", "AttachedPolicies", RoleName=name, missing=NOT_FOUND_CODES
         )
         live_spec["attached"] = [policy["PolicyArn"] for policy in policies]
-    return LiveResource(normalise(live_spec), {"arn": role["Arn"], "name": name}, **parse_ownership(tags))
+    return LiveResource(
+        normalise(live_spec), {"arn": role["Arn"], "name": name}, **watch.fields, **parse_ownership(tags)
+    )
 
 
 def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:

@@ -14,6 +14,7 @@ from orchestrator.aws.errors import AwsError
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
 from orchestrator.resources import AwsReader, read_tags
 from orchestrator.resources._existing import confirm_existing
+from orchestrator.resources._watched import Watch, Watched
 from orchestrator.steps import ApiCall, Steps, Sweep
 from orchestrator.values import Value, sort_canonically
 from orchestrator.vocabulary import Health, LiveResource, Scope
@@ -29,6 +30,34 @@ ACCESS_DENIED_CODES = ("403", "Forbidden", "AccessDenied")
 BUSY_CODES = ("OperationAborted",)
 FOREIGN_OWNER = "another AWS account"
 PUBLIC_ACCESS_BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+
+WATCHED: Mapping[str, tuple[str, Watched, tuple[str, ...]]] = {
+    "replication": (
+        "get_bucket_replication",
+        Watched(
+            "ReplicationConfiguration.Rules[].Destination.Bucket",
+            "Objects are copied there: `aws s3api delete-bucket-replication`",
+        ),
+        ("ReplicationConfigurationNotFoundError",),
+    ),
+    "logging": (
+        "get_bucket_logging",
+        Watched(
+            "LoggingEnabled.TargetBucket",
+            "It is left as it is. Declare it as `accessLog`, or switch it off with `accessLog: {bucket: none}`",
+        ),
+        (),
+    ),
+    "notifications": (
+        "get_bucket_notification_configuration",
+        Watched(
+            "keys(@)[?ends_with(@, 'Configuration') || ends_with(@, 'Configurations')]",
+            "They are left as they are. Remove them with `notifications: none`",
+        ),
+        (),
+    ),
+}
+"""Settings of others by name: the call, where its response has the setting, and its errors that mean none."""
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -55,7 +84,18 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
         aspect: read_aspect(aws, bucket_params) for aspect, read_aspect in ASPECT_READERS.items() if aspect in spec
     }
     live_spec |= {"region": region, "namespace": _infer_namespace(name, scope.account, region), "tags": tags}
-    return LiveResource(normalise(live_spec), _build_outputs(name, region), {"region": region}, **parse_ownership(tags))
+    watch = Watch(aws)
+    for setting, (operation, watched, missing) in WATCHED.items() if spec else ():
+        if setting not in spec:
+            codes = (*missing, *NOT_FOUND_CODES)
+            watch.read(setting, watched, "s3", operation, missing=codes, **bucket_params)
+    return LiveResource(
+        normalise(live_spec),
+        _build_outputs(name, region),
+        {"region": region},
+        **watch.fields,
+        **parse_ownership(tags),
+    )
 
 
 def _fetch_tags(aws: AwsReader, bucket_params: Mapping[str, Any]) -> dict[str, str]:

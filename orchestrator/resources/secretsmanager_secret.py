@@ -17,6 +17,7 @@ from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_t
 from orchestrator.problems import Problems
 from orchestrator.resources import AwsReader
 from orchestrator.resources._existing import confirm_existing
+from orchestrator.resources._watched import Watch, Watched
 from orchestrator.steps import ApiCall, Compute, GenerateSecret, Step, Steps
 from orchestrator.values import Value, sort_canonically
 from orchestrator.vocabulary import LiveResource, Scope
@@ -31,6 +32,16 @@ DELETED_CODES = tuple(
     f"InvalidRequestException: {text}" for text in ("scheduled for deletion", "marked for deletion", "marked deleted")
 )
 TAG_GENERATED = "orchestrator:generated:"
+WATCHED = {
+    "rotation": Watched("RotationEnabled", "AWS replaces the value: `aws secretsmanager cancel-rotate-secret`"),
+    "replicas": Watched(
+        "ReplicationStatus[].Region",
+        "The secret is copied to other regions: `aws secretsmanager remove-regions-from-replication`",
+    ),
+}
+RESOURCE_POLICY = Watched(
+    "ResourcePolicy", "It may let others read the secret: `aws secretsmanager delete-resource-policy`"
+)
 RECOVERY_WINDOW_DAYS = 30
 
 
@@ -39,7 +50,7 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     generate = spec.get("generate", {})
     if isinstance(generate, Mapping):
         generate = [{"key": key, "length": length} for key, length in generate.items()]
-    return {"scheduled_for_deletion": False, **spec, "generate": sort_canonically(generate)}
+    return {"scheduled_for_deletion": False, "kms_key": None, **spec, "generate": sort_canonically(generate)}
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
@@ -60,9 +71,23 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
         "scheduled_for_deletion": is_deleted,
         "tags": tags,
     }
-    status = "scheduled for deletion" if is_deleted else ""
+    watch = Watch(aws)
+    if spec and not is_deleted:
+        watch.add(WATCHED, response)
+        watch.read(
+            "resource_policy",
+            RESOURCE_POLICY,
+            "secretsmanager",
+            "get_resource_policy",
+            missing=NOT_FOUND_CODES,
+            SecretId=name,
+        )
     return LiveResource(
-        normalise(live_spec), {"arn": response["ARN"], "name": name}, status=status, **parse_ownership(tags)
+        normalise(live_spec),
+        {"arn": response["ARN"], "name": name},
+        status="scheduled for deletion" if is_deleted else "",
+        **watch.fields,
+        **parse_ownership(tags),
     )
 
 
@@ -98,7 +123,8 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
     secret = {"SecretId": live.outputs["arn"]}
     if "scheduled_for_deletion" in changed:
         yield ApiCall("secretsmanager", "restore_secret", secret)
-    changed_members = {member: spec[key] for key, member in _SECRET_MEMBERS.items() if key in changed}
+    # an empty key means the AWS-managed one (UpdateSecret)
+    changed_members = {member: spec[key] or "" for key, member in _SECRET_MEMBERS.items() if key in changed}
     if changed_members:
         yield ApiCall("secretsmanager", "update_secret", {**secret, **changed_members})
     if "generate" in changed:

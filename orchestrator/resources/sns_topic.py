@@ -15,6 +15,7 @@ from typing import Any
 
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
 from orchestrator.resources import AwsReader, read_tags
+from orchestrator.resources._watched import Watched, find_changes
 from orchestrator.steps import ApiCall, Steps
 from orchestrator.values import Value, sort_canonically, to_json
 from orchestrator.vocabulary import LiveResource, Scope
@@ -27,6 +28,17 @@ ARN = re.compile(r"arn:aws:sns:[^:]+:\d+:(?P<name>[^:]+)")
 NOT_FOUND_CODES = ("NotFound", "NotFoundException")
 UNCONFIRMED_ARNS = ("PendingConfirmation", "Deleted")
 ATTRIBUTE_MEMBERS = {"policy": "Policy", "display_name": "DisplayName", "kms_key": "KmsMasterKeyId"}
+
+WATCHED_ATTRIBUTES = {
+    "delivery_policy": Watched("DeliveryPolicy", "Remove it with `aws sns set-topic-attributes`"),
+    "tracing": Watched("TracingConfig", "Remove it with `aws sns set-topic-attributes`", ("PassThrough",)),
+    "archive_policy": Watched("ArchivePolicy", "Remove it with `aws sns set-topic-attributes`"),
+}
+WATCHED_SUBSCRIPTIONS = {
+    "subscriptions": Watched(
+        "[?Protocol != 'email'].Endpoint", "They receive every alert: `aws sns unsubscribe --subscription-arn ARN`"
+    )
+}
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -41,7 +53,8 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
     if response is None:
         return None
     attributes = response["Attributes"]
-    subscriptions = _list_email_subscriptions(aws, arn)
+    all_subscriptions = _list_subscriptions(aws, arn)
+    subscriptions = _select_emails(all_subscriptions)
     emails = {
         email: subscription_arn
         for email, subscription_arn in subscriptions.items()
@@ -62,6 +75,12 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
         {"arn": arn, "name": name},
         {"subscriptions": emails},
         status=status,
+        unmanaged=(
+            *find_changes(WATCHED_ATTRIBUTES, attributes),
+            *find_changes(WATCHED_SUBSCRIPTIONS, all_subscriptions),
+        )
+        if spec
+        else (),
         **parse_ownership(tags),
     )
 
@@ -112,10 +131,11 @@ def _topic_arn(scope: Scope, name: str) -> str:
     return f"arn:aws:sns:{scope.region}:{scope.account}:{name}"
 
 
-def _list_email_subscriptions(aws: AwsReader, arn: str) -> dict[str, str]:
-    subscriptions = aws.all(
-        "sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=arn, missing=NOT_FOUND_CODES
-    )
+def _list_subscriptions(aws: AwsReader, arn: str) -> list[Any]:
+    return aws.all("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=arn, missing=NOT_FOUND_CODES)
+
+
+def _select_emails(subscriptions: list[Any]) -> dict[str, str]:
     return {
         subscription["Endpoint"]: subscription["SubscriptionArn"]
         for subscription in subscriptions

@@ -132,7 +132,9 @@ def _bucket_spec(component: Component, scope: Scope) -> dict[str, Value]:
         "tags": {**spec["tags"], **ownership_tags.build_ownership_tags(scope, component.handle, deletable=deletable)},
     }
     if "accessLog" in spec:
-        bucket["logging"] = {"bucket": spec["accessLog"]["bucket"], "prefix": spec["accessLog"]["prefix"]}
+        is_off = spec["accessLog"]["bucket"] == "none"
+        target = {"bucket": spec["accessLog"]["bucket"], "prefix": spec["accessLog"]["prefix"]}
+        bucket["logging"] = {"bucket": None, "prefix": ""} if is_off else target
     if "notifications" in spec:
         bucket["notifications"] = spec["notifications"]
     return bucket
@@ -144,7 +146,7 @@ def _access_log_dependencies(component: Component, stack: Stack) -> Iterator[str
     S3 requires the bucket to exist, and logs nothing until its policy allows it.  A policy that depends on a CDN is
     left out: the CDN depends on the buckets that it reads, which would be a cycle.
     """
-    log_bucket = component.spec.get("accessLog", {}).get("bucket")
+    log_bucket = component.spec.get("accessLog", {}).get("bucket")  # "none" names no bucket
     for other in stack.components.values():
         if other.kind == component.kind and other is not component and _bucket_name(other, stack.scope) == log_bucket:
             yield f"s3_bucket.{other.name}"
@@ -155,8 +157,7 @@ def _access_log_dependencies(component: Component, stack: Stack) -> Iterator[str
 def _encryption(spec: Mapping[str, Value]) -> dict[str, Value]:
     if spec["encryption"] == "AES256":
         return {"algorithm": "AES256"}
-    key = {"key": spec["kmsKey"]} if "kmsKey" in spec else {}
-    return {"algorithm": spec["encryption"], "bucket_key": spec["bucketKey"], **key}
+    return {"algorithm": spec["encryption"], "bucket_key": spec["bucketKey"], "key": spec.get("kmsKey")}
 
 
 def _lifecycle_rules(spec: Mapping[str, Value]) -> Iterator[dict[str, Value]]:

@@ -186,11 +186,12 @@ def _distribution_spec(component: Component, stack: Stack, sites: tuple[ServedSi
         "tags": {**spec["tags"], **ownership_tags.build_ownership_tags(scope, component.handle)},
     }
     if "firewall" in spec:
-        distribution["waf"] = spec["firewall"]
+        distribution["waf"] = "" if spec["firewall"] == "none" else spec["firewall"]
     if "geo" in spec:
         distribution["geo"] = dict(spec["geo"])
     if "logs" in spec:
-        distribution["logging"] = dict(spec["logs"])
+        is_off = spec["logs"]["bucket"] == "none"
+        distribution["logging"] = {"bucket": "", "prefix": "", "cookies": False} if is_off else dict(spec["logs"])
     return distribution
 
 

@@ -20,6 +20,9 @@ from orchestrator.vocabulary import Component, Resource, Scope
 __all__ = ["access", "check", "expand", "exports", "notes"]
 
 EXTENDED_SUPPORT = "open-source-rds-extended-support"
+MIN_TUNABLE_GP3_GB = 400
+GP3_BASELINE = {"iops": 12000, "throughput": 500}
+"""What PostgreSQL gets from gp3 of 400 GB and more (RDS User Guide, "General Purpose SSD storage")."""
 PASSWORD_EXPORT = "password"  # noqa: S105 - the name of an export
 
 
@@ -161,12 +164,15 @@ def _instance_spec(component: Component, stack: Stack) -> Mapping[str, Value]:
 
 
 def _storage_spec(storage: Mapping[str, Any]) -> Mapping[str, Value]:
-    optional = {"storage_max_gb": "maxSizeGb", "iops": "iops", "throughput": "throughput", "kms_key": "kmsKey"}
+    has_baseline = storage["type"] == "gp3" and storage["sizeGb"] >= MIN_TUNABLE_GP3_GB
+    defaults = GP3_BASELINE if has_baseline else {}
+    tuning = {key: storage.get(key, defaults.get(key)) for key in ("iops", "throughput")}
     return {
         "storage_type": storage["type"],
         "storage_gb": storage["sizeGb"],
+        "storage_max_gb": storage.get("maxSizeGb"),
         "encrypted": storage["encrypted"],
-        **_without_none({key: storage.get(name) for key, name in optional.items()}),
+        **_without_none({**tuning, "kms_key": storage.get("kmsKey")}),
     }
 
 

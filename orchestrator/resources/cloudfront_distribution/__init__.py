@@ -28,7 +28,8 @@ from orchestrator.resources._cloudfront import (
     read_distribution,
 )
 from orchestrator.resources._existing import check_owner, check_unchanged
-from orchestrator.resources.cloudfront_distribution.config import merge_config, normalise, parse_config
+from orchestrator.resources._watched import find_changes
+from orchestrator.resources.cloudfront_distribution.config import WATCHED, merge_config, normalise, parse_config
 from orchestrator.steps import ApiCall, Compute, Steps, Wait
 from orchestrator.values import Sensitive, Value, join_parts
 from orchestrator.vocabulary import TAG_COMPONENT, Health, LiveResource, Scope
@@ -77,7 +78,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
     aliased_lives: list[LiveResource] = []
     for distribution_id, is_aliased in _list_candidates(aws, scope, name, spec, listed_tags).items():
         confirmed_tags = _confirm_tags(listed_tags.get(distribution_id, {}), spec)
-        live = _read_live(aws, scope, name, distribution_id, confirmed_tags)
+        live = _read_live(aws, scope, name, distribution_id, confirmed_tags, spec)
         if live is not None and live.owner == scope.owner and live.component == component_of(scope, name):
             return live
         if live is not None and is_aliased:
@@ -216,7 +217,12 @@ def _list_candidates(
 
 
 def _read_live(
-    aws: AwsReader, scope: Scope, name: str, distribution_id: str, confirmed_tags: Mapping[str, str]
+    aws: AwsReader,
+    scope: Scope,
+    name: str,
+    distribution_id: str,
+    confirmed_tags: Mapping[str, str],
+    spec: Mapping[str, Value],
 ) -> LiveResource | None:
     """Return a distribution, whoever owns it, or None. ``confirmed_tags`` save the call that reads its tags."""
     response = read_distribution(aws, distribution_id)
@@ -226,6 +232,9 @@ def _read_live(
     config = distribution["DistributionConfig"]
     tags = confirmed_tags or _fetch_tags(aws, distribution["ARN"])
     live_spec = {**normalise(parse_config(config)), "tags": tags}
+    behaviours = [spec.get("default_behaviour", {}), *spec.get("behaviours", {}).values()]
+    declared = {*spec, *(field for behaviour in behaviours for field in behaviour)}
+    watched = {key: setting for key, setting in WATCHED.items() if key not in declared}
     is_deployed = distribution["Status"] == "Deployed"
     return LiveResource(
         live_spec,
@@ -233,6 +242,7 @@ def _read_live(
         {"id": distribution_id, "config": config, "etag": response["ETag"]},
         health=Health.HEALTHY if is_deployed else Health.PROGRESSING,
         status=distribution["Status"],
+        unmanaged=find_changes(watched, config) if spec else (),
         **_parse_ownership(scope, name, tags, config),
     )
 
@@ -262,7 +272,7 @@ def _read_existing(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, V
     Raises Problems if it is not this component's own as the plan creates it.
     """
     match_ = _DISTRIBUTION_ID.search(message)
-    live = _read_live(aws, scope, name, match_[0], {}) if match_ else read(aws, scope, name, spec)
+    live = _read_live(aws, scope, name, match_[0], {}, {}) if match_ else read(aws, scope, name, spec)
     if live is None:
         return None
     if not scope.owns(live.spec["tags"]) or live.spec["tags"].get(TAG_COMPONENT) != component_of(scope, name):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator.resources._watched import Watched
 from orchestrator.values import Value, sort_canonically
 
 SCALAR_MEMBERS = {
@@ -37,6 +38,39 @@ HTTPS_ORIGIN_DEFAULTS = {
     "OriginProtocolPolicy": "https-only",
     "OriginSslProtocols": {"Quantity": 1, "Items": ["TLSv1.2"]},
 }
+
+_BEHAVIOURS = "[DefaultCacheBehavior, CacheBehaviors.Items][]"
+_UPDATE = "Change it back with `aws cloudfront update-distribution`"
+WATCHED = {
+    "waf": Watched("WebACLId", "It is left as it is. Declare it as `firewall`, or remove it with `firewall: none`"),
+    "geo": Watched(
+        "Restrictions.GeoRestriction.RestrictionType",
+        "It is left as it is. Declare it as `geo`, or remove it with `geo: {rule: none}`",
+        ("none",),
+    ),
+    "logging": Watched(
+        "Logging.Bucket", "It is left as it is. Declare it as `logs`, or switch it off with `logs: {bucket: none}`"
+    ),
+    "edge_functions": Watched(
+        f"{_BEHAVIOURS}.LambdaFunctionAssociations.Items[].LambdaFunctionARN", f"They see every request. {_UPDATE}"
+    ),
+    "viewer_response": Watched(
+        f"{_BEHAVIOURS}.FunctionAssociations.Items[?EventType=='viewer-response'][].FunctionARN", _UPDATE
+    ),
+    "error_pages": Watched("CustomErrorResponses.Items[].ErrorCode", _UPDATE),
+    "origin_groups": Watched("OriginGroups.Items[].Id", _UPDATE),
+    "origin_headers": Watched("Origins.Items[].CustomHeaders.Items[].HeaderName", _UPDATE),
+    "origin_shield": Watched("Origins.Items[?OriginShield.Enabled].Id", _UPDATE),
+    "trusted_key_groups": Watched(f"{_BEHAVIOURS}.TrustedKeyGroups.Items[]", _UPDATE),
+    "trusted_signers": Watched(f"{_BEHAVIOURS}.TrustedSigners.Items[]", _UPDATE),
+    "field_level_encryption": Watched(f"{_BEHAVIOURS}.FieldLevelEncryptionId | [?@ != '']", _UPDATE),
+    "realtime_logs": Watched(f"{_BEHAVIOURS}.RealtimeLogConfigArn", _UPDATE),
+    "smooth_streaming": Watched(f"{_BEHAVIOURS}[?SmoothStreaming].TargetOriginId | []", _UPDATE),
+    "continuous_deployment": Watched("ContinuousDeploymentPolicyId", _UPDATE),
+    "staging": Watched("Staging", _UPDATE),
+    "anycast": Watched("AnycastIpListId", _UPDATE),
+}
+"""Settings that manifests do not know, or do not declare; all are in the configuration that is read anyway."""
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -131,7 +165,7 @@ def _build_options(spec: Mapping[str, Value]) -> dict[str, Any]:
     if "logging" in spec:
         target = spec["logging"]
         logging_config = {"Bucket": target["bucket"], "Prefix": target["prefix"], "IncludeCookies": target["cookies"]}
-        options["Logging"] = {"Enabled": True, **logging_config}
+        options["Logging"] = {"Enabled": bool(target["bucket"]), **logging_config}
     return options
 
 

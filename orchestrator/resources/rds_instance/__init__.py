@@ -17,8 +17,9 @@ from orchestrator.ownership_tags import parse_ownership, to_aws_tags
 from orchestrator.problems import Problems
 from orchestrator.resources import AwsReader
 from orchestrator.resources._existing import confirm_existing
+from orchestrator.resources._watched import find_changes
 from orchestrator.resources.rds_instance import live_shape, modify, password, restore
-from orchestrator.resources.rds_instance.api_members import BUSY_CODES, NO_SNAPSHOT_STATUSES, NOT_FOUND_CODES
+from orchestrator.resources.rds_instance.api_members import BUSY_CODES, NO_SNAPSHOT_STATUSES, NOT_FOUND_CODES, WATCHED
 from orchestrator.resources.rds_instance.messages import effects, losses, refusals, stuck
 from orchestrator.steps import ApiCall, Outputs, Steps, Wait
 from orchestrator.values import Value, sort_canonically
@@ -64,7 +65,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
         health=live_shape.parse_health(instance),
         status=live_shape.format_status(instance, spec),
         pending=live_shape.list_pending(instance),
-        unmanaged=live_shape.list_unmanaged(instance, spec),
+        unmanaged=(*live_shape.list_unmanaged(instance, spec), *(find_changes(WATCHED, instance) if spec else ())),
         **parse_ownership(live_spec["tags"]),
     )
     return live if unfinished is None else _with_unfinished_restore(live, scope, unfinished)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from orchestrator.resources._watched import Watched
+
 NOT_FOUND_CODES = ("DBInstanceNotFound", "DBInstanceNotFoundFault")
 BUSY_CODES = ("InvalidDBInstanceState", "InvalidDBInstanceStateFault")
 NO_SNAPSHOT_STATUSES = frozenset({"failed", "incompatible-network", "incompatible-restore"})
@@ -95,3 +97,19 @@ FIELDS_BY_PENDING_MEMBER = {
     "IAMDatabaseAuthenticationEnabled": "iam_authentication",
 }
 """Field by member of PendingModifiedValues."""
+
+_MODIFY = "Change it back with `aws rds modify-db-instance`"
+WATCHED = {
+    "option_group": Watched(
+        "OptionGroupMemberships[?!starts_with(OptionGroupName, 'default:')].OptionGroupName", _MODIFY
+    ),
+    "dedicated_log_volume": Watched("DedicatedLogVolume", _MODIFY),
+    "database_insights": Watched("DatabaseInsightsMode", _MODIFY, ("standard",)),
+    "associated_roles": Watched("AssociatedRoles[].RoleArn", "Remove them with `aws rds remove-role-from-db-instance`"),
+    "replicas": Watched("ReadReplicaDBInstanceIdentifiers", "The orchestrator does not manage replicas"),
+    "activity_stream": Watched("ActivityStreamStatus", "Stop it with `aws rds stop-activity-stream`", ("stopped",)),
+    "automation_mode": Watched("AutomationMode", _MODIFY, ("full",)),
+    "backup_target": Watched("BackupTarget", _MODIFY, ("region",)),
+    "domain": Watched("DomainMemberships[].Domain", _MODIFY),
+}
+"""Settings of DBInstance that manifests do not know."""

@@ -43,6 +43,8 @@ def parse_spec(instance: Instance, declared: Mapping[str, Value]) -> dict[str, V
     if "version" in accepted:  # RDS changes the parameter group too, without listing it as pending
         live_spec["parameter_group"] = declared.get("parameter_group", live_spec["parameter_group"])
     live_spec["version"] = _compare_version(live_spec["version"], declared)
+    if not _is_growing(instance):
+        live_spec["storage_max_gb"] = None
     if "storage_gb" not in accepted:
         live_spec["storage_gb"] = _compare_storage(live_spec["storage_gb"], declared)
     secret, _, key = tags.get(TAG_CREDENTIALS, "").partition(" ")
@@ -190,6 +192,11 @@ def _compare_storage(size: Value, declared: Mapping[str, Value]) -> Value:
     declared_gb = declared.get("storage_gb")
     is_grown = isinstance(size, int) and isinstance(declared_gb, int) and size > declared_gb
     return declared_gb if is_grown else size
+
+
+def _is_growing(instance: Instance) -> bool:
+    """Return whether RDS grows the storage: a maximum equal to the size switches that off (ModifyDBInstance)."""
+    return int(instance.get("MaxAllocatedStorage") or 0) > int(instance.get("AllocatedStorage") or 0)
 
 
 def _is_enlarged(size: int, declared: Mapping[str, Value]) -> bool:

@@ -147,6 +147,8 @@ def _build_modify_request(fields: set[str], spec: Mapping[str, Value], live: Liv
             request[member] = spec[field]
     if "storage_gb" in fields:  # autoscaling may have grown it, and storage cannot shrink
         request["AllocatedStorage"] = max(spec["storage_gb"], live.private.get("storage_gb", 0))
+    if "storage_max_gb" in fields and spec["storage_max_gb"] is None and live.spec.get("storage_max_gb"):
+        request["MaxAllocatedStorage"] = max(spec["storage_gb"], live.private.get("storage_gb", 0))
     if "version" in fields and _major_version(spec["version"]) != _major_version(live.private.get("version", "")):
         request["AllowMajorVersionUpgrade"] = True
     if "logs" in fields:
