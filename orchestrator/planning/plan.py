@@ -235,7 +235,7 @@ class _PlanBuilder:
             effects=resources.update_effects(resource.type, fields, live) if live and fields else (),
             where=resource.where,
             health=live.health if live else LiveResource({}).health,
-            status=_describe_status(resource.type, live) if live else "",
+            status=_describe_status(resource.type, action, live) if live else "",
             stateful=module.STATEFUL,
             pending=live.pending if live else (),
             unmanaged=unmanaged,
@@ -254,9 +254,10 @@ class _PlanBuilder:
         return tuple(kept)
 
 
-def _describe_status(resource_type: str, live: LiveResource) -> str:
-    """Return the status in AWS's words, with what to do about it if the resource is not well."""
-    hint = resources.unhealthy_hint(resource_type, live) if live.health is Health.FAILED else ""
+def _describe_status(resource_type: str, action: Action, live: LiveResource) -> str:
+    """Return the status in AWS's words, with what to do about it if the resource is not well and the plan does not."""
+    is_left = action is Action.NONE and live.health is Health.FAILED
+    hint = resources.unhealthy_hint(resource_type, live) if is_left else ""
     return f"{live.status}. {hint}" if hint else live.status
 
 

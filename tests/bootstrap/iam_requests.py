@@ -37,6 +37,7 @@ IAM_ACTIONS = {
     "s3:DeleteBucketCors": ["s3:PutBucketCORS"],
     "s3:GetBucketCors": ["s3:GetBucketCORS"],
     "s3:PutBucketCors": ["s3:PutBucketCORS"],
+    "s3:GetBucketReplication": ["s3:GetReplicationConfiguration"],
     "s3:GetBucketNotificationConfiguration": ["s3:GetBucketNotification"],
     "s3:PutBucketNotificationConfiguration": ["s3:PutBucketNotification"],
     "budgets:DescribeBudgets": ["budgets:ViewBudget"],

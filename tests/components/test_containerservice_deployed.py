@@ -115,7 +115,7 @@ def test_a_paused_service_says_so_and_is_left_alone(aws: Emulator) -> None:
     call("pause_service", ServiceArn=only_service()["ServiceArn"])
     change = find_change(plan(wanted()), API)
 
-    assert (change.action, change.health) == (Action.NONE, Health.PROGRESSING)
+    assert (change.action, change.health) == (Action.NONE, Health.FAILED)
 
 
 def test_a_paused_service_that_must_change_is_resumed(aws: Emulator) -> None:

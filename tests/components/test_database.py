@@ -43,6 +43,7 @@ def test_a_database_that_says_little_is_private_encrypted_and_protected(tmp_path
         "instance_class": "db.t4g.micro",
         "storage_type": "gp3",
         "storage_gb": 20,
+        "storage_max_gb": None,
         "encrypted": True,
         "database": "shop",
         "username": "shop",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,7 @@ def without(manifest: Document, example: Example) -> Document:
     """The manifest without the example's field."""
     manifest = deepcopy(manifest)
     *parents, (step, name) = [part for part in example.path if part[0] != "form"]
-    value = manifest
+    value: Any = manifest
     for parent_step, parent_name in parents:
         value = value[0] if parent_step == "item" else value[parent_name]
     del value[0 if step == "item" else name]
@@ -97,7 +98,7 @@ def leaves(value: Value, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]
 
 def find_forgotten(before: Mapping[str, Resource], after: Mapping[str, Resource]) -> dict[str, list[str]]:
     """The settings that the desired state does not mention any more, by the address of a resource that stays."""
-    forgotten = {}
+    forgotten: dict[str, list[str]] = {}
     for address in before.keys() & after.keys():
         normalise = resources.load(before[address].type).normalise
         if before[address].physical == after[address].physical:
@@ -114,7 +115,8 @@ def _is_covered(path: tuple[str, ...], kept: set[tuple[str, ...]]) -> bool:
 @pytest.mark.parametrize("kind", manifest_sets.KIND_NAMES.values())
 def test_a_removed_field_leaves_its_default_or_says_that_it_does_not(tmp_path: Path, kind: str) -> None:
     """Every optional property of the kind's schema: set it, remove it, and compare what is desired."""
-    compared, forgotten = 0, {}
+    compared = 0
+    forgotten: dict[str, dict[str, list[str]]] = {}
     for example in (item for item in examples() if item.kind == kind):
         manifest = manifest_sets.make_document(example, "x")
         before, after = expand(tmp_path, manifest, kind), expand(tmp_path, without(manifest, example), kind)

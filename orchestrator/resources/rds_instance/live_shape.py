@@ -43,7 +43,7 @@ def parse_spec(instance: Instance, declared: Mapping[str, Value]) -> dict[str, V
     if "version" in accepted:  # RDS changes the parameter group too, without listing it as pending
         live_spec["parameter_group"] = declared.get("parameter_group", live_spec["parameter_group"])
     live_spec["version"] = _compare_version(live_spec["version"], declared)
-    if not _is_growing(instance):
+    if declared.get("storage_max_gb") is None and not _is_growing(instance):
         live_spec["storage_max_gb"] = None
     if "storage_gb" not in accepted:
         live_spec["storage_gb"] = _compare_storage(live_spec["storage_gb"], declared)
