@@ -104,12 +104,7 @@ def build(
         region=desired.scope.region,
         changes=changes,
         unread=tuple(_redact_reason(unread[address]) for address in sorted(unread)),
-        notes=(
-            *retention.describe_retained(retained, snapshot.orphans),
-            *desired.notes,
-            *waivers.describe_waivers(builder.waived, desired.waivers, today),
-            *describe_undeclared_tags(builder.tasks),
-        ),
+        notes=(*retention.describe_retained(retained, snapshot.orphans), *desired.notes, *builder.describe_notes()),
         waived=tuple(builder.waived),
     )
     plan = replace(plan, digest=compute_digest(plan))
@@ -186,6 +181,11 @@ class _PlanBuilder:
         self.changes.append(change)
         waived = tuple(item for item in self.waived if item.address == address)
         self.tasks[address] = Task(resource, live, waived=waived)
+
+    def describe_notes(self) -> tuple[str, ...]:
+        """Return the notes about waivers and about tags that no manifest declares."""
+        waiver_notes = waivers.describe_waivers(self.waived, self._waivers, self._today)
+        return (*waiver_notes, *describe_undeclared_tags(self.tasks))
 
     def add_deletion(self, address: str, discovered: DiscoveredResource, live: LiveResource) -> None:
         module = resources.load(discovered.type)

@@ -7,13 +7,13 @@ setting is reported and left as it is; an owned one is planned back.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.aws import Clients
-from orchestrator.emulator import Emulator
 from orchestrator.planning import pipeline
 from orchestrator.render import drift
 from orchestrator.vocabulary import Change, DesiredState, Health, Plan
@@ -180,7 +180,16 @@ def list_differences(plan: Plan) -> set[tuple[str, str]]:
     return found
 
 
-def test_every_hand_edit_is_seen(emulator: Emulator, applied: DesiredState) -> None:
+@pytest.fixture(params=real_stack.BACKENDS)
+def applied(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DesiredState]:
+    """The real stack, applied to an empty account."""
+    with real_stack.emulated_aws(request.param):
+        desired = real_stack.load_stack(tmp_path / "manifests")
+        assert real_stack.list_failures(real_stack.apply(desired)) == []
+        yield desired
+
+
+def test_every_hand_edit_is_seen(applied: DesiredState) -> None:
     """Nothing is found before the edits; each is named by its own setting, and its resource is not "in sync"."""
     first = pipeline.plan(applied).plan
     assert list_differences(first) == set()
