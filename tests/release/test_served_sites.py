@@ -166,6 +166,24 @@ def test_a_second_site_is_served_below_its_path(shop: Shop, capsys: pytest.Captu
     assert shop.get("/admin/")[1] == "admin"
 
 
+def test_each_site_has_its_own_way_of_routing(shop: Shop) -> None:
+    """A static site below a path has its own page for unknown paths; the app beside it answers all of its own."""
+    shop.write(admin=", prefix: docs, routing: static", cdn=', paths: [{pattern: "/docs/*", origin: bucket.admin}]')
+    shop.build("web", {"index.html": "shop", "404.html": "never"})
+    shop.build("admin", {"index.html": "docs", "guide.html": "guide", "404.html": "no such page"})
+    assert shop.deploy() == 0
+
+    expected = {
+        "/nope": (200, "shop"),
+        "/404.html": (200, "never"),
+        "/docs/": (200, "docs"),
+        "/docs/guide": (200, "guide"),
+        "/docs/nope": (404, "no such page"),
+        "/docs/nope.html": (404, "no such page"),
+    }
+    assert {path: shop.get(path)[:2] for path in expected} == expected
+
+
 def test_a_second_site_without_its_path_is_refused(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     """CloudFront asks the bucket for the whole path: every page would be missing."""
     shop.write(admin="", cdn=', paths: [{pattern: "/admin/*", origin: bucket.admin}]')
