@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from msgspec import Struct, field
 
 from orchestrator.bootstrap import github_settings
 from orchestrator.bootstrap.workflow_roles import Repository
 from orchestrator.doctor import DoctorContext, Finding, not_checked_finding
+from orchestrator.doctor.workflow_checks import list_called_workflows
 from orchestrator.github.client import GitHubProblems
 from orchestrator.manifest.check import Manifest
 from orchestrator.problems import Problems
@@ -53,6 +56,26 @@ def check_repository(context: DoctorContext, manifest: Manifest) -> RepositoryCh
             f"{repository.name} has its variables; without an environment, every job of {repository.branch} can deploy"
         )
     return RepositoryCheck(repository, findings or [Finding("github", "ok", ok_message)])
+
+
+def check_called_workflows(context: DoctorContext, root: Path | None) -> list[Finding]:
+    """Check that GitHub has the repository and the commit of the orchestrator's workflows that the checkout calls.
+
+    A workflow that calls another that cannot be read does not start at all, and shows no log.
+    """
+    findings: list[Finding] = []
+    for call in list_called_workflows(root) if root is not None else ():
+        name, _, commit = call.partition("@")
+        try:
+            found = context.make_github(name).find(f"/commits/{commit}")
+        except Problems as error:
+            findings.append(not_checked_finding("github", f"{call}: {error.problems[0].message}", _TOKEN_HINT))
+            continue
+        if found is None:
+            message = f"the workflows call {call}, which GitHub does not have, or this token may not read"
+            fix = "publish the orchestrator on GitHub, then run: orchestrator init --force --tool OWNER/NAME@COMMIT"
+            findings.append(Finding("github", "missing", message, fix))
+    return findings
 
 
 def _repository_error_finding(name: str, error: GitHubProblems) -> Finding:

@@ -11,10 +11,13 @@ from msgspec.structs import replace
 from orchestrator import shell
 from orchestrator.artefacts.images import builder_commands
 from orchestrator.doctor import DoctorContext, Finding, findings_from_problems
+from orchestrator.doctor.clone_checks import check_clone
 from orchestrator.doctor.workflow_checks import check_workflow_files
 from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
 
+PACKAGE_MANAGERS = frozenset({"pnpm", "yarn", "bun"})
+"""Package managers that run through ``npx`` if they are not installed."""
 GIT_TIMEOUT_SECONDS = 10.0
 """Timeout of one git command."""
 
@@ -78,9 +81,12 @@ def check_workflows(context: DoctorContext) -> Iterator[Finding]:
 
 
 def check_builder(context: DoctorContext) -> Iterator[Finding]:
-    """Check for the programs that the manifests need to build images and sites."""
+    """Check for the programs and files that the manifests need to build images and sites."""
     if context.manifest is None:
         return
+    root = find_repository_root(context)
+    if root is not None:
+        yield from check_clone(context.manifest, root.resolve())
     image_handles = [
         component.handle
         for component in context.manifest.components
@@ -93,7 +99,8 @@ def check_builder(context: DoctorContext) -> Iterator[Finding]:
             yield from findings_from_problems("builder", error)
     for component in context.manifest.components:
         command = (component.spec.get("spa") or {}).get("build") or []
-        if command and shell.which(command[0]) is None:
+        runs_by_npx = command and command[0] in PACKAGE_MANAGERS and shell.which("npx") is not None
+        if command and shell.which(command[0]) is None and not runs_by_npx:
             message = f"{component.handle} needs {command[0]} to build, but it is not on PATH"
             yield Finding("builder", "missing", message, f"install {command[0]}", component.where)
         elif command:

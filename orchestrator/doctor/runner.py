@@ -85,7 +85,12 @@ def _start_remote_checks(
     return {
         **account_futures,
         "aws": identity_future,
-        "github": deadline.start(lambda: deadline.result(github_future).findings),
+        "github": deadline.start(
+            lambda: [
+                *deadline.result(github_future).findings,
+                *github_checks.check_called_workflows(context, local_checks.find_repository_root(context)),
+            ]
+        ),
         "builder": deadline.start(lambda: list(local_checks.check_builder(context))),
         "releases": start_after_identity("releases", lambda: aws_checks.check_release_bucket(manifest, clients)),
         "permissions": start_after_identity(

@@ -35,6 +35,9 @@ REQUIRED_PERMISSIONS: Final[Mapping[str, Mapping[str, str]]] = {
 """The permissions that a caller must grant each reusable workflow; GitHub does not start it with fewer."""
 
 _REUSABLE_WORKFLOW_PATTERN: Final = re.compile(r"\.github/workflows/(plan|deploy|rollback|drift)\.ya?ml(?:@|$)")
+_CALLED_WORKFLOW_PATTERN: Final = re.compile(
+    r"([\w.-]+/[\w.-]+)/\.github/workflows/(?:plan|deploy|rollback|drift)\.ya?ml@(.+)"
+)
 _CLI_COMMAND_PATTERN: Final = re.compile(r"\borchestrator github (plan|deploy|rollback|drift)\b")
 _PINNED_REFERENCE_PATTERN: Final = re.compile(r"@(?:[0-9a-f]{40}|sha256:[0-9a-f]{64})$")
 _LOCAL_PREFIXES: Final = ("./", "$/")
@@ -86,6 +89,21 @@ def check_workflow_files(root: Path, init_command: str) -> Iterator[Finding]:
         *_find_insufficient_permissions(jobs),
     ]
     yield from findings or [Finding("workflows", "ok", "plan, deploy, rollback and drift exist and are pinned")]
+
+
+def list_called_workflows(root: Path) -> list[str]:
+    """Return ``OWNER/NAME@COMMIT`` of every repository whose workflows of the orchestrator are called, each once."""
+    calls: dict[str, None] = {}
+    for path in sorted((root / ".github" / "workflows").glob("*.y*ml")):
+        try:
+            document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError):
+            continue
+        for job in _parse_jobs(path.name, "", document):
+            match = _CALLED_WORKFLOW_PATTERN.match(str(job.content.get("uses", "")))
+            if match:
+                calls[f"{match[1]}@{match[2]}"] = None
+    return list(calls)
 
 
 def _parse_jobs(path: str, text: str, document: Any) -> Iterator[_Job]:

@@ -27,6 +27,8 @@ class FakeGitHub:
     url: str = ""
     objects: dict[str, Any] = field(default_factory=dict)
     has_environments: bool = True
+    published: set[str] = field(default_factory=set)
+    """Commits of other repositories that can be read, as OWNER/NAME/commits/SHA."""
     writes: list[str] = field(default_factory=list)
     schema_violations: list[str] = field(default_factory=list)
 
@@ -39,6 +41,8 @@ class FakeGitHub:
         return status, response
 
     def _route(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        if path.removeprefix("/repos/") in self.published:
+            return 200, {"sha": path.rpartition("/")[2]}
         if not path.startswith(self.root):
             return 404, {"message": "Not Found"}
         resource_path = path.removeprefix(self.root)

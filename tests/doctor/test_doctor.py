@@ -129,6 +129,7 @@ def office(
         made.git("commit", "-q", "-m", "Begin")
         made.git("remote", "add", "origin", "git@github.com:shop/shop.git")
         hub.objects.update(copy.deepcopy(things))
+        hub.published.add(f"team/orchestrator/commits/{SHA}")
         yield made
 
 
@@ -215,6 +216,45 @@ def test_a_job_that_is_not_allowed_what_it_calls(office: Office) -> None:
     office.write(".github/workflows/deploy.yml", CALLER.format(name="deploy", permissions="{contents: read}", ref=SHA))
 
     assert "id-token: write" in office.lacking()["workflows"]
+
+
+def test_workflows_that_github_does_not_have(office: Office) -> None:
+    """A path or a private repository once looked pinned; GitHub then starts no run, and shows no log."""
+    office.hub.published.clear()
+
+    found = office.lacking()["github"]
+    assert f"the workflows call team/orchestrator@{SHA}, which GitHub does not have" in found
+    assert "orchestrator init --force --tool" in found
+
+
+@pytest.mark.parametrize(
+    ("files", "what", "fix"),
+    [
+        ({".gitignore": "dist\n", "dist/index.html": "x"}, "dist/index.html is not in git", "add `build`"),
+        (
+            {"web/package.json": '{"dependencies": {"vite": "7"}}'},
+            "web has packages and no lock file",
+            "--package-lock-only",
+        ),
+        (
+            {".gitignore": "package-lock.json\n", "web/package.json": "{}", "web/package-lock.json": "{}"},
+            "web/package-lock.json is not in git",
+            "git add -f web/package-lock.json",
+        ),
+    ],
+)
+def test_what_a_fresh_clone_lacks(files: dict[str, str], what: str, fix: str, office: Office) -> None:
+    """The builds of a laptop find what git ignores; those of a runner do not."""
+    spa = (
+        "{dir: ../web/dist, folder: ../web, build: [sh, -c, x]}" if "dist/index.html" not in files else "{dir: ../dist}"
+    )
+    site = f"apiVersion: orchestrator/v1\nkind: Bucket\nmetadata: {{name: web}}\nspec: {{spa: {spa}}}\n"
+    office.write("manifests/web.yaml", site)
+    for name, text in files.items():
+        office.write(name, text)
+
+    found = [one for one in office.doctor()[1] if (one["check"], one["state"]) == ("builder", "missing")]
+    assert [(what in one["what"], fix in one["fix"]) for one in found] == [(True, True)], found
 
 
 def test_outside_of_git(office: Office) -> None:
