@@ -85,12 +85,7 @@ def _start_remote_checks(
     return {
         **account_futures,
         "aws": identity_future,
-        "github": deadline.start(
-            lambda: [
-                *deadline.result(github_future).findings,
-                *github_checks.check_called_workflows(context, local_checks.find_repository_root(context)),
-            ]
-        ),
+        "github": deadline.start(lambda: [*deadline.result(github_future).findings, *_check_called_workflows(context)]),
         "builder": deadline.start(lambda: list(local_checks.check_builder(context))),
         "releases": start_after_identity("releases", lambda: aws_checks.check_release_bucket(manifest, clients)),
         "permissions": start_after_identity(
@@ -121,6 +116,10 @@ def _run_account_check(
     run: AccountCheck, desired_future: Future[DesiredState], deadline: Deadline, clients: Clients, fix: str
 ) -> Iterable[Finding]:
     return run(deadline.result(desired_future), clients, fix)
+
+
+def _check_called_workflows(context: DoctorContext) -> list[Finding]:
+    return github_checks.check_called_workflows(context, local_checks.find_repository_root(context))
 
 
 def _check_permissions(desired: DesiredState, clients: Clients, fix: str) -> list[Finding]:
