@@ -67,11 +67,11 @@ def check_called_workflows(context: DoctorContext, root: Path | None) -> list[Fi
     for call in list_called_workflows(root) if root is not None else ():
         name, _, commit = call.partition("@")
         try:
-            found = context.make_github(name).find(f"/commits/{commit}")
+            commit_data = context.make_github(name).find(f"/commits/{commit}")
         except Problems as error:
             findings.append(not_checked_finding("github", f"{call}: {error.problems[0].message}", _TOKEN_HINT))
             continue
-        if found is None:
+        if commit_data is None:
             message = f"the workflows call {call}, which GitHub does not have, or this token may not read"
             fix = "publish the orchestrator on GitHub, then run: orchestrator init --force --tool OWNER/NAME@COMMIT"
             findings.append(Finding("github", "missing", message, fix))

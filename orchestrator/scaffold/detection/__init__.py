@@ -151,10 +151,11 @@ def _static_sites(tree: Tree, used_folders: Iterable[str]) -> Iterator[Site]:
 def _with_dockerfile(tree: Tree, api: Api) -> Api:
     """Use a Dockerfile that the application has: in its context, or beside its project."""
     places = ["Dockerfile", join(api.entry.rpartition("/")[0] or ".", "Dockerfile")]
-    found = next((place for place in places if tree.has(join(api.folder, place))), "")
-    if not found:
+    dockerfile = next((place for place in places if tree.has(join(api.folder, place))), "")
+    if not dockerfile:
         return api
-    return replace(api, dockerfile=found, description=f"{api.description}; uses its {join(api.folder, found)}")
+    description = f"{api.description}; uses its {join(api.folder, dockerfile)}"
+    return replace(api, dockerfile=dockerfile, description=description)
 
 
 def _names_release(tree: Tree, folder: str) -> bool:
@@ -174,10 +175,10 @@ def _dockerfile_apis(tree: Tree, used_folders: Iterable[str]) -> Iterator[Api]:
 
 
 def _unsupported(tree: Tree, apis: Iterable[Api]) -> Iterator[str]:
-    known = {api.folder for api in apis}
+    api_folders = {api.folder for api in apis}
     for name, language in _UNSUPPORTED.items():
         for folder in tree.folders_with(name):
-            if folder not in known:
+            if folder not in api_folders:
                 yield (
                     f"{join(folder, name)}: {language} has no template; write a Dockerfile in {folder}, then run "
                     f"`orchestrator init` again, or pass --api {DOCKERFILE_ONLY} --api-folder {folder}"

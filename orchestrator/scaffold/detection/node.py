@@ -55,10 +55,10 @@ def _is_server(package: Mapping[str, Any], packages: set[str]) -> bool:
 def _find_site(tree: Tree, folder: str, package: Mapping[str, Any]) -> Site | str | None:
     """Return the site that the package's generator writes; text if it has to be set up for a static site first."""
     packages = _packages(package)
-    found = next((rule(tree, folder) for name, rule in _GENERATORS.items() if name in packages), None)
-    if found is None or isinstance(found, str):
-        return found and f"{join(folder, 'package.json')}: {found}"
-    generator, output, script, is_single_page = found
+    generated = next((rule(tree, folder) for name, rule in _GENERATORS.items() if name in packages), None)
+    if generated is None or isinstance(generated, str):
+        return generated and f"{join(folder, 'package.json')}: {found}"
+    generator, output, script, is_single_page = generated
     manager = _manager(tree, folder)
     build = (manager, "run", script) if script in _scripts(package) else ("npx", *_DIRECT_COMMANDS[generator])
     description = f"{generator} site in {folder}, built with {' '.join(build)} into {join(folder, output)}"
