@@ -57,7 +57,7 @@ def _find_site(tree: Tree, folder: str, package: Mapping[str, Any]) -> Site | st
     packages = _packages(package)
     generated = next((rule(tree, folder) for name, rule in _GENERATORS.items() if name in packages), None)
     if generated is None or isinstance(generated, str):
-        return generated and f"{join(folder, 'package.json')}: {found}"
+        return generated and f"{join(folder, 'package.json')}: {generated}"
     generator, output, script, is_single_page = generated
     manager = _manager(tree, folder)
     build = (manager, "run", script) if script in _scripts(package) else ("npx", *_DIRECT_COMMANDS[generator])
