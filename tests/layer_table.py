@@ -14,6 +14,7 @@ PURPOSES = {
     "demo": "the demo: the real pipeline on an emulated AWS",
     "scaffold": "the first files of a project",
     "doctor": "check a set-up, and say how to fix it",
+    "rehearsal": "create, change and delete a small stack in an account, and record how AWS answers",
     "bootstrap": "roles and GitHub settings for the workflows, as desired resources",
     "github": "comments, statuses, deployments, issues, reviewed plans",
     "runs": "the protocol of a run: lock, plan, show, ask, carry out, verify, report",

@@ -137,6 +137,16 @@ class Clients:
             raise AwsError("sts", "get_caller_identity", "NoCredentials", str(error)) from None
         return next((region for region in regions if region and region != self.region), regions[0])
 
+    def endpoint(self, service: str) -> str:
+        """Return the URL of a service in this region.
+
+        Raises AwsError if it cannot be resolved.
+        """
+        try:
+            return str(self._client(service, self.region).meta.endpoint_url)
+        except BotoCoreError as error:
+            raise translate(service, "", error) from None
+
     def check_reachable(self, service: str, operation: str) -> None:
         """Connect to the endpoint of ``service`` once, to detect a missing network before a call with all its retries.
 

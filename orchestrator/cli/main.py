@@ -17,6 +17,7 @@ COMMANDS = {
     "init": "Write the first files of a project.",
     "bootstrap": "Set up AWS roles and GitHub settings for the workflows.",
     "doctor": "Check the set-up, and print how to fix what is missing.",
+    "rehearse": "Create, change and delete a small stack in an account, and record how AWS answers.",
     "validate": "Check the manifests offline.",
     "render": "Print the merged manifests of one environment.",
     "explain": "Explain a manifest field.",

@@ -16,7 +16,12 @@ from tests.proofs import proof_table
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "explanation" / "safety.md"
-TEST_PATHS = ("tests/proofs", "tests/planning/test_apply.py")
+TEST_PATHS = (
+    "tests/proofs",
+    "tests/planning/test_apply.py",
+    "tests/doctor/test_account.py",
+    *(f"tests/bootstrap/test_{name}.py" for name in ("lifecycle", "attacks", "boundary")),
+)
 
 
 def run_proofs(report_path: Path, pytest_options: list[str]) -> None:

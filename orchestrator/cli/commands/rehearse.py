@@ -1,0 +1,88 @@
+"""``orchestrator rehearse``: create, change and delete a small stack in an account, and record how AWS answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import common_options
+from orchestrator.runs.settings import Settings
+
+
+@cli_command(
+    "rehearse",
+    "orchestrator rehearse --canary --spend 1",
+    "orchestrator rehearse --clean-up",
+)
+@click.option("--canary", is_flag=True, help="A site behind CloudFront and a service on ECS Express; no database.")
+@click.option(
+    "--spend", type=click.FloatRange(0), default=0.0, metavar="USD", help="The most that the rehearsal may cost."
+)
+@click.option("--clean-up", is_flag=True, help="Delete what an interrupted rehearsal left.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("rehearsal.json"),
+    show_default=True,
+    help="File for the record of AWS's answers.",
+)
+@common_options
+def command(settings: Settings, canary: bool, spend: float, clean_up: bool, out: Path) -> int:
+    """Create, change and delete a small stack in an account, and record how AWS answers.
+
+    The stack is an environment of its own, named after the day. It needs an account in which the orchestrator has
+    nothing else, takes about 40 minutes and costs some cents; whatever fails, everything is deleted at the end. The
+    record has operations, error codes, texts and seconds, and nothing secret: it can be attached to an issue.
+    """
+    import tempfile
+    from datetime import UTC, datetime
+
+    from orchestrator.planning import pipeline
+    from orchestrator.problems import ExitCode, Problem, Problems
+    from orchestrator.rehearsal import ENVIRONMENT_PREFIX
+    from orchestrator.rehearsal.canary import Canary, list_environments, new_environment
+    from orchestrator.rehearsal.recording_clients import RecordingClients
+
+    if canary == clean_up:
+        raise Problems.from_message("choose what to do", hint="pass --canary and --spend 1, or --clean-up")
+    manifest = pipeline.validate(settings.manifests, settings.environment)
+    clients, terminal = RecordingClients(manifest.scope.region), settings.terminal
+    pipeline.check_connection(clients)
+    with tempfile.TemporaryDirectory(prefix="orchestrator-rehearsal-") as folder:
+        rehearsal = Canary(manifest, Path(folder), clients, terminal.print_err)
+        if clean_up:
+            owned = {
+                name.partition("/")[2]
+                for name in list_environments(clients)
+                if name.startswith(f"{manifest.scope.project}/")
+            }
+            for name in sorted(item for item in owned if item.startswith(ENVIRONMENT_PREFIX)):
+                terminal.print_out(f"Deleted {name}: {rehearsal.delete(name)}.")
+            return ExitCode.OK
+        environment = new_environment(datetime.now(UTC))
+        rehearsal.check_account(environment)
+        price = rehearsal.estimate_usd(environment)
+        if price > spend:
+            message = f"the rehearsal costs up to {price:.2f} USD before VAT, and --spend allows {spend:.2f} USD"
+            raise Problems([Problem(message, None, f"pass --spend {price:.2f}")], ExitCode.VETOED)
+        record = rehearsal.run(environment)
+    return _report(settings, record, out)
+
+
+def _report(settings: Settings, record: object, out: Path) -> int:
+    """Write the record, print what is left in AWS, and return the exit code."""
+    import msgspec
+
+    from orchestrator.problems import ExitCode
+    from orchestrator.rehearsal import RehearsalRecord
+
+    assert isinstance(record, RehearsalRecord)
+    out.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
+    for item in record.leftovers:
+        settings.terminal.print_out(f"Left in AWS: {item.name}, {item.cost}. Delete it: {item.command}")
+    failed = [step.name for step in record.steps if not step.is_ok]
+    result = f"Rehearsal failed at: {', '.join(failed)}." if failed else "Rehearsal passed."
+    settings.terminal.print_out(f"{result} Wrote {out}: {len(record.calls)} kinds of answers of AWS.")
+    return ExitCode.FAILED if failed else ExitCode.OK
