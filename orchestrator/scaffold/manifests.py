@@ -13,7 +13,7 @@ from orchestrator.manifest import check as checking
 from orchestrator.manifest import load, overlay
 from orchestrator.manifest.document import Document
 from orchestrator.scaffold.detection.applications import Api, Site
-from orchestrator.scaffold.questions import Answers
+from orchestrator.scaffold.questions import DOCKERFILE_ONLY, Answers
 
 FOLDER: Final = "manifests"
 RELEASE_HEADER: Final = "X-Release"
@@ -56,6 +56,15 @@ _DATABASE: Final = """\
   version: "16"
   database: {word}
   username: {word}
+{ca_file}"""
+_CA_FILE: Final = """\
+  # The Dockerfile puts RDS's certificates there, and connections verify the server with them.
+  caFile: /etc/ssl/rds/global-bundle.pem
+"""
+_NO_CA_FILE: Final = """\
+  # Put RDS's certificates into the image, then remove the # before the next line: node-postgres needs them to connect.
+  #   ADD --chmod=644 https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem /etc/ssl/rds/
+  # caFile: /etc/ssl/rds/global-bundle.pem
 """
 _SITE: Final = """\
   name: {name}-web-${{project.environment}}-${{project.account}}
@@ -108,7 +117,13 @@ def render_files(answers: Answers, api: Api | None = None, site: Site | None = N
         comment = "The API: built when its folder changes, and health-checked before it gets traffic."
         add("api", "ContainerService", "api", comment, _api_spec(answers, api, fields))
     if answers.api and answers.database:
-        add("database", "Database", "main", "The database. Its password is generated in AWS.", _database_spec(answers))
+        add(
+            "database",
+            "Database",
+            "main",
+            "The database. Its password is generated in AWS.",
+            _database_spec(answers, api),
+        )
     if _has_secret(answers):
         comment = "Environment variables of the API that nobody may read. No file holds their values."
         add("secret", "Secret", "app", comment, _secret_spec(answers))
@@ -192,8 +207,10 @@ def _has_secret(answers: Answers) -> bool:
     return bool(answers.api and (answers.database or answers.secret_names))
 
 
-def _database_spec(answers: Answers) -> str:
-    return _DATABASE.format(word=answers.name.replace("-", "_"))
+def _database_spec(answers: Answers, api: Api | None) -> str:
+    gets_dockerfile = api is not None and api.language != DOCKERFILE_ONLY and not api.dockerfile
+    ca_file = _CA_FILE if gets_dockerfile else _NO_CA_FILE
+    return _DATABASE.format(word=answers.name.replace("-", "_"), ca_file=ca_file)
 
 
 def _secret_spec(answers: Answers) -> str:

@@ -17,6 +17,8 @@ ARG ASSEMBLY
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends curl \
     && rm -rf /var/lib/apt/lists/*
+# RDS's certificates, with which the application verifies the database: `caFile` of the Database. Remove it without one.
+ADD --chmod=644 https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem /etc/ssl/rds/global-bundle.pem
 WORKDIR /app
 COPY --from=build /app .
 ENV PORT=8080 \

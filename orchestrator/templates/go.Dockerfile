@@ -14,6 +14,8 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates curl \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin app
+# RDS's certificates, with which the application verifies the database: `caFile` of the Database. Remove it without one.
+ADD --chmod=644 https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem /etc/ssl/rds/global-bundle.pem
 COPY --from=build /server /usr/local/bin/server
 ENV PORT=8080
 USER app

@@ -13,6 +13,8 @@ ARG ENTRY={{ENTRY}}
 ENV ENTRY=${ENTRY} \
     NODE_ENV=production \
     PORT=8080
+# RDS's certificates, with which the application verifies the database: `caFile` of the Database. Remove it without one.
+ADD --chmod=644 https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem /etc/ssl/rds/global-bundle.pem
 WORKDIR /app
 COPY --from=build /src .
 USER node

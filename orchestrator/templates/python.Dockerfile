@@ -15,6 +15,8 @@ ENV APP=${APP} \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin app
+# RDS's certificates, with which the application verifies the database: `caFile` of the Database. Remove it without one.
+ADD --chmod=644 https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem /etc/ssl/rds/global-bundle.pem
 COPY --from=build /venv /venv
 WORKDIR /app
 COPY . .

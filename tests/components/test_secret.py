@@ -161,3 +161,13 @@ def test_fingerprint_and_arn_are_known_to_others(tmp_path: Path) -> None:
         "arn": Ref("secretsmanager_secret.app", "arn"),
         "fingerprint": Ref("secretsmanager_value.app", "fingerprint"),
     }
+
+
+def test_connection_strings_verify_the_server_with_a_ca_file(tmp_path: Path) -> None:
+    """In the words of Npgsql (SSL Mode, Root Certificate) and of libpq (sslmode, sslrootcert), as documented."""
+    fields = 'version: "16"\ndatabase: shop\nusername: shop\ncaFile: /etc/ssl/rds.pem'
+    database = make_document("Database", "main", fields)
+    template = spec(tmp_path, "secretsmanager_value.app", database, make_document("Secret", "app", APP))["template"]
+
+    assert ";SSL Mode=VerifyFull;Root Certificate=/etc/ssl/rds.pem;" in str(template["ConnectionStrings:Default"])
+    assert str(template["Url"]).endswith("/shop?sslmode=verify-full&sslrootcert=/etc/ssl/rds.pem")

@@ -81,10 +81,14 @@ class Project:
     def tags(self, name: str) -> dict[str, str]:
         return {item["Key"]: item["Value"] for item in self.instances()[name]["TagList"]}
 
+    def secret(self, key: str) -> str:
+        """One value of the application's secret."""
+        text = self.clients.call("secretsmanager", "get_secret_value", {"SecretId": "shop-app"})["SecretString"]
+        return str(json.loads(text)[key])
+
     def dsn(self) -> str:
         """The connection string that the application reads, verified as it should be."""
-        secret = self.clients.call("secretsmanager", "get_secret_value", {"SecretId": "shop-app"})["SecretString"]
-        url = str(json.loads(secret)["Dsn"])
+        url = self.secret("Dsn")
         return re.sub(r"sslmode=[a-z-]+", "sslmode=verify-full", url.partition("&")[0]) + f"&sslrootcert={self.ca_file}"
 
     def connect(self) -> Any:

@@ -33,7 +33,11 @@ def exports(component: Component, scope: Scope) -> Mapping[str, Value]:
     user, port, database = spec["username"], str(spec["port"]), spec["database"]
     pool = spec["pool"]
     connection_target = f";Port={port};Database={database};Username={user};Password="
-    pool_options = f";SSL Mode=Require;Minimum Pool Size={pool['min']};Maximum Pool Size={pool['max']}"
+    # Npgsql and libpq (psycopg, SQLAlchemy, node-postgres) each name the same two settings in their own way.
+    ca_file = spec.get("caFile")
+    tls = f"SSL Mode=VerifyFull;Root Certificate={ca_file}" if ca_file else "SSL Mode=Require"
+    tls_query = f"sslmode=verify-full&sslrootcert={ca_file}" if ca_file else "sslmode=require"
+    pool_options = f";{tls};Minimum Pool Size={pool['min']};Maximum Pool Size={pool['max']}"
     return {
         "name": f"{scope.name_prefix}-{component.name}",
         "host": host,
@@ -42,7 +46,7 @@ def exports(component: Component, scope: Scope) -> Mapping[str, Value]:
         "username": user,
         "password": password,
         "connectionString": TemplateString(("Host=", host, connection_target, password, pool_options)),
-        "url": TemplateString((f"postgresql://{user}:", password, "@", host, f":{port}/{database}?sslmode=require")),
+        "url": TemplateString((f"postgresql://{user}:", password, "@", host, f":{port}/{database}?{tls_query}")),
     }
 
 
