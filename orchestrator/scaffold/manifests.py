@@ -117,24 +117,14 @@ def render_files(answers: Answers, api: Api | None = None, site: Site | None = N
         comment = "The API: built when its folder changes, and health-checked before it gets traffic."
         add("api", "ContainerService", "api", comment, _api_spec(answers, api, fields))
     if answers.api and answers.database:
-        add(
-            "database",
-            "Database",
-            "main",
-            "The database. Its password is generated in AWS.",
-            _database_spec(answers, api),
-        )
+        comment = "The database. Its password is generated in AWS."
+        add("database", "Database", "main", comment, _database_spec(answers, api))
     if _has_secret(answers):
         comment = "Environment variables of the API that nobody may read. No file holds their values."
         add("secret", "Secret", "app", comment, _secret_spec(answers))
     if answers.site:
-        add(
-            "site",
-            "Bucket",
-            "web",
-            "The site: every deploy uploads its files, index.html last.",
-            _site_spec(answers, fields, site),
-        )
+        comment = "The site: every deploy uploads its files, index.html last."
+        add("site", "Bucket", "web", comment, _site_spec(answers, fields, site))
         add("cdn", "Cdn", "web", _cdn_comment(answers), _cdn_spec(answers))
     if answers.email and answers.budget:
         half = max(1, int(answers.budget) // 2)
