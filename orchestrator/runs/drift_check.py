@@ -25,5 +25,6 @@ def check_drift(settings: Settings, candidate: ReleaseCandidate, planned: Prepar
     drift_view = drift.build_view(planned.plan, lost_releases)
     reporter.record_drift(settings, drift_view, planned)
     if store and reader:
-        reporter.record_releases(settings, ledger, store, reader, planned)
+        environment = f"{planned.plan.project}/{planned.plan.environment}"
+        reporter.record_releases(settings, ledger, store, reader, environment)
     return drift_view

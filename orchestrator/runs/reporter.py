@@ -143,16 +143,13 @@ def record_drift(settings: Settings, drift_view: DriftView, planned: PreparedPla
         )
 
 
-def record_releases(
-    settings: Settings, ledger: Ledger, store: LedgerStore, reader: Reader, planned: PreparedPlan
-) -> None:
-    """Record which releases can be restored now with the state service, if one is configured."""
+def record_releases(settings: Settings, ledger: Ledger, store: LedgerStore, reader: Reader, environment: str) -> None:
+    """Record which releases can be restored now, and what is pinned, with the state service, if one is configured."""
     from orchestrator.state.client import release_payloads
 
     client = _find_client()
     if client is None:
         return
-    environment = f"{planned.plan.project}/{planned.plan.environment}"
     path = f"/environments/{environment}/releases"
 
     def send() -> None:

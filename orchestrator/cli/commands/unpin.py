@@ -24,11 +24,13 @@ def command(settings: Settings, parts: tuple[str, ...]) -> int:
     """
     from msgspec.structs import replace
 
+    from orchestrator.aws import Reader
     from orchestrator.problems import ExitCode, Problem, Problems
     from orchestrator.release import pins
-    from orchestrator.runs import release
+    from orchestrator.runs import release, reporter
 
-    ledger_store = release.open_session(settings).store
+    session = release.open_session(settings)
+    ledger_store = session.store
     ledger = ledger_store.read()
     pinned_parts = {pin.part for pin in ledger.pins}
     if unknown_parts := sorted(set(parts) - pinned_parts):
@@ -38,11 +40,13 @@ def command(settings: Settings, parts: tuple[str, ...]) -> int:
         settings.terminal.print_out("Nothing is pinned.")
         return ExitCode.OK
     unpinned = pins.expand_parts(ledger.pins, set(parts) or pinned_parts)
-    ledger_store.write(
+    written = ledger_store.write(
         lambda current_ledger: replace(
             current_ledger, pins=tuple(pin for pin in current_ledger.pins if pin not in unpinned)
         )
     )
+    environment = f"{session.manifest.scope.project}/{session.manifest.scope.environment}"
+    reporter.record_releases(settings, written, ledger_store, Reader(session.clients), environment)
     settings.terminal.print_out(
         f"Unpinned {', '.join(sorted({pin.part for pin in unpinned}))}. The next deploy ships what the manifests say."
     )

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from orchestrator.aws import Reader
 from orchestrator.problems import Problems
 from orchestrator.redaction.redact import redact
-from orchestrator.release import Ledger, Release, restorability, rollback
+from orchestrator.release import Ledger, Pin, Release, restorability, rollback
 from orchestrator.release.ledger_store import LedgerStore
 from orchestrator.release.shipped_commits import ShippedCommits, list_shipped_commits
 from orchestrator.state.client.payloads import clean_text
@@ -38,9 +38,15 @@ def build_release_payloads(
         made_by = run if run is not None and release.number == number else None
         cleaned = replace(release, reason=clean_text(release.reason))
         record = ReleaseRecord(environment, cleaned, made_by.id if made_by else "", not obstacle, obstacle)
+        if release is ledger.last_complete:
+            record = replace(record, pins=tuple(map(_clean_pin, ledger.pins)))
         if made_by:
             record = replace(record, commits=_list_commits(ledger, release, folder))
         yield ReleasePayload(record, _build_content(ledger, release, environment, store) if made_by else None)
+
+
+def _clean_pin(pin: Pin) -> Pin:
+    return replace(pin, reason=clean_text(pin.reason))
 
 
 def _list_commits(ledger: Ledger, release: Release, folder: Path) -> ShippedCommits | None:

@@ -11,7 +11,7 @@ from typing import Generic, Literal, TypeVar
 
 from msgspec import Struct, field
 
-from orchestrator.release import ManifestDocument, Release
+from orchestrator.release import ManifestDocument, Pin, Release
 from orchestrator.release.shipped_commits import ShippedCommits
 from orchestrator.state.protocol.lease_queue import Holder, Waiter
 from orchestrator.vocabulary import Action, Outcome, Plan
@@ -120,7 +120,8 @@ class PlanRecord(Struct, frozen=True):
 class ReleaseRecord(Struct, frozen=True):
     """One release of the ledger; ``obstacle`` says why it cannot be restored if ``restorable`` is False.
 
-    ``commits`` are those since the complete release before it; None if its run did not say.
+    ``commits`` are those since the complete release before it; None if its run did not say.  ``pins`` are those of the
+    environment, with its newest complete release only.
     """
 
     environment: str
@@ -129,6 +130,7 @@ class ReleaseRecord(Struct, frozen=True):
     restorable: bool = True
     obstacle: str = ""
     commits: ShippedCommits | None = None
+    pins: tuple[Pin, ...] = ()
 
 
 class ReleaseContent(Struct, frozen=True):

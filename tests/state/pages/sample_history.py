@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from orchestrator.planning import pipeline
 from orchestrator.planning.plan import build, compute_digest
 from orchestrator.planning.snapshot import Snapshot
-from orchestrator.release import ImageReference, ManifestDocument, Release, Vector
+from orchestrator.release import ImageReference, ManifestDocument, Pin, Release, Vector
+from orchestrator.release.shipped_commits import ShippedCommit, ShippedCommits
 from orchestrator.state.protocol.records import (
     DriftDecision,
     DriftedResource,
@@ -168,6 +169,17 @@ def store_run(
         store.end_run(run.id, None, final_end, run.by)
 
 
+TITLES: tuple[tuple[str, int | None], ...] = (
+    ("Show the stock of each shop on the product page", 187),
+    ("Round prices with tax to five cents", 186),
+    ("Tidy up the imports of the catalogue", None),
+    ("Recognise rings with two stones, and tell them apart from those with three by the shape of their setting", 184),
+    ("Print receipts on paper of 58 mm", 183),
+    ("Update dependencies", 182),
+)
+"""Titles of commits, and the pull requests that they merged."""
+
+
 def add_production(store: Store, clock: FakeClock) -> None:
     """Deploys of fourteen weeks; every ninth fails, after some somebody goes back."""
     rng = random.Random(7)
@@ -185,6 +197,7 @@ def add_production(store: Store, clock: FakeClock) -> None:
             f"prod-{deploys:03d}", PROD, "deploy", by, commit, format_timestamp(at), ref="refs/heads/main",
             pull_request=100 + deploys,
             committed_at=format_timestamp(at - lead), url=f"{REPOSITORY_URL}/actions/runs/{9000 + deploys}",
+            commit_title=TITLES[deploys % len(TITLES)][0], commit_author=PEOPLE[(deploys + 1) % 3],
         )  # fmt: skip
         if is_failing:
             cause = (
@@ -304,7 +317,21 @@ def add_release(
     }
     value = {"kind": "ContainerService", "metadata": {"name": "api"}, "spec": spec}
     content = ReleaseContent(PROD, number, (ManifestDocument("manifests/api.yaml", value),), {"staticsite.web": files})
-    store.record_release(ReleaseRecord(PROD, new_release, run, not obstacle, obstacle), content, by)
+    commits = ShippedCommits(
+        tuple(
+            ShippedCommit(fake_sha(f"{number} {index}"), format_timestamp(at), PEOPLE[index % 3], title, pull_request)
+            for index, (title, pull_request) in enumerate(TITLES[number % 4 :][:3])
+        )
+    )
+    pins = (
+        (Pin("site:staticsite.web", "d1", number - 1, number, format_timestamp(at), "aina", "prices without tax"),)
+        if reason or number > 40
+        else ()
+    )
+    record = ReleaseRecord(
+        PROD, new_release, run, not obstacle, obstacle, commits if not restored_number else None, pins
+    )
+    store.record_release(record, content, by)
 
 
 def add_failed_deploy(store: Store, clock: FakeClock) -> None:
