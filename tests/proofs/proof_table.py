@@ -81,12 +81,35 @@ GUARANTEES = (
         ("bootstrap.test_lifecycle", "bootstrap.test_attacks", "bootstrap.test_boundary"),
     ),
     Guarantee(
+        "Only the run that holds the lock writes",
+        "writers stopped past both leases under throttling, wrong clocks, odd leases and ledgers, every order of calls",
+        (
+            "runs.test_stopped_writer",
+            "aws.test_send_guard",
+            "release.test_bucket_lease",
+            "schedules.test_release_bucket",
+        ),
+    ),
+    Guarantee(
+        "A rollback goes on without the state service, and a record cannot be forged",
+        "a service that is away or broken, full disks, forged tokens, plans, rows and exports, slow and many clients",
+        (
+            *("runs.test_emergency_exit", "cli.test_unlock", "state.test_writers", "state.test_integrity"),
+            *("state.test_oidc", "state.test_middleware", "state.test_overload", "state.test_slow_clients"),
+            "state.test_webhooks",
+        ),
+    ),
+    Guarantee(
         "Independent changes run in parallel, dependent changes in order",
         "the real stack as AWS observes it, and random graphs",
         ("proofs.test_parallel", "planning.test_apply"),
     ),
 )
-WITHOUT_AWS = frozenset({"planning.test_apply", "bootstrap.test_attacks", "bootstrap.test_boundary"})
+WITHOUT_AWS = frozenset(
+    {"planning.test_apply", "bootstrap.test_attacks", "bootstrap.test_boundary", "schedules.test_release_bucket"}
+    | {f"state.test_{name}" for name in ("writers", "integrity", "oidc", "middleware", "overload", "slow_clients")}
+    | {"state.test_webhooks"}
+)
 
 
 @dataclass(frozen=True)

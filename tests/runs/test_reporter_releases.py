@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import shlex
 import threading
 import time
@@ -10,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from orchestrator.cli.main import main
@@ -94,6 +97,27 @@ def test_what_was_deployed_and_gone_back_to_is_told(
     assert [report.drifted for report in service.store.list_drift_reports(ENVIRONMENT_KEY).items] == [0, 0, 0]
     assert service.store.get_lease(ENVIRONMENT_KEY).holder is None
     assert list_journals() == []
+
+
+def test_what_is_held_back_is_on_the_page_with_its_command(
+    service: RunningService, ship: Callable[..., Any], run: Run
+) -> None:
+    """And the command works as it is printed; afterwards nothing is held back there either."""
+
+    def page() -> str:
+        return httpx.get(f"{service.address}/e/{ENVIRONMENT_KEY}").text
+
+    assert [ship("deploy", issuer).code for issuer in ("one", "two")] == [0, 0]
+    assert "Held back" not in page()
+    assert ship("rollback --reason 'wrong <prices>'", "two").code == 0
+    shown = page()
+    assert "Held back" in shown
+    assert "wrong &lt;prices&gt;" in shown
+    command = re.search(r"<code>(orchestrator unpin -e prod [^<]+)</code>", shown)
+    assert command is not None
+    unpinned = run(*html.unescape(command[1]).split()[1:])
+    assert unpinned.code == 0, unpinned.err
+    assert "Held back" not in page()
 
 
 def test_without_the_service_a_deploy_stops_and_a_rollback_does_not(
