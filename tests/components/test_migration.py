@@ -149,7 +149,7 @@ def test_it_gets_what_the_service_gets_and_shows_no_secret(shop: Shop, selected:
             lines.append(event.line)
 
     planned = pipeline.plan(shop.desired(shop.push("tag1"), "tag1"), clients=shop.clients)
-    outcomes = {item.address: item for item in pipeline.apply(planned, tell, clients=shop.clients)}
+    outcomes = {item.address: item for item in performed_calls.apply(planned, tell, clients=shop.clients)}
     failed = outcomes["migration.api"]
 
     assert failed.actuation is Actuation.FAILED
