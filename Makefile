@@ -52,6 +52,10 @@ bench: $(DEV_READY) ## run the benchmarks and write their tables; ARGS='--only p
 proofs: $(DEV_READY) ## run the proofs, and write the counts into docs/explanation/safety.md
 	@$(BIN)/python -m tests.proofs $(ARGS)
 
+mutants: $(DEV_READY) ## run mutants of the changed modules; ARGS='--sample 200 --seed 7' or 'orchestrator.planning.*' runs others
+	@$(INSTALL) requirements/mutants.lock
+	@$(BIN)/python -m tests.mutants $(ARGS)
+
 pictures: $(DEV_READY) ## retake the screenshots in docs/pictures; needs tmux, chromium and pngquant
 	@$(BIN)/python -m tests.pictures $(ARGS)
 
@@ -70,6 +74,7 @@ lock: $(LOCK_VENV)/.$(LOCK_WITH) ## update the lock files; UPGRADE=--upgrade all
 	@$(COMPILE) --extra emulator --extra service --constraint requirements/dev.lock --output-file requirements/demo.lock
 	@$(COMPILE) --extra service --constraint requirements/dev.lock --output-file requirements/service.lock
 	@$(COMPILE) --constraint requirements/dev.lock --output-file requirements/core.lock
+	@$(COMPILE) --extra mutants --extra dev --constraint requirements/dev.lock --output-file requirements/mutants.lock
 
 clean: ## remove virtual environments, caches and build outputs
 	@rm -rf $(VENV) $(LOCK_VENV) dist .import-linter.log .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -156,6 +156,7 @@ def test_the_apply_lets_be_what_the_plan_lets_be() -> None:
 
 
 @pytest.mark.parametrize(("days", "pending"), [(-1, ["s3_bucket.files"]), (0, []), (1, [])])
+@pytest.mark.real_parts
 def test_a_waiver_of_a_manifest_ends_with_its_day(days: int, pending: list[str], tmp_path: Path) -> None:
     """Through the pipeline that every command uses, on both sides of midnight (UTC)."""
     with emulated_aws():
@@ -190,6 +191,7 @@ spec: {{name: shop-files, versioning: true, deletionPolicy: delete}}
 """
 
 
+@pytest.mark.real_parts
 def test_destroy_names_no_waivers(tmp_path: Path) -> None:
     """All goes; a note about what is ignored until a date would be about nothing."""
     with emulated_aws():
