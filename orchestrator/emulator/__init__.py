@@ -9,6 +9,6 @@ Importing this package loads neither moto nor botocore; starting an emulator doe
 from orchestrator.emulator.call_log import Call
 from orchestrator.emulator.emulator import Emulator, start
 from orchestrator.emulator.faults import Faults, Rule
-from orchestrator.emulator.foreground import serve
+from orchestrator.emulator.foreground import serve, serve_recorder
 
-__all__ = ["Call", "Emulator", "Faults", "Rule", "serve", "start"]
+__all__ = ["Call", "Emulator", "Faults", "Rule", "serve", "serve_recorder", "start"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -30,6 +31,31 @@ def serve(  # noqa: PLR0913 - mirrors start()
     file is invalid.
     """
     faults = Faults.load(faults_file) if faults_file else Faults()
+    with (
+        _until_stopped() as wait,
+        start(
+            backend, port, latency_ms, faults, settle_seconds, account, region, run_services=run_services
+        ) as emulator,
+    ):
+        on_ready(emulator)
+        wait()
+
+
+def serve_recorder(on_ready: Callable[[Mapping[str, str]], None], file: Path, port: int = 4566) -> None:
+    """Pass calls on to real AWS until SIGINT or SIGTERM, and record the answers in a file.
+
+    ``on_ready`` gets the variables for clients.  Raises OSError if the port is taken.
+    """
+    from orchestrator.emulator.recorder import record
+
+    with _until_stopped() as wait, record(file, port) as variables:
+        on_ready(variables)
+        wait()
+
+
+@contextmanager
+def _until_stopped() -> Iterator[Callable[[], object]]:
+    """Yield a function that waits for SIGINT or SIGTERM."""
     stop_event = threading.Event()
 
     def on_signal(_: int, __: FrameType | None) -> None:
@@ -39,11 +65,7 @@ def serve(  # noqa: PLR0913 - mirrors start()
         signal_number: signal.signal(signal_number, on_signal) for signal_number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
-        with start(
-            backend, port, latency_ms, faults, settle_seconds, account, region, run_services=run_services
-        ) as emulator:
-            on_ready(emulator)
-            stop_event.wait()
+        yield stop_event.wait
     finally:
         for signal_number, handler in previous_handlers.items():
             signal.signal(signal_number, handler)

@@ -129,7 +129,8 @@ extensions of LocalStack that the orchestrator does not use.
 
 Of {used} operations that the orchestrator uses, {witnessed} are witnessed by a recorded answer. For the others the
 emulator follows AWS's service models and documentation. Nobody has published recordings of ECS Express Mode, of App
-Runner's operations, of Budgets' notifications, or of the creation of CloudFront functions and access controls.
+Runner's operations, of Budgets' notifications, or of the creation of CloudFront functions and access controls. Whoever
+has an account can give some: `orchestrator rehearse --canary` and `orchestrator emulator --record FILE` write them.
 
 | service | operations without a recording |
 |---|---|

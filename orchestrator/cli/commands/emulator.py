@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     "emulator",
     "orchestrator emulator",
     "orchestrator emulator --port 0 --latency 50 --faults faults.yaml",
+    "orchestrator emulator --record recording.json",
 )
 @click.option(
     "--port",
@@ -43,6 +45,13 @@ if TYPE_CHECKING:
     help="Emulator that answers the calls.",
 )
 @click.option("--run-services", is_flag=True, help="Run the images of container services as processes on this machine.")
+@click.option(
+    "--record",
+    "recording",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Pass calls on to real AWS instead, and record how it answers, without values.",
+)
 @common_options
 def command(
     settings: Settings,
@@ -51,6 +60,7 @@ def command(
     faults: Path | None,
     backend: Literal["moto", "ministack"],
     run_services: bool,
+    recording: Path | None,
 ) -> None:
     """Run an emulated AWS on this machine.
 
@@ -58,8 +68,14 @@ def command(
     With --run-services (Linux only), App Runner and ECS Express Mode run the pushed images, each on the port in PORT,
     check their health, and serve them at their host names: in a browser, open
     http://HOST.awsapprunner.com.localhost:PORT or http://HOST.ecs.REGION.on.aws.localhost:PORT.
+    With --record, nothing is emulated: calls go on to AWS with this machine's credentials, and cost what they cost.
+    The file gets operations, statuses, error codes, texts and names of members, to compare the emulator with.
     """
     from orchestrator.problems import Problems
+
+    if recording is not None:
+        _record(settings, recording, port)
+        return
 
     def on_ready(emulator: Emulator) -> None:
         exports = [f"export {name}={shlex.quote(value)}" for name, value in emulator.environment.items()]
@@ -77,3 +93,24 @@ def command(
         raise Problems.from_message(
             f"the emulator did not start: {error}", hint="pass --port 0 to use a free port"
         ) from None
+
+
+def _record(settings: Settings, recording: Path, port: int) -> None:
+    """Record real AWS until interrupted."""
+    from orchestrator.problems import Problems
+
+    def on_ready(variables: Mapping[str, str]) -> None:
+        exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+        comment = f"# Calls to {variables['AWS_ENDPOINT_URL']} reach real AWS, and are recorded in {recording}."
+        settings.terminal.print_out(
+            "\n".join([f"{comment} Press Ctrl-C to stop.", *exports, "unset AWS_SESSION_TOKEN"])
+        )
+
+    try:
+        from orchestrator.emulator import serve_recorder
+
+        serve_recorder(on_ready, recording, port)
+    except ImportError as error:
+        raise Problems.from_missing_extra("the emulator", "emulator", error.name) from None
+    except OSError as error:
+        raise Problems.from_message(f"the recorder did not start: {error}", hint="pass --port 0") from None
