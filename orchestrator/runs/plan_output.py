@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
 
-from orchestrator.planning import planned_cost
 from orchestrator.render import plan_view
 from orchestrator.render.field_values import MAX_VALUE_CHARACTERS
 from orchestrator.render.plan_text import DetailLevel
@@ -71,6 +70,7 @@ def cost_view(planned: PreparedPlan) -> plan_view.CostView | None:
     """Return the monthly cost after ``planned``, with line items if it changes; None if no resources remain."""
     from orchestrator import cost as pricing
     from orchestrator.cost import deadlines
+    from orchestrator.planning import planned_cost
 
     cost_estimates = estimate_costs(planned)
     if cost_estimates is None:
@@ -109,6 +109,8 @@ def add_summary(view: plan_view.PlanView, planned: PreparedPlan, facts: ReleaseF
 
 def estimate_costs(planned: PreparedPlan) -> tuple[Estimate, Estimate] | None:
     """Return the monthly costs before and after ``planned``; None if no resources remain."""
+    from orchestrator.planning import planned_cost
+
     changed_addresses = _changed_addresses(planned)
     if not planned_cost.list_after(planned.tasks.values(), changed_addresses):
         return None

@@ -129,7 +129,7 @@ def test_fetching_a_secret_through_the_vpc_is_noted_with_its_price(spec: dict[st
 
     assert len(notes) == count
     assert all("8 USD per month" in note and "secret.app" in note for note in notes)
-    assert ["AddSecretsManager" in note for note in notes] == (["secrets" in spec] if count else [])
+    assert ["Its values are injected already" in note for note in notes] == (["secrets" in spec] if count else [])
 
 
 def test_tracing_brings_its_configuration_and_the_right_to_write() -> None:

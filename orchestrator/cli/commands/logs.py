@@ -48,10 +48,10 @@ def parse_pattern(_context: click.Context, _parameter: click.Parameter, value: s
 @click.option("--grep", "pattern", callback=parse_pattern, metavar="REGEX", help="Only lines that match.")
 @project_options
 def command(settings: Settings, component: str, since: int, follow: bool, pattern: re.Pattern[str] | None) -> None:
-    """Print what the containers of a service wrote, with its time in UTC.
+    """Print what the containers of a service wrote.
 
-    COMPONENT is a ContainerService, such as api or containerservice.api. Reads CloudWatch Logs with your own
-    credentials (logs:FilterLogEvents). What looks like a secret is replaced.
+    Each line has its time in UTC. COMPONENT is a ContainerService, such as api or containerservice.api. Reads CloudWatch
+    Logs with your own credentials (logs:FilterLogEvents). What looks like a secret is replaced.
     """
     import time
     from datetime import UTC, datetime

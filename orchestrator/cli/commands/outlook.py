@@ -15,7 +15,7 @@ from orchestrator.runs.settings import Settings
 )
 @project_options
 def command(settings: Settings, days: int) -> None:
-    """List the dates on which AWS changes what the stack costs, or upgrades it by itself.
+    """List the dates on which AWS changes costs, or a database.
 
     Needs neither AWS nor a network. Plans warn of each date 180 days before.
     """
