@@ -50,8 +50,8 @@ def parse_pattern(_context: click.Context, _parameter: click.Parameter, value: s
 def command(settings: Settings, component: str, since: int, follow: bool, pattern: re.Pattern[str] | None) -> None:
     """Print what the containers of a service wrote.
 
-    Each line has its time in UTC. COMPONENT is a ContainerService, such as api or containerservice.api. Reads CloudWatch
-    Logs with your own credentials (logs:FilterLogEvents). What looks like a secret is replaced.
+    Each line has its time in UTC. COMPONENT is a ContainerService, such as api or containerservice.api. Reads
+    CloudWatch Logs with your own credentials (logs:FilterLogEvents). What looks like a secret is replaced.
     """
     import time
     from datetime import UTC, datetime
