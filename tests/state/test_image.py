@@ -105,6 +105,6 @@ def test_the_orchestrator_can_deploy_it() -> None:
     }
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert {"apprunner_service.service", "rds_instance.main", "ecr_repository.service"} <= desired.keys()
-    assert "/healthz" in str(desired["apprunner_service.service"])
-    assert "State__Database" in str(desired["apprunner_service.service"])
+    assert {"ecs_express_service.service", "rds_instance.main", "ecr_repository.service"} <= desired.keys()
+    assert "/healthz" in str(desired["ecs_express_service.service"])
+    assert "State__Database" in str(desired["ecs_express_service.service"])

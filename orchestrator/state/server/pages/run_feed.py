@@ -27,7 +27,7 @@ Renderer = Callable[..., str]
 
 
 class RunFeed:
-    """What happens in one run.
+    """What happens in one run, as messages that all its browsers share.
 
     ``changed_event`` is set, and replaced, when there is something new; ``has_failed``: the store did not answer.
     """
@@ -54,11 +54,11 @@ class RunFeed:
         The last is ``over`` if the run has ended.  The second value is the number of the last event.
         """
         last_sequence = max(sequence, self._table.last_sequence if self._table else 0)
-        messages = [format_event("line", line, number) for number, line in self._lines if number > sequence]
+        messages = [line for number, line in self._lines if number > sequence]
         if version != self.version:
-            messages.append(format_event("board", self._board, last_sequence))
+            messages.append(self._board)
             if self._plan_section:
-                messages.append(format_event("plan", self._plan_section, last_sequence))
+                messages.append(self._plan_section)
         if self.is_over:
             messages.append(format_event("over", self._run.status, last_sequence))
         return messages, last_sequence
@@ -93,10 +93,9 @@ class RunFeed:
                 new_events.append(event)
         if self.version and not (new_events or has_plan or self._run.is_over):
             return False
-        self._lines += [
-            (event.sequence, self._render("line.html", line=format_log_line(event))) for event in new_events
-        ]
-        self._board = self._render("board.html", view=self._build_view(self._table))
+        self._lines += [(event.sequence, self._format_line(event)) for event in new_events]
+        board = self._render("board.html", view=self._build_view(self._table))
+        self._board = format_event("board", board, self._table.last_sequence)
         self.version += 1
         return True
 
@@ -106,7 +105,8 @@ class RunFeed:
             return False
         self._plan = self._store.get_plan(self._run.plan)
         if self._plan is not None:
-            self._plan_section = self._render("run_plan.html", run=self._run, plan=self._plan)
+            section = self._render("run_plan.html", run=self._run, plan=self._plan)
+            self._plan_section = format_event("plan", section, self._lines[-1][0] if self._lines else 0)
         return self._plan is not None
 
     def _build_view(self, table: ResourceTable) -> RunView:
@@ -115,6 +115,9 @@ class RunFeed:
             table = build_resource_table(self._run, self._plan.plan if self._plan else None, events)
         seconds = elapsed_seconds(self._store, self._run)
         return RunView(self._run, table, (), table.last_sequence, 0, seconds, self._usual_seconds)
+
+    def _format_line(self, event: StepEvent) -> str:
+        return format_event("line", self._render("line.html", line=format_log_line(event)), event.sequence)
 
     def _announce(self) -> None:
         self.changed_event.set()

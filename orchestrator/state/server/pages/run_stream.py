@@ -26,6 +26,8 @@ KEEPALIVE_SECONDS = 10.0
 """Seconds without an event after which a comment is sent, so that no proxy closes an idle stream."""
 MAX_STREAM_SECONDS = 300.0
 """Seconds after which the stream ends and the browser reconnects, so that no abandoned stream lives forever."""
+MESSAGES_PER_CHUNK = 50
+"""Messages that are sent in one piece: a browser that reads slowly is waited for, and keeps no more in memory."""
 MAX_STREAMS = 400
 """Streams of one process at once; a further browser gets 503 and comes again."""
 STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -48,8 +50,8 @@ async def stream_events(request: Request, store: Store, run: Run, after_sequence
             if feed.version:
                 messages, after_sequence = feed.messages_after(after_sequence, version)
                 version = feed.version
-                if messages:
-                    yield "".join(messages)
+                for first in range(0, len(messages), MESSAGES_PER_CHUNK):
+                    yield "".join(messages[first : first + MESSAGES_PER_CHUNK])
                 if feed.is_over:
                     return
             try:
