@@ -1,6 +1,6 @@
 """Train a model on the dataset and write a run to ``runs/VERSION/``: ``python -m ml.train_model``.
 
-Stages: verify photos, compute features (cached), train the head, fine-tune the top blocks, evaluate, report, export.
+Stages: verify photos, compute features (cached), cross-validate, train on all photos, report, export.
 After an interruption the same command resumes from the last checkpoint.
 """
 
@@ -36,14 +36,10 @@ def build_parser() -> argparse.ArgumentParser:
                       help="initial weights of MobileNetV2 (default: imagenet, downloaded once)")  # fmt: skip
     parser.add_argument("--size", type=int, default=defaults.size, choices=(96, 128, 160, 192, 224),
                       help="input size in pixels (default: 224)")  # fmt: skip
-    parser.add_argument("--fewest", type=_positive_int, default=defaults.fewest, metavar="N",
-                      help="minimum photos per class; others get a prototype (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--views", type=_positive_int, default=defaults.views, metavar="N",
-                      help="images per photo: the original and augmented ones (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--views", type=_non_negative_int, default=defaults.views, metavar="N",
+                      help="images per photo: the photo and simulated phone photos (default: by their number)")  # fmt: skip
     parser.add_argument("--epochs", type=_positive_int, default=defaults.epochs, metavar="N",
-                      help="maximum epochs for the head (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--fine-tune", type=_non_negative_int, default=defaults.fine_tune, metavar="N",
-                      help="maximum epochs for the top blocks; 0 skips them (default: %(default)s)")  # fmt: skip
+                      help="epochs (default: %(default)s)")  # fmt: skip
     parser.add_argument("--batch", type=_positive_int, default=defaults.batch, metavar="N",
                       help="batch size; smaller needs less memory (default: %(default)s)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=defaults.seed, metavar="N",
@@ -59,7 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
 def settings_from_args(args: argparse.Namespace) -> Settings:
     """Return the training settings from the command line."""
     return Settings(
-        args.weights, args.size, args.fewest, args.views, args.epochs, args.fine_tune, args.batch, args.seed
+        args.weights, args.size, args.views, args.epochs, args.batch, args.seed
     )
 
 
@@ -69,11 +65,11 @@ def train(args: argparse.Namespace) -> run_writer.FinishedRun:
     Raises Problems, OSError.
     """
     data = dataset.load(args.data)
-    splits = split_dataset(data, args.fewest, args.seed)
+    folds = split_dataset(data, args.seed)
     stages.verify_photos(data, args.data)
     hardware.require_memory()
     detected_hardware = hardware.detect(args.device, args.mixed_precision)
-    training = Trainer(settings_from_args(args), data, splits, args.data, args.runs, detected_hardware)
+    training = Trainer(settings_from_args(args), data, folds, args.data, args.runs, detected_hardware)
     print(training.start_message, flush=True)
     result = run_writer.write_run(training, training.run())
     shutil.rmtree(training.checkpoint_folder, ignore_errors=True)

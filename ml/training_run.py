@@ -6,10 +6,10 @@ atomically, so a folder that contains it is complete.  The folder contains:
 ``model.keras``
     Keras 3.  Input: a batch of images, (n, size, size, 3), RGB, values 0 to 255 as uint8 or float.  ``scaling`` happens
     INSIDE the model; orientation, ``fit`` and ``resize`` (``ml.data.preprocessing.read``) happen outside.  Output:
-    (n, classes) probabilities.  The layer ``embedding`` outputs (n, embedding_size) vectors of length 1.
+    (n, embedding_size) vectors of length 1, which ``ml.answers`` turns into answers.
 ``prototypes.npz``
-    ``vectors`` (products, embedding_size) float32 of length 1, ``products`` (products,) names, ``trained`` (products,)
-    bool: whether the product is also a class.  Products with few photos have a prototype but no class.
+    ``vectors`` (prototypes, embedding_size) float32 of length 1; ``owners`` (prototypes,): the index of each one's
+    product in ``classes``.  Every product has at least one.
 ``dataset.json``
     The dataset at training time (``ml.data.dataset.Dataset``): every photo with its key, ETag and checksum.
 ``report.html``
@@ -25,6 +25,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ml.answers import AnswerRule
 from ml.atomic_files import write_atomic
 from orchestrator import canonical_json
 from orchestrator.problems import Problems
@@ -43,7 +44,7 @@ class Preprocessing:
 
     ``orientation`` exif: rotate as the EXIF data says.  ``transparent``: background colour.  ``fit`` centre-crop: the
     largest centred square.  ``resize`` triangle: Pillow's BILINEAR (a triangle filter, widened when downscaling).
-    ``scaling``: applied to each value inside ``model.keras``.  ``classes``: product names in the order of the output.
+    ``scaling``: applied to each value inside ``model.keras``.  ``classes``: all products, in the order of the answer.
     """
 
     classes: tuple[str, ...]
@@ -63,7 +64,7 @@ class Preprocessing:
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """A held-out photo: ``path`` in the dataset's folder, product, SHA-256 of the file."""
+    """A measured photo: ``path`` in the dataset's folder, product, SHA-256 of the file."""
 
     path: str
     product: str
@@ -72,16 +73,18 @@ class HeldOut:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The split of the dataset; ``train`` and ``validation`` are photo counts."""
+    """``learned``: the number of photos the model learned from, which are all.
 
-    train: int
-    validation: int
+    ``held_out``: those that cross-validation measured, each with a model that had not learned from it.
+    """
+
+    learned: int
     held_out: tuple[HeldOut, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The number of held-out photos of one product, and how many of them were recognised."""
+    """The number of measured photos of one product, and how many of them were recognised."""
 
     photos: int
     right: int
@@ -89,12 +92,17 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Metrics on the held-out photos, from 0 to 1.  ``prototypes``: top-1 accuracy by nearest class prototype."""
+    """What people see on ``photos`` photos, shares from 0 to 1; all other numbers mean nothing if there are none.
+
+    ``ece``: expected calibration error of the first product's percentage.  ``separation``: how often a photo of a
+    product is less "none of ours" than one of a product that the shop does not have (AUROC); None if not measured.
+    """
 
     top1: float
     top3: float
-    loss: float
-    prototypes: float
+    ece: float
+    separation: float | None
+    photos: int
     per_product: Mapping[str, Score]
 
 
@@ -102,8 +110,9 @@ class Metrics:
 class TrainingRun:
     """A finished training run.
 
-    ``data_hash``: hash of the dataset.  ``few_photos``: products with a prototype but no class.
-    ``prototype_threshold``: minimum cosine similarity to accept the nearest prototype of a product in ``few_photos``.
+    ``data_hash``: hash of the dataset.  ``phone`` and ``studio``: cross-validated on simulated phone photos, and on the
+    shop's own photos.  ``learned_similarity``: mean cosine of the learned photos with their product, by the model.
+    ``unmeasured``: products with too few different photos to be measured.
     ``config``: settings and derived values (such as ``weights_hash``).  ``tools``: package versions.  ``commit``: of
     the repository, empty if there is none.  ``trained_at``: ISO 8601, UTC.  ``seconds``: wall time of the training.
     ``files``: SHA-256 of every other file in the folder.
@@ -114,15 +123,17 @@ class TrainingRun:
     preprocessing: Preprocessing
     preprocessing_hash: str
     split: Split
-    metrics: Metrics
+    phone: Metrics
+    studio: Metrics
+    learned_similarity: float
+    answer: AnswerRule
     config: Mapping[str, str | int | float | bool | None]
     tools: Mapping[str, str]
     commit: str
     trained_at: str
     seconds: float
     embedding_size: int
-    prototype_threshold: float
-    few_photos: tuple[str, ...] = ()
+    unmeasured: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
 
     @property

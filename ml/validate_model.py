@@ -1,7 +1,8 @@
 """Validate a trained model: accuracy, parity, comparison with the model in use (``python -m ml.validate_model RUN``).
 
-Runs Keras, the export and a browser on held-out photos, and writes the result to ``metadata.json`` beside the export,
-where ``ml.upload_model`` reads it.
+The headline is what people see on your own phone photos (``--test FOLDER``), or else on simulated phone photos that the
+measured models had not learned from.  Keras, the export and a browser have to give the same answers.  The result goes
+to ``metadata.json`` beside the export, where ``ml.upload_model`` reads it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 import shlex
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -20,16 +22,16 @@ from typing import Any
 
 import numpy as np
 
-from ml import command_runner
+from ml import answers, command_runner
 from ml.atomic_files import sha256, write_atomic
 from ml.data import dataset, preprocessing, storage_location
-from ml.evaluation import browser, holdout, metrics, parity
-from ml.evaluation.holdout import LEARNED_FILE, HoldoutPhotos
+from ml.evaluation import browser, holdout, metrics, parity, probe_pictures
+from ml.evaluation.holdout import LEARNED_FILE, MeasuredPhotos
 from ml.evaluation.metrics import Comparison, Predictions
 from ml.evaluation.parity import ModelOutput
 from ml.export import exported_model, writer
 from ml.export.exported_model import Array, ExportedModel
-from ml.training_run import TrainingRun, load
+from ml.training_run import HeldOut, TrainingRun, load
 from orchestrator import canonical_json
 from orchestrator.model_registry import registry
 from orchestrator.model_registry.registry import CATALOGUE_FILE, METADATA_FILE, ModelMetadata, Parity
@@ -37,6 +39,8 @@ from orchestrator.problems import Problems
 
 DEFAULT_SAMPLE_SIZE = 8
 MAX_WEAK_PRODUCTS = 5
+SIMILARITY_SAMPLE_SIZE = 48
+"""Learned photos on which the similarity that training measured is measured again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class ValidationResult:
     """The result of a validation; ``metadata`` is published with the model, ``load_ms`` is None without a browser."""
 
     metadata: ModelMetadata
-    photos: HoldoutPhotos
+    photos: MeasuredPhotos
     comparison: Comparison | None
     load_ms: float | None
     folder: Path
@@ -52,7 +56,34 @@ class ValidationResult:
     @property
     def can_upload(self) -> bool:
         """Return whether the model can be uploaded without ``--force``."""
-        return self.metadata.parity.is_consistent and self.metadata.verdict.says != "worse"
+        verdict = self.metadata.verdict
+        return self.metadata.parity.is_consistent and verdict.says != "worse" and not verdict.lost
+
+
+@dataclass(frozen=True, slots=True)
+class KerasAnswers:
+    """The trained model, its prototypes and rule: the reference for everything that people get."""
+
+    model: Any
+    prototypes: Array
+    run: TrainingRun
+
+    def embed(self, inputs: Array) -> Array:
+        """Return the embeddings of network inputs."""
+        parts = [np.asarray(self.model(inputs[start : start + 16], training=False), dtype=np.float32)
+                 for start in range(0, len(inputs), 16)]  # fmt: skip
+        return np.concatenate(parts)
+
+    def similarities(self, embeddings: Array) -> Array:
+        """Return the similarities (photos, products)."""
+        rule = self.run.answer
+        return answers.product_similarities(embeddings, self.prototypes, rule.owners, len(self.run.classes))
+
+    def run_on(self, inputs: Array) -> ModelOutput:
+        """Return embeddings and answers."""
+        embeddings, rule = self.embed(inputs), self.run.answer
+        shown = answers.probabilities(self.similarities(embeddings), rule.scale, rule.none)
+        return ModelOutput("keras", inputs, embeddings, shown)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -64,6 +95,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("run", type=Path, help="folder of a training run, runs/VERSION")
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the dataset (default: data)")
+    parser.add_argument(
+        "--test", type=Path, metavar="FOLDER", help="measure your own phone photos, FOLDER/PRODUCT/PHOTO; "
+        "photos in a folder that is no product's should be answered with 'none of ours'",
+    )  # fmt: skip
     parser.add_argument(
         "--photos",
         type=int,
@@ -84,29 +119,39 @@ def validate(args: argparse.Namespace, web_folder: Path = browser.WEB_FOLDER) ->
     """
     run = load(args.run)
     _verify_run_files(run, args.run)
-    photos = holdout.load_photos(run, args.data)
+    data = dataset.load(args.run)
+    learned = [HeldOut(photo.path, photo.product, photo.sha256) for photo in data.photos]
+    photos = holdout.load_photos(run, learned, args.data)
+    test_photos = holdout.load_test_folder(args.test) if args.test else None
     storage = None if args.no_compare else storage_location.open_storage(args)
-    keras_model = writer.load_keras_model(args.run)
-    folder = _ensure_export(run, args.run, keras_model)
+    keras = KerasAnswers(writer.load_keras_model(args.run), writer.load_prototypes(run, args.run), run)
+    folder = _ensure_export(run, args.run, keras)
     model = exported_model.load(folder)
-    predictions = Predictions(run.classes, _predict_all(keras_model, photos, run), photos.truth)
     sample = photos.sample(max(args.photos, 1))
-    outputs, latency, load_ms = _collect_outputs(run, model, folder, sample, None if args.no_browser else web_folder)
-    parity_result = _check_parity(run, model, keras_model, sample, outputs)
-    measured = metrics.compute_metrics(predictions, latency)
-    if not parity_result.fault and (deviation := _explain_deviation(run, measured.top1, photos, keras_model)):
+    parity_result, latency, load_ms = _check_parity(
+        keras, model, folder, sample.paths, None if args.no_browser else web_folder
+    )
+    if not parity_result.fault and (deviation := _explain_deviation(keras, photos.sample(SIMILARITY_SAMPLE_SIZE))):
         parity_result = Parity(
             parity_result.tolerance, parity_result.photos, parity_result.exported, parity_result.browser, deviation
         )
+    measured, condition = run.phone, "simulated phone photos, cross-validated"
+    if test_photos is not None:
+        shown = holdout.answer_all(model, test_photos, description="test photos")
+        measured, condition = metrics.measure(Predictions(model.products, shown, test_photos.truth)), "test photos"
     pointer = registry.read_pointer(storage) if storage else None
-    comparison = (
-        holdout.compare_with_published(storage, pointer.version, photos, predictions) if storage and pointer else None
-    )
-    _write_training_photos(run, args.run, folder)
+    comparison, lost = None, ()
+    if storage and pointer:
+        comparison, lost = holdout.compare_with_published(
+            storage, pointer.version, model, test_photos or photos, is_test=test_photos is not None
+        )
+    _write_training_photos(args.run, folder)
     metadata = ModelMetadata(
-        run.version, run.data_hash, asdict(run.preprocessing), run.preprocessing_hash, measured, parity_result,
-        metrics.make_verdict(pointer.version if pointer else "", comparison), run.config, run.tools, run.commit,
+        run.version, run.data_hash, asdict(run.preprocessing), run.preprocessing_hash,
+        metrics.to_model_metrics(measured, condition, run.studio, latency), parity_result,
+        metrics.make_verdict(pointer.version if pointer else "", comparison, lost), run.config, run.tools, run.commit,
         run.trained_at, {path.name: registry.describe_file(path) for path in _list_published_files(folder)},
+        groups=run.answer.groups,
     )  # fmt: skip
     write_atomic(folder / METADATA_FILE, registry.encode_metadata(metadata))
     return ValidationResult(metadata, photos, comparison, load_ms, folder)
@@ -121,7 +166,7 @@ def _verify_run_files(run: TrainingRun, run_folder: Path) -> None:
             )
 
 
-def _ensure_export(run: TrainingRun, run_folder: Path, keras_model: Any) -> Path:
+def _ensure_export(run: TrainingRun, run_folder: Path, keras: KerasAnswers) -> Path:
     """Return the folder of the run's export; export the model if there is none, or one of another run."""
     target = run_folder / writer.EXPORT_FOLDER
     try:
@@ -129,82 +174,64 @@ def _ensure_export(run: TrainingRun, run_folder: Path, keras_model: Any) -> Path
             return target
     except Problems:
         pass
-    writer.write(
-        keras_model, run.preprocessing, target, version=run.version, prototypes=writer.load_prototypes(run, run_folder)
-    )
+    writer.write(keras.model, run, keras.prototypes, target)
     return target
 
 
-def _predict_all(keras_model: Any, photos: HoldoutPhotos, run: TrainingRun) -> Array:
-    return holdout.predict_in_batches(
-        photos.paths, run.preprocessing, lambda batch: _predict(keras_model, batch), "held-out photos"
-    )
-
-
-def _predict(keras_model: Any, photos: Array) -> Array:
-    return np.asarray(keras_model(photos, training=False), dtype=np.float32)
-
-
-def _collect_outputs(
-    run: TrainingRun, model: ExportedModel, folder: Path, sample: HoldoutPhotos, web_folder: Path | None
-) -> tuple[list[ModelOutput], float, float | None]:
-    """Run the export with numpy and in a browser; return the outputs, ms per photo, and ms to load the model."""
-    contract = holdout.parse_contract(model.document)
-    inputs = preprocessing.read_all(sample.paths, contract).astype(np.float32)
-    started = time.perf_counter()
-    outputs = [ModelOutput("exported", inputs, model.predict(inputs)["probabilities"])]
-    latency = (time.perf_counter() - started) * 1000 / len(inputs)
-    if web_folder is None:
-        return outputs, latency, None
-    browser_result = browser.predict_in_browser(folder, sample.paths, web_folder=web_folder)
-    durations_ms = [
-        sum(photo_times) for photo_times in zip(browser_result.prepare_ms, browser_result.predict_ms, strict=True)
-    ]
-    return (
-        [*outputs, ModelOutput("browser", browser_result.inputs, browser_result.probabilities)],
-        float(median(durations_ms)),
-        browser_result.load_ms,
-    )
-
-
 def _check_parity(
-    run: TrainingRun, model: ExportedModel, keras_model: Any, sample: HoldoutPhotos, outputs: Sequence[ModelOutput]
-) -> Parity:
-    inputs = preprocessing.read_all(sample.paths, run.preprocessing).astype(np.float32)
-    reference = ModelOutput("keras", inputs, _predict(keras_model, inputs))
-    tolerance = parity.MAX_DIFFERENCES[model.document["weights"]["type"]]
-    differences = {output.source: parity.max_difference(reference, output) for output in outputs}
-    fault = parity.find_contract_mismatch(run.preprocessing, model.document["preprocessing"])
-    for output in outputs:
-        if not fault and differences[output.source] > tolerance:
-            cause = parity.find_fault(
-                reference,
-                output,
-                sample.paths,
-                run.preprocessing,
-                lambda changed_inputs: _predict(keras_model, changed_inputs),
-            )
-            fault = f"{cause} ({output.source})"
-    return Parity(tolerance, len(sample.paths), differences.get("exported"), differences.get("browser"), fault)
+    keras: KerasAnswers, model: ExportedModel, folder: Path, photos: Sequence[Path], web_folder: Path | None
+) -> tuple[Parity, float, float | None]:
+    """Compare what people get on photos and probe pictures; return ms per photo and ms to load the model, too."""
+    trained, contract = keras.run.preprocessing, holdout.parse_contract(model.document)
+    with tempfile.TemporaryDirectory() as probe_folder:
+        paths = [*photos, *probe_pictures.write(Path(probe_folder))]
+        reference = keras.run_on(preprocessing.read_all(paths, trained).astype(np.float32))
+        started = time.perf_counter()
+        exported = _run_export("exported", model, preprocessing.read_all(paths, contract).astype(np.float32))
+        latency, load_ms = (time.perf_counter() - started) * 1000 / len(paths), None
+        tolerance = parity.MAX_DIFFERENCES[model.document["weights"]["type"]]
+        difference, browser_difference = parity.max_difference(reference, exported), None
+        fault = parity.find_contract_mismatch(trained, model.document["preprocessing"])
+        if not fault and difference > tolerance:
+            fault = f"{parity.find_fault(reference, exported, paths, trained, keras.embed)} (exported)"
+        if web_folder is not None:
+            result = browser.predict_in_browser(folder, paths, web_folder=web_folder)
+            shown = ModelOutput("browser", result.inputs, result.embeddings, result.answers)
+            browser_difference = parity.max_difference(exported, shown)
+            if not fault and browser_difference > parity.MAX_BROWSER_DIFFERENCE:
+                embed = lambda inputs: model.predict(inputs)["embedding"]  # noqa: E731
+                fault = f"{parity.find_fault(exported, shown, paths, contract, embed)} (browser)"
+            latency = float(median(map(sum, zip(result.prepare_ms, result.predict_ms, strict=True))))
+            load_ms = result.load_ms
+    return Parity(tolerance, len(paths), difference, browser_difference, fault), latency, load_ms
 
 
-def _explain_deviation(run: TrainingRun, top1: float, photos: HoldoutPhotos, keras_model: Any) -> str:
-    """Return why the Keras model's accuracy differs from the one measured in training, or ""."""
-    if photos.missing_count or abs(top1 - run.metrics.top1) <= max(0.02, 1.5 / len(photos.paths)):
+def _run_export(source: str, model: ExportedModel, inputs: Array) -> ModelOutput:
+    return ModelOutput(source, inputs, model.predict(inputs)["embedding"], model.answer(inputs))
+
+
+def _explain_deviation(keras: KerasAnswers, photos: MeasuredPhotos) -> str:
+    """Return why learned photos are less similar to their products than training measured, or ""."""
+    run, rows = keras.run, np.arange(len(photos.paths))
+    truth = np.array([run.classes.index(name) for name in photos.truth])
+
+    def mean_similarity(inputs: Array) -> float:
+        return float(keras.similarities(keras.embed(inputs))[rows, truth].mean())
+
+    found = mean_similarity(preprocessing.read_all(photos.paths, run.preprocessing).astype(np.float32))
+    if found >= run.learned_similarity - parity.MAX_SIMILARITY_LOSS:
         return ""
-    cause = parity.find_training_mismatch(
-        photos.paths, photos.truth, run.preprocessing, run.metrics.top1, lambda batch: _predict(keras_model, batch)
-    )
-    return f"{cause} (top-1 accuracy {top1:.3f}, but {run.metrics.top1:.3f} in training)"
+    cause = parity.find_training_mismatch(photos.paths, run.preprocessing, run.learned_similarity, mean_similarity)
+    return f"{cause} (mean similarity {found:.3f}, but {run.learned_similarity:.3f} in training)"
 
 
-def _write_training_photos(run: TrainingRun, run_folder: Path, export_folder: Path) -> None:
+def _write_training_photos(run_folder: Path, export_folder: Path) -> None:
     """Write the files about training photos that are published with the model."""
     data = dataset.load(run_folder)
     write_atomic(export_folder / CATALOGUE_FILE, canonical_json.dump(data.catalogue))
     write_atomic(
         export_folder / LEARNED_FILE,
-        canonical_json.dump(holdout.list_learned_checksums(run, [photo.sha256 for photo in data.photos])),
+        canonical_json.dump(holdout.list_learned_checksums([photo.sha256 for photo in data.photos])),
     )
 
 
@@ -215,14 +242,14 @@ def _list_published_files(folder: Path) -> list[Path]:
 
 def render_report(result: ValidationResult, next_command: str) -> str:
     """Return the report of a validation."""
-    metadata, metrics = result.metadata, result.metadata.metrics
-    photo_count, missing_count = len(result.photos.paths), result.photos.missing_count
+    metadata, measured = result.metadata, result.metadata.metrics
+    missing_count = result.photos.missing_count
     lines = [
-        f"Model {metadata.version}: {len(metadata.classes)} products, {photo_count} held-out photos"
+        f"Model {metadata.version}: {len(metadata.classes)} products, {len(result.photos.paths)} photos"
         + (f" ({missing_count} more are missing or changed)." if missing_count else "."),
-        f"  Accuracy: top-1 {metrics.top1:.1%}, top-3 {metrics.top3:.1%}; calibration error {metrics.ece:.3f}",
+        *_render_accuracy(metadata),
     ]
-    weak_products = sorted(metrics.per_product.items(), key=lambda item: item[1].right / item[1].photos)[
+    weak_products = sorted(measured.per_product.items(), key=lambda item: item[1].right / item[1].photos)[
         :MAX_WEAK_PRODUCTS
     ]
     weak_lines = [
@@ -231,12 +258,31 @@ def render_report(result: ValidationResult, next_command: str) -> str:
     lines += [f"  Weakest products: {', '.join(weak_lines)}"] if weak_lines else []
     measured_where = "with numpy" if result.load_ms is None else f"in a browser; loads in {result.load_ms:.0f} ms"
     size = f"{metadata.size / 1e6:.1f} MB" if metadata.size > 1e6 else f"{metadata.size / 1e3:.0f} kB"
-    lines.append(f"  Size: {size}; latency: {metrics.latency_ms:.0f} ms per photo {measured_where}")
-    lines += [_render_parity(metadata.parity), _render_comparison(metadata, result.comparison)]
+    lines.append(f"  Size: {size}; latency: {measured.latency_ms:.0f} ms per photo {measured_where}")
+    lines += [_render_parity(metadata.parity), *_render_comparison(metadata, result.comparison)]
     lines.append(
         f"Next: {next_command}" if result.can_upload else "Do not upload this model: fix the cause, or train again."
     )
     return "\n".join(lines)
+
+
+def _render_accuracy(metadata: ModelMetadata) -> list[str]:
+    """Return the lines about phone photos, and about the shop's own photos beside them."""
+    measured, studio = metadata.metrics, metadata.metrics.studio
+    if not measured.photos:
+        return ["  Accuracy: not measured. Bring phone photos with --test FOLDER, or more photos of each product."]
+    lines = [
+        f"  On {measured.photos} {measured.condition}: top-1 {measured.top1:.1%}, top-3 {measured.top3:.1%}; "
+        f"calibration error {measured.ece:.3f}"
+    ]
+    if measured.separation is not None:
+        lines.append(f"  Products told from products that the shop does not have: {measured.separation:.2f} (AUROC)")
+    if studio is not None:
+        lines.append(
+            f"  On {studio.photos} of the shop's own photos, cross-validated: top-1 {studio.top1:.1%}, "
+            f"top-3 {studio.top3:.1%}"
+        )
+    return lines
 
 
 def _render_parity(parity_result: Parity) -> str:
@@ -254,20 +300,22 @@ def _render_parity(parity_result: Parity) -> str:
     )
 
 
-def _render_comparison(metadata: ModelMetadata, comparison: Comparison | None) -> str:
+def _render_comparison(metadata: ModelMetadata, comparison: Comparison | None) -> list[str]:
+    verdict = metadata.verdict
     if comparison is None:
-        return "Not compared: no model is in use."
-    text = (
-        f"Compared with the model in use, {metadata.verdict.against}, on {comparison.photo_count} photos: "
+        return ["Not compared: no model is in use."]
+    lines = [
+        f"Compared with the model in use, {verdict.against}, on {comparison.photo_count} {comparison.condition}: "
         f"accuracy {comparison.new_accuracy:.1%}, was {comparison.old_accuracy:.1%}. "
         f"Only the new model recognises {comparison.new_only}, only the old one {comparison.old_only}. "
-        f"Verdict: {metadata.verdict.says}."
-    )
-    return text + (
-        f" The old model may have been trained on {comparison.learned_count} of them."
-        if comparison.learned_count
-        else ""
-    )
+        f"Verdict: {verdict.says}."
+    ]
+    if verdict.lost:
+        lines.append(
+            f"LOST: {len(verdict.lost)} products that {verdict.against} recognises, and that still have photos, are "
+            f"unknown to this model: {', '.join(verdict.lost)}. Download all photos, then train again."
+        )
+    return lines
 
 
 def main(argv: Sequence[str] | None = None) -> int:

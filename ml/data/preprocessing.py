@@ -79,7 +79,13 @@ def to_pixels(image: Image.Image, contract: Preprocessing) -> Pixels:
 
 
 def flatten_transparency(image: Image.Image, background: str = "white") -> Image.Image:
-    """Return the image as RGB, with ``background`` (white or black) in place of transparent pixels."""
+    """Return the image as RGB, with ``background`` (white or black) in place of transparent pixels.
+
+    Sixteen bits become eight as in browsers; Pillow alone would clip them to white.
+    """
+    if image.mode.startswith("I;16") or image.mode == "I":
+        values = np.asarray(image, dtype=np.int64)
+        image = Image.fromarray(np.clip((values + 128) // 257, 0, 255).astype(np.uint8))
     if not image.has_transparency_data:
         return image.convert("RGB")
     rgba = image.convert("RGBA")

@@ -1,72 +1,80 @@
-"""Split a dataset into training, validation and held-out sets: per product, reproducibly, lookalikes together.
+"""Divide a dataset into folds for cross-validation: per product, reproducibly, lookalike photos together.
 
-The order follows from the photos' checksums, so held-out photos stay held out when others are added.
+Every photo is measured by a model that learned from the other fold; the published model learns from all photos.
+The order follows from the photos' checksums, so a photo stays in its fold when others are added.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ml.data.dataset import Dataset, Photo
 from ml.data.image_checks import MAX_HASH_DISTANCE
-from orchestrator.problems import Problem, Problems
+from orchestrator.problems import Problems
 
-HELD_OUT_RATIO = 0.2
-VALIDATION_RATIO = 0.15
-MIN_GROUPS_PER_CLASS = 3
-"""Groups of similar photos that a product needs to be in all three sets."""
+FOLD_COUNT = 2
+ALWAYS_LEARNED = -1
+"""Fold of photos that are never measured, because their product has no other photos."""
 
 
 @dataclass(frozen=True, slots=True)
-class DatasetSplits:
-    """The three sets, with photos of ``classes`` only: ``train``, ``validation`` (early stopping), ``held_out`` (test).
+class DatasetFolds:
+    """The photos with their folds; ``folds`` is in the order of ``photos``."""
 
-    ``sparse_photos``: photos of products with too few photos to be a class.
-    """
-
-    classes: tuple[str, ...]
-    train: tuple[Photo, ...]
-    validation: tuple[Photo, ...]
-    held_out: tuple[Photo, ...]
-    sparse_photos: tuple[Photo, ...] = ()
+    photos: tuple[Photo, ...]
+    folds: tuple[int, ...]
 
     @property
-    def sparse_products(self) -> tuple[str, ...]:
-        """Return the products that are not a class, sorted."""
-        return tuple(sorted({photo.product for photo in self.sparse_photos}))
+    def products(self) -> tuple[str, ...]:
+        """Return all products, sorted."""
+        return tuple(sorted({photo.product for photo in self.photos}))
+
+    @property
+    def used_folds(self) -> tuple[int, ...]:
+        """Return the folds that have photos to measure."""
+        return tuple(sorted(set(self.folds) - {ALWAYS_LEARNED}))
+
+    @property
+    def measured(self) -> tuple[Photo, ...]:
+        """Return the photos that a model measures that did not learn from them."""
+        return tuple(photo for fold in self.used_folds for photo in self.in_fold(fold))
+
+    @property
+    def unmeasured_products(self) -> tuple[str, ...]:
+        """Return the products of which no photo is measured: they have one photo, or photos that look the same."""
+        return tuple(sorted({photo.product for photo in self.photos} - {photo.product for photo in self.measured}))
+
+    def in_fold(self, fold: int) -> tuple[Photo, ...]:
+        """Return the photos that are measured in ``fold``."""
+        return tuple(photo for photo, own in zip(self.photos, self.folds, strict=True) if own == fold)
+
+    def outside(self, fold: int) -> tuple[Photo, ...]:
+        """Return the photos that the model measured in ``fold`` learns from."""
+        return tuple(photo for photo, own in zip(self.photos, self.folds, strict=True) if own != fold)
 
 
-def split_dataset(data: Dataset, min_photos: int, seed: int = 0) -> DatasetSplits:
-    """Split a dataset; ``min_photos``: photos a product needs to be a class.
-
-    Raises Problems if fewer than two products have enough different photos.
-    """
+def split_dataset(data: Dataset, seed: int = 0) -> DatasetFolds:
+    """Divide a dataset into folds.  Raises Problems if it has fewer than two products with photos."""
     if not data.photos:
         raise Problems.from_message(
             "the dataset contains no photos", hint="download them: python -m ml.download_photos"
         )
-    clusters = group_similar(data.photos)
-    group_counts = Counter(name for cluster in clusters for name in {item.product for item in cluster})
-    counts = data.products
-    classes = tuple(
-        sorted(
-            name for name, count in counts.items() if count >= min_photos and group_counts[name] >= MIN_GROUPS_PER_CLASS
+    if len(data.products) < 2:
+        raise Problems.from_message(
+            f"the dataset contains photos of one product only, {data.photos[0].product}: there is nothing to tell apart",
+            hint="add photos of another product to the storage, then download them: python -m ml.download_photos",
         )
-    )
-    if len(classes) < 2:
-        raise _too_few_photos(counts, group_counts, min_photos)
-    class_groups = [tuple(item for item in cluster if item.product in classes) for cluster in clusters]
-    assigned = _assign_groups([item for item in class_groups if item], seed)
-    sparse_photos = tuple(item for item in data.photos if item.product not in classes)
-    train, validation, held_out = (
-        _sort_photos(assigned[split_name]) for split_name in ("train", "validation", "held_out")
-    )
-    return DatasetSplits(classes, train, validation, held_out, sparse_photos)
+    groups = sorted(group_similar(data.photos), key=lambda group: _order_key(group, seed))
+    fold_by_photo = {
+        photo.path: fold for group, fold in zip(groups, _assign_folds(groups), strict=True) for photo in group
+    }
+    photos = tuple(sorted(data.photos, key=lambda photo: (photo.product, photo.path)))
+    return DatasetFolds(photos, tuple(fold_by_photo[photo.path] for photo in photos))
 
 
 def group_similar(photos: Sequence[Photo], max_distance: int = MAX_HASH_DISTANCE) -> list[tuple[Photo, ...]]:
@@ -85,82 +93,27 @@ def group_similar(photos: Sequence[Photo], max_distance: int = MAX_HASH_DISTANCE
     return [tuple(group) for group in groups.values()]
 
 
-def _assign_groups(clusters: list[tuple[Photo, ...]], seed: int) -> dict[str, list[Photo]]:
-    """Assign each group to one set, in pseudo-random order, while every product in it is below its quota there."""
-    ordered = sorted(clusters, key=lambda cluster: _order_key(cluster, seed))
-    total = _count_products(photo for cluster in ordered for photo in cluster)
-    quota = {split_name: {name: max(1, round(count * share)) for name, count in total.items()}
-             for split_name, share in (("held_out", HELD_OUT_RATIO), ("validation", VALIDATION_RATIO))}  # fmt: skip
-    remaining = Counter(name for cluster in ordered for name in {photo.product for photo in cluster})
-    splits: dict[str, list[Photo]] = {"train": [], "validation": [], "held_out": []}
-    assigned = {split_name: Counter[str]() for split_name in quota}
-    unassigned = []
-    for cluster in ordered:
-        cluster_counts = _count_products(cluster)
-        split_name = next(
-            (
-                split_name
-                for split_name in quota
-                if _fits_quota(cluster_counts, assigned[split_name], quota[split_name])
-            ),
-            "",
-        )
-        if not split_name or any(remaining[name] <= 1 for name in cluster_counts):
-            unassigned.append(cluster)
-            continue
-        splits[split_name] += cluster
-        assigned[split_name].update(cluster_counts)
-        remaining.subtract(cluster_counts.keys())
-    for cluster in sorted(unassigned, key=len):
-        splits[_choose_missing_split(_count_products(cluster), assigned, remaining)] += cluster
-    return splits
+def _assign_folds(groups: Sequence[tuple[Photo, ...]]) -> list[int]:
+    """Return the fold of each group: the one with the fewest photos of its products so far.
+
+    Each product keeps photos outside of every fold: where all its groups came into one, the first is always learned.
+    """
+    counts = [Counter[str]() for _ in range(FOLD_COUNT)]
+    folds: list[int] = []
+    groups_by_product: dict[str, list[int]] = defaultdict(list)
+    for number, group in enumerate(groups):
+        products = Counter(photo.product for photo in group)
+        fold = min(range(FOLD_COUNT), key=lambda fold: sum(counts[fold][name] for name in products))
+        counts[fold].update(products)
+        folds.append(fold)
+        for name in products:
+            groups_by_product[name].append(number)
+    for numbers in groups_by_product.values():
+        own_folds = {folds[number] for number in numbers}
+        if len(own_folds) == 1 and ALWAYS_LEARNED not in own_folds:
+            folds[numbers[0]] = ALWAYS_LEARNED
+    return folds
 
 
-def _choose_missing_split(
-    cluster_counts: Counter[str], assigned: Mapping[str, Counter[str]], remaining: Counter[str]
-) -> str:
-    """Return a set without any photo of a product whose groups exceed all quotas; or train."""
-    for split_name, assigned_counts in assigned.items():
-        if all(remaining[name] > 1 for name in cluster_counts) and any(
-            not assigned_counts[name] for name in cluster_counts
-        ):
-            assigned_counts.update(cluster_counts)
-            remaining.subtract(cluster_counts.keys())
-            return split_name
-    return "train"
-
-
-def _fits_quota(cluster_counts: Counter[str], assigned_counts: Counter[str], quota: Mapping[str, int]) -> bool:
-    return all(assigned_counts[name] + count <= quota[name] for name, count in cluster_counts.items())
-
-
-def _count_products(photos: Iterable[Photo]) -> Counter[str]:
-    return Counter(photo.product for photo in photos)
-
-
-def _order_key(cluster: tuple[Photo, ...], seed: int) -> str:
-    return min(hashlib.sha256(f"{seed}:{photo.sha256}".encode()).hexdigest() for photo in cluster)
-
-
-def _sort_photos(photos: Iterable[Photo]) -> tuple[Photo, ...]:
-    return tuple(sorted(photos, key=lambda photo: (photo.product, photo.path)))
-
-
-def _too_few_photos(counts: Mapping[str, int], group_counts: Mapping[str, int], min_photos: int) -> Problems:
-    """Say which products have too few photos, naming at most eight."""
-    product_lines = [
-        f"{name}: {count} photos"
-        + (
-            f", only {group_counts[name]} of them different"
-            if count >= min_photos and group_counts[name] < MIN_GROUPS_PER_CLASS
-            else ""
-        )
-        for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    ]
-    requirement = (
-        f"training needs at least two products with {min_photos} photos, {MIN_GROUPS_PER_CLASS} of them different"
-    )
-    summary = "; ".join(product_lines[:8]) + (f"; and {len(product_lines) - 8} more" if len(product_lines) > 8 else "")
-    return Problems(
-        [Problem(f"{requirement}; found {summary}", hint="add photos and download them, or lower --fewest")]
-    )
+def _order_key(group: tuple[Photo, ...], seed: int) -> str:
+    return min(hashlib.sha256(f"{seed}:{photo.sha256}".encode()).hexdigest() for photo in group)

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from ml.export import exported_model
 from ml.export.exported_model import Array
 from orchestrator import shell
 from orchestrator.problems import Problems
@@ -39,9 +40,10 @@ PARITY_PAGE = "parity.html"
 
 @dataclass(frozen=True, slots=True)
 class BrowserResult:
-    """A browser's results: (photos, classes) probabilities, the network's inputs, and times in milliseconds."""
+    """A browser's results: answers (photos, products + 1), embeddings, network inputs, and times in milliseconds."""
 
-    probabilities: Array
+    answers: Array
+    embeddings: Array
     inputs: Array
     load_ms: float
     prepare_ms: tuple[float, ...]
@@ -90,23 +92,32 @@ def predict_in_browser(
             f"the model failed in {executable}: {site.report['error']}",
             hint="export it again: python -m ml.export runs/VERSION",
         )
-    return _parse_result(site.report)
+    return _parse_result(site.report, exported_model.load(export_folder).products)
 
 
 def _last_line(output: str) -> str:
     return (output.strip().splitlines() or [""])[-1][:200]
 
 
-def _parse_result(report: Mapping[str, Any]) -> BrowserResult:
+def _parse_result(report: Mapping[str, Any], products: Sequence[str]) -> BrowserResult:
     answers = report["answers"]
     return BrowserResult(
-        np.asarray([answer["probabilities"] for answer in answers], dtype=np.float32),
+        np.stack([_parse_answer(answer, products) for answer in answers]),
+        np.asarray([answer["embedding"] for answer in answers], dtype=np.float32),
         np.stack([_decode_input(answer["input"]) for answer in answers]),
         float(report["load"]),
         tuple(float(answer["prepare"]) for answer in answers),
         tuple(float(answer["predict"]) for answer in answers),
         str(report["agent"]),
     )
+
+
+def _parse_answer(answer: Mapping[str, Any], products: Sequence[str]) -> Array:
+    """Return the percentages that people see, in the order of ``products``, and of "none"; NaN for one not named."""
+    shown = {str(item["product"]): float(item["probability"]) for item in answer["products"]}
+    ranked = [float(item["probability"]) for item in answer["products"]]
+    row = [shown.get(name, math.nan) for name in products] if ranked == sorted(ranked, reverse=True) else [math.nan]
+    return np.asarray([*row, *[math.nan] * (len(products) - len(row)), float(answer["none"])], dtype=np.float32)
 
 
 def _decode_input(encoded: str) -> Array:

@@ -1,4 +1,4 @@
-"""Compute a model's metrics, and decide whether it is better than another model.
+"""Measure answers to photos, and decide whether a model is better than another one.
 
 A photo is recognised if its product ranks first.  Two models are compared with a sign test on the photos that exactly
 one of them recognises; a difference counts if its p-value is below 0.05.
@@ -12,28 +12,32 @@ from math import comb
 
 import numpy as np
 
+from ml.evaluation import cross_validation
 from ml.export.exported_model import Array
-from orchestrator.model_registry.registry import ModelMetrics, ProductScore, Verdict
+from ml.training_run import Metrics
+from orchestrator.model_registry.registry import ModelMetrics, ProductScore, StudioMetrics, Verdict
 
 SIGNIFICANCE_LEVEL = 0.05
 """p-value below which a difference between two models counts."""
-CALIBRATION_BINS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """A model's predictions: probabilities (photos, classes), and the photos' true products."""
+    """A model's answers (photos, products + 1), "none of ours" last, and the photos' true products.
 
-    classes: tuple[str, ...]
-    probabilities: Array
+    A true product that is not among ``products`` is one that the model does not know.
+    """
+
+    products: tuple[str, ...]
+    answers: Array
     truth: tuple[str, ...]
 
     @property
     def ranked(self) -> list[list[str]]:
         """Return the products for each photo, most likely first."""
         return [
-            [self.classes[class_index] for class_index in order]
-            for order in np.argsort(-self.probabilities, axis=1, kind="stable")
+            [self.products[index] for index in order]
+            for order in np.argsort(-self.answers[:, :-1], axis=1, kind="stable")
         ]
 
     @property
@@ -44,72 +48,58 @@ class Predictions:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two models compared on the same photos.
+    """Two models compared on the same photos; ``new_only``, ``old_only``: photos that only that model recognises.
 
-    ``new_only``, ``old_only``: photos that only that model recognises; ``shared_*``: of products that both models know.
-    ``learned_count``: compared photos that the old model may have been trained on.
+    ``condition``: which photos, in words.
     """
 
     photo_count: int
     new_only: int
     old_only: int
-    shared_new_only: int
-    shared_old_only: int
     old_accuracy: float
     new_accuracy: float
-    learned_count: int = 0
+    condition: str = ""
 
     @property
     def verdict(self) -> str:
-        """Return "worse" if significantly worse on shared products, "better" if so on all, else "same"."""
-        if sign_test_p_value(self.shared_old_only, self.shared_new_only) < SIGNIFICANCE_LEVEL:
+        """Return "worse" or "better" if the difference is significant, else "same"."""
+        if sign_test_p_value(self.old_only, self.new_only) < SIGNIFICANCE_LEVEL:
             return "worse"
         return "better" if sign_test_p_value(self.new_only, self.old_only) < SIGNIFICANCE_LEVEL else "same"
 
 
-def compute_metrics(predictions: Predictions, latency_ms: float) -> ModelMetrics:
-    """Compute accuracy over all photos and by product; ``latency_ms`` is passed through."""
-    ranked, correct = predictions.ranked, predictions.correct
-    per_product: dict[str, ProductScore] = {}
-    for name, is_correct in zip(predictions.truth, correct, strict=True):
-        score = per_product.get(name, ProductScore(0, 0))
-        per_product[name] = ProductScore(score.photos + 1, score.right + is_correct)
-    in_top3 = [name in order[:3] for order, name in zip(ranked, predictions.truth, strict=True)]
-    top1, top3 = float(np.mean(correct)), float(np.mean(in_top3))
+def measure(predictions: Predictions) -> Metrics:
+    """Measure answers; photos of products that the model does not know measure how well "none of ours" works."""
+    known = np.array([name in predictions.products for name in predictions.truth])
+    truth = np.array([predictions.products.index(name) for name in predictions.truth if name in predictions.products])
+    if not len(truth):
+        return cross_validation.UNMEASURED
+    unknown = predictions.answers[~known] if not known.all() else None
+    return cross_validation.measure(predictions.answers[known], truth, predictions.products, unknown)
+
+
+def to_model_metrics(measured: Metrics, condition: str, studio: Metrics, latency_ms: float) -> ModelMetrics:
+    """Return the metrics that are published; ``condition`` says which photos were measured."""
+    per_product = {
+        name: ProductScore(score.photos, score.right) for name, score in sorted(measured.per_product.items())
+    }
+    published_studio = StudioMetrics(studio.top1, studio.top3, studio.ece, studio.photos) if studio.photos else None
     return ModelMetrics(
-        top1, top3, compute_calibration_error(predictions), latency_ms, dict(sorted(per_product.items()))
-    )
+        measured.top1, measured.top3, measured.ece, latency_ms, per_product,
+        condition if measured.photos else "not measured", measured.photos, measured.separation, published_studio,
+    )  # fmt: skip
 
 
-def compute_calibration_error(predictions: Predictions) -> float:
-    """Return the expected calibration error (ECE) over ``CALIBRATION_BINS`` bins of confidence."""
-    confidence = np.clip(predictions.probabilities.max(axis=1), 0, 1)
-    correct = np.asarray(predictions.correct, dtype=float)
-    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    gaps = [
-        abs(confidence[bins == bin_index].mean() - correct[bins == bin_index].mean()) * (bins == bin_index).mean()
-        for bin_index in set(bins)
-    ]
-    return float(sum(gaps))
-
-
-def compare(new: Predictions, old: Predictions, learned_flags: Sequence[bool] = ()) -> Comparison:
-    """Compare predictions on the same photos; ``learned_flags``: photos the old model may have been trained on."""
-    pairs = list(zip(new.correct, old.correct, new.truth, strict=True))
-    shared_products = set(old.classes) & set(new.classes)
+def compare(new: Predictions, old: Predictions, condition: str = "") -> Comparison:
+    """Compare answers to the same photos."""
+    pairs = list(zip(new.correct, old.correct, strict=True))
     return Comparison(
         len(pairs),
-        new_only=sum(new_correct and not old_correct for new_correct, old_correct, _ in pairs),
-        old_only=sum(old_correct and not new_correct for new_correct, old_correct, _ in pairs),
-        shared_new_only=sum(
-            new_correct and not old_correct for new_correct, old_correct, name in pairs if name in shared_products
-        ),
-        shared_old_only=sum(
-            old_correct and not new_correct for new_correct, old_correct, name in pairs if name in shared_products
-        ),
+        new_only=sum(new_correct and not old_correct for new_correct, old_correct in pairs),
+        old_only=sum(old_correct and not new_correct for new_correct, old_correct in pairs),
         old_accuracy=float(np.mean(old.correct)),
         new_accuracy=float(np.mean(new.correct)),
-        learned_count=sum(learned_flags),
+        condition=condition,
     )
 
 
@@ -120,6 +110,6 @@ def sign_test_p_value(more: int, fewer: int) -> float:
     return sum(comb(count, heads) for heads in range(more, count + 1)) / toss_count
 
 
-def make_verdict(against: str, comparison: Comparison | None) -> Verdict:
+def make_verdict(against: str, comparison: Comparison | None, lost: Sequence[str] = ()) -> Verdict:
     """Return the verdict against model ``against``, or "first" if there is no comparison."""
-    return Verdict("first") if comparison is None else Verdict(comparison.verdict, against)
+    return Verdict("first") if comparison is None else Verdict(comparison.verdict, against, lost=tuple(lost))

@@ -15,9 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from ml import answers
 from orchestrator.problems import Problems
 
-FORMAT = "orchestrator-layers/1"
+FORMAT = "orchestrator-layers/2"
+CLASSIFIER_FORMAT = "orchestrator-layers/1"
+"""Format of models with a softmax over classes, and prototypes for products with few photos only."""
 MODEL_FILE = "model.json"
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -38,6 +41,45 @@ class ExportedModel:
         """Compute every output for every photo, in batches."""
         parts = [self._predict_batch(photos[start : start + batch_size]) for start in range(0, len(photos), batch_size)]
         return {name: np.concatenate([part[name] for part in parts]) for name in self.document["outputs"]}
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """Return all products the model answers with, in the order of the answer."""
+        nearest = self.document.get("nearest", {})
+        few = (name for name, trained in zip(nearest.get("products", ()), nearest.get("trained", ()), strict=True)
+               if not trained)  # fmt: skip
+        return (*self.classes, *few)
+
+    @property
+    def prototypes(self) -> Array:
+        """Return the prototypes (count, size)."""
+        return self._read_tensor(self.document["answer"], "prototypes")
+
+    def answer(self, photos: Array) -> Array:
+        """Return what people get: (photos, products + 1) probabilities, "none of ours" last."""
+        outputs = self.predict(photos)
+        if self.document["format"] == CLASSIFIER_FORMAT:
+            return self._answer_with_classes(outputs)
+        rule = self.document["answer"]
+        similarities = answers.product_similarities(
+            outputs["embedding"], self.prototypes, rule["owners"], len(self.classes)
+        )
+        return answers.probabilities(similarities, rule["scale"], rule["none"])
+
+    def _answer_with_classes(self, outputs: Mapping[str, Array]) -> Array:
+        """Return the answers of a classifier: a product with few photos comes first if its prototype is near enough."""
+        shown = np.zeros((len(outputs["probabilities"]), len(self.products) + 1), dtype=np.float32)
+        shown[:, : len(self.classes)] = outputs["probabilities"]
+        nearest = self.document.get("nearest")
+        if nearest is None:
+            return shown
+        similarities = outputs["embedding"] @ self._read_tensor(nearest, "vectors").T
+        for row, best in enumerate(similarities.argmax(axis=1).tolist()):
+            similarity = float(similarities[row, best])
+            if not nearest["trained"][best] and similarity >= nearest["threshold"]:
+                shown[row] *= 1 - similarity
+                shown[row, self.products.index(nearest["products"][best])] = similarity
+        return shown
 
     def _predict_batch(self, photos: Array) -> dict[str, Array]:
         slots: dict[int, Array] = {}
@@ -68,7 +110,7 @@ def load(folder: Path) -> ExportedModel:
         raise Problems.from_message(
             f"no exported model in {folder}: {error}", hint="export one: python -m ml.export runs/VERSION"
         ) from None
-    if document.get("format") != FORMAT:
+    if document.get("format") not in {FORMAT, CLASSIFIER_FORMAT}:
         raise Problems.from_message(
             f"{folder / MODEL_FILE} has the unsupported format {document.get('format')!r}; expected {FORMAT}",
             hint="export it again: python -m ml.export runs/VERSION",
@@ -78,7 +120,38 @@ def load(folder: Path) -> ExportedModel:
             f"{folder / weights_info['file']} does not match the checksum in {MODEL_FILE}",
             hint="export it again: python -m ml.export runs/VERSION",
         )
-    return ExportedModel(document, np.frombuffer(data, dtype=f"<{weights_info['type']}").astype(np.float32))
+    if document["format"] == CLASSIFIER_FORMAT:
+        return ExportedModel(document, np.frombuffer(data, dtype=f"<{weights_info['type']}").astype(np.float32))
+    try:
+        return ExportedModel(document, _decode_tensors(document, data))
+    except (KeyError, ValueError, TypeError) as error:
+        raise Problems.from_message(
+            f"{folder / MODEL_FILE} is no exported model: {error!r}",
+            hint="export it again: python -m ml.export runs/VERSION",
+        ) from None
+
+
+def _decode_tensors(document: dict[str, Any], data: bytes) -> Array:
+    """Return all tensors as float32 in one flat array, and let the references say where: ``[offset, shape]``."""
+    parts: list[Array] = []
+    offset = 0
+    holders = [*((op, name) for op in document["ops"] for name in ("weights", "bias")), (document["answer"], "prototypes")]
+    for holder, name in holders:
+        if reference := holder.get(name):
+            values = _decode_tensor(reference, data)
+            holder[name] = [offset, list(reference["shape"])]
+            parts.append(values)
+            offset += len(values)
+    return np.concatenate(parts)
+
+
+def _decode_tensor(reference: Mapping[str, Any], data: bytes) -> Array:
+    count = int(np.prod(reference["shape"]))
+    values = np.frombuffer(data, f"<{reference['type']}", count, reference["at"]).astype(np.float32)
+    if reference["type"] != "i1":
+        return values
+    scales = np.frombuffer(data, "<f4", reference["shape"][-1], reference["scales"])
+    return np.asarray((values.reshape(-1, len(scales)) * scales).ravel(), dtype=np.float32)
 
 
 def _pad(op: Mapping[str, Any], values: Array) -> Array:

@@ -61,7 +61,7 @@ def build_graph(model: Any) -> Graph:
     ops.append(Op("input", "input", (), shape[1:]))
     output_ops = _append_model_ops(model, ["input"], "", ops)
     output_layers = model.get_config().get("output_layers")
-    output_names = list(output_layers) if isinstance(output_layers, Mapping) else ["probabilities"]
+    output_names = list(output_layers) if isinstance(output_layers, Mapping) else ["embedding"]
     outputs = dict(zip(output_names, output_ops, strict=True))
     return _drop_unused(Graph(tuple(_fold(ops, set(output_ops))), outputs))
 

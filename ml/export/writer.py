@@ -2,7 +2,10 @@
 
 Why a custom format: the runtimes for ONNX, LiteRT or TensorFlow.js are 2 to 14 MB, while this model needs only a dozen
 kinds of operations, which ``ml/web/predict.js`` implements without dependencies.  See docs/benchmarks.md for numbers.
-Weights are float32, or float16 for half the size if parity allows it (``ml.evaluation.parity``).
+
+Weights are int8 by default: matrices and pointwise convolutions as bytes with one scale for each output channel, all
+else as float32, and prototypes as float16.  ``ml.validate_model`` checks that the answers stay the same.  A tensor of
+``model.json`` is ``{at: byte, shape, type: f4 | f2 | i1, scales: byte}``.
 """
 
 from __future__ import annotations
@@ -13,7 +16,8 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,66 +30,52 @@ from orchestrator import canonical_json
 from orchestrator.problems import Problems
 
 if TYPE_CHECKING:
-    from ml.training_run import Preprocessing, TrainingRun
+    from ml.training_run import TrainingRun
 
 EXPORT_FOLDER = "web"
 """Subfolder of a run's folder for the export."""
-WEIGHT_DTYPES = {"float32": "f4", "float16": "f2"}
+WEIGHT_DTYPES = {"float32": "f4", "float16": "f2", "int8": "i1"}
+DEFAULT_WEIGHTS_TYPE = "int8"
+MIN_QUANTISED_SIZE = 1024
+"""Tensors with fewer values stay float32 in an int8 export."""
 
 
-def export(run: TrainingRun, run_folder: Path, weights_type: str = "float32") -> Path:
+def export(run: TrainingRun, run_folder: Path, weights_type: str = DEFAULT_WEIGHTS_TYPE) -> Path:
     """Export the model of the run in ``run_folder``; return the folder of the export.
 
     Raises Problems if a browser cannot run the model, or it does not match its contract.
     """
     target = run_folder / EXPORT_FOLDER
-    model = load_keras_model(run_folder)
-    write(
-        model,
-        run.preprocessing,
-        target,
-        version=run.version,
-        weights_type=weights_type,
-        prototypes=load_prototypes(run, run_folder),
-    )
+    write(load_keras_model(run_folder), run, load_prototypes(run, run_folder), target, weights_type=weights_type)
     return target
 
 
 def write(
-    model: Any,
-    contract: Preprocessing,
-    target: Path,
-    *,
-    version: str = "",
-    weights_type: str = "float32",
-    prototypes: tuple[Mapping[str, Any], Array] | None = None,
+    model: Any, run: TrainingRun, prototypes: Array, target: Path, *, weights_type: str = DEFAULT_WEIGHTS_TYPE
 ) -> int:
-    """Write a Keras model and its contract to ``target``; return the number of bytes a browser has to load.
+    """Write a Keras model and the run's contract to ``target``; return the number of bytes a browser has to load.
 
     Raises Problems if a browser cannot run the model, or it does not match its contract.
     """
-    graph = build_graph(_add_embedding_output(model))
-    input_shape = graph.ops[0].shape
-    output_shape = next(op.shape for op in graph.ops if op.name == graph.outputs["probabilities"])
-    if input_shape != (contract.size, contract.size, 3) or output_shape != (len(contract.classes),):
-        raise Problems.from_message(
-            f"the model has input {input_shape} and output {output_shape}, but run.json says {contract.size} pixels "
-            f"and {len(contract.classes)} classes: it belongs to another model",
-            hint="train again: python -m ml.train_model",
-        )
-    ops, data = _pack(graph, WEIGHT_DTYPES[weights_type])
-    nearest_section: dict[str, Any] = {}
-    if prototypes is not None:
-        offset = len(data) // np.dtype(WEIGHT_DTYPES[weights_type]).itemsize
-        nearest_section = {"nearest": {**prototypes[0], "vectors": [offset, list(prototypes[1].shape)]}}
-        data += prototypes[1].astype(f"<{WEIGHT_DTYPES[weights_type]}").tobytes()
+    graph = _build_checked_graph(model, run, prototypes)
+    dtype = WEIGHT_DTYPES[weights_type]
+    pack = _Pack(dtype)
+    ops = _pack_ops(graph, pack)
+    answer = {
+        "prototypes": pack.add("prototypes", prototypes, "f4" if dtype == "f4" else "f2"),
+        "owners": list(run.answer.owners),
+        "scale": run.answer.scale,
+        "none": run.answer.none,
+        "groups": [list(group) for group in run.answer.groups],
+    }
+    data = b"".join(pack.chunks)
     checksum = hashlib.sha256(data).hexdigest()
     weights_file = f"weights-{checksum[:12]}.bin"
     document = {
-        "format": FORMAT, "version": version, "ops": ops, "outputs": dict(graph.outputs),
-        "preprocessing": json.loads(canonical_json.dump(contract)), "preprocessing_hash": contract.hash,
-        "weights": {"file": weights_file, "type": WEIGHT_DTYPES[weights_type], "sha256": checksum, "bytes": len(data)},
-        **nearest_section,
+        "format": FORMAT, "version": run.version, "ops": ops, "outputs": dict(graph.outputs), "answer": answer,
+        "preprocessing": json.loads(canonical_json.dump(run.preprocessing)),
+        "preprocessing_hash": run.preprocessing.hash,
+        "weights": {"file": weights_file, "type": dtype, "sha256": checksum, "bytes": len(data)},
     }  # fmt: skip
     text = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
     for stale_file in target.glob("weights-*.bin"):
@@ -95,25 +85,64 @@ def write(
     return len(data) + len(text)
 
 
-def _add_embedding_output(model: Any) -> Any:
-    """Return the model with its embedding, if any, as a second output."""
+def _build_checked_graph(model: Any, run: TrainingRun, prototypes: Array) -> Graph:
     import keras
 
-    from ml.training_run import EMBEDDING_LAYER
+    graph = build_graph(keras.Model(model.inputs[0], {"embedding": model.outputs[0]}))
+    contract, input_shape = run.preprocessing, graph.ops[0].shape
+    (output_shape,) = [op.shape for op in graph.ops if op.name == graph.outputs["embedding"]]
+    expected = ((contract.size, contract.size, 3), (prototypes.shape[1],))
+    if (input_shape, output_shape) != expected or len(prototypes) != len(run.answer.owners):
+        raise Problems.from_message(
+            f"the model has input {input_shape} and output {output_shape}, but run.json says {contract.size} pixels, "
+            f"and there are {len(prototypes)} prototypes of {prototypes.shape[1]} numbers: it belongs to another model",
+            hint="train again: python -m ml.train_model",
+        )
+    return graph
 
-    outputs = {"probabilities": model.outputs[0]}
-    if any(layer.name == EMBEDDING_LAYER for layer in model.layers):
-        outputs["embedding"] = model.get_layer(EMBEDDING_LAYER).output
-    return keras.Model(model.inputs[0], outputs)
+
+@dataclass(slots=True)
+class _Pack:
+    """The weights file while it is written; every tensor starts at a multiple of four bytes."""
+
+    dtype: str
+    chunks: list[bytes] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, name: str, tensor: Array, dtype: str) -> dict[str, Any]:
+        """Append a tensor and return its reference.  Raises Problems if it overflows ``dtype``."""
+        scales: dict[str, int] = {}
+        if dtype == "i1":
+            steps = np.abs(tensor).reshape(-1, tensor.shape[-1]).max(axis=0) / 127
+            steps = np.where(steps > 0, steps, 1.0)
+            scales["scales"] = self._append(steps.astype("<f4").tobytes())
+            encoded = np.rint(tensor / steps).astype("i1")
+        else:
+            encoded = tensor.astype(f"<{dtype}")
+        if not np.isfinite(encoded).all():
+            raise Problems.from_message(
+                f"the weights of {name!r} overflow {dtype}", hint="export with --weights float32, or train again"
+            )
+        return {"at": self._append(encoded.tobytes()), "shape": list(tensor.shape), "type": dtype, **scales}
+
+    def type_of(self, op: Op, tensor: Array) -> str:
+        """Return the type that a tensor of an operation is stored with."""
+        if self.dtype != "i1":
+            return self.dtype
+        return "i1" if op.kind in {"conv", "dense"} and tensor.ndim > 1 and tensor.size >= MIN_QUANTISED_SIZE else "f4"
+
+    def _append(self, data: bytes) -> int:
+        position, padded = self.size, data + b"\0" * (-len(data) % 4)
+        self.chunks.append(padded)
+        self.size += len(padded)
+        return position
 
 
-def _pack(graph: Graph, dtype: str) -> tuple[list[dict[str, Any]], bytes]:
-    """Return the operations as JSON, each with its buffers, and all weights in one byte string."""
+def _pack_ops(graph: Graph, pack: _Pack) -> list[dict[str, Any]]:
+    """Return the operations as JSON, each with its buffers, and add their weights to ``pack``."""
     slots = _assign_slots(graph)
     shapes = {op.name: op.shape for op in graph.ops}
-    chunks: list[bytes] = []
     op_documents: list[dict[str, Any]] = []
-    offset = 0
     for op in graph.ops:
         op_document: dict[str, Any] = {
             "kind": op.kind, "name": op.name, "in": [slots[source] for source in op.inputs], "out": slots[op.name],
@@ -122,20 +151,9 @@ def _pack(graph: Graph, dtype: str) -> tuple[list[dict[str, Any]], bytes]:
         op_document |= {"from": list(shapes[op.inputs[0]])} if op.inputs else {}
         for name, tensor in (("weights", op.weights), ("bias", op.bias)):
             if tensor is not None:
-                op_document[name] = [offset, list(tensor.shape)]
-                offset += tensor.size
-                chunks.append(_encode_tensor(op, tensor, dtype))
+                op_document[name] = pack.add(op.name, tensor, pack.type_of(op, tensor))
         op_documents.append(op_document)
-    return op_documents, b"".join(chunks)
-
-
-def _encode_tensor(op: Op, tensor: Array, dtype: str) -> bytes:
-    encoded = tensor.astype(f"<{dtype}")
-    if not np.isfinite(encoded).all():
-        raise Problems.from_message(
-            f"the weights of {op.name!r} overflow {dtype}", hint="export with --weights float32, or train again"
-        )
-    return encoded.tobytes()
+    return op_documents
 
 
 def _assign_slots(graph: Graph) -> dict[str, int]:
@@ -170,26 +188,25 @@ def load_keras_model(run_folder: Path) -> Any:
         ) from None
 
 
-def load_prototypes(run: TrainingRun, run_folder: Path) -> tuple[Mapping[str, Any], Array] | None:
-    """Load the prototypes of all products: the fields for ``model.json``, and the vectors.
+def load_prototypes(run: TrainingRun, run_folder: Path) -> Array:
+    """Load the prototypes of all products: (prototypes, embedding_size), in the order of ``run.answer.owners``.
 
-    Return None if every product is a class.  Raises Problems if the file cannot be read.
+    Raises Problems if the file cannot be read.
     """
     from ml.training_run import PROTOTYPES_FILE
 
-    if not run.few_photos:
-        return None
     try:
         with np.load(run_folder / PROTOTYPES_FILE, allow_pickle=False) as archive:
-            vectors, products, trained = (archive[name] for name in ("vectors", "products", "trained"))
+            vectors, owners = archive["vectors"].astype(np.float32), archive["owners"].tolist()
     except (OSError, ValueError, KeyError) as error:
         raise Problems.from_message(
             f"cannot read {run_folder / PROTOTYPES_FILE}: {error}", hint="train again: python -m ml.train_model"
         ) from None
-    names, trained_flags = [str(name) for name in products], [bool(flag) for flag in trained]
-    return {"threshold": run.prototype_threshold, "products": names, "trained": trained_flags}, vectors.astype(
-        np.float32
-    )
+    if owners != list(run.answer.owners):
+        raise Problems.from_message(
+            f"{run_folder / PROTOTYPES_FILE} does not match run.json", hint="train again: python -m ml.train_model"
+        )
+    return vectors
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -202,8 +219,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--weights",
         choices=sorted(WEIGHT_DTYPES),
-        default="float32",
-        help="data type of the weights; float16 halves the size (default: float32)",
+        default=DEFAULT_WEIGHTS_TYPE,
+        help="data type of the weights: int8 is a quarter of float32 (default: %(default)s)",
     )
     args = parser.parse_args(argv)
     try:

@@ -1,15 +1,16 @@
-"""Build the network: a MobileNetV2 base, cut in two, and a classification head.
+"""Build the network: a MobileNetV2 base, cut in two, a projection to the embedding, and proxies to train it.
 
-    photo ─Rescaling─ trunk ─CUT_LAYER─ top blocks ─average─ projection ─embedding─ scale ─probabilities
-                     frozen            fine-tuned          └──────────── head ─────────────────────────┘
+    photo ─Rescaling─ trunk ─CUT_LAYER─ top blocks ─average─ projection ─embedding─ proxies
+                     frozen            └────────── fine-tuned ──────────────────┘ training only
 
 The trunk's features are computed once and cached (``ml.training.feature_cache``); only layers above ``CUT_LAYER`` are
-trained.  The models share their layers and weights; ``build_final_model`` copies everything into one model.
+trained.  A proxy is a vector of length 1 for each product, and training moves the embeddings of its photos closer to it
+than to all others, by a margin (``margin_loss``).  The proxies are a training aid: answers come from prototypes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,19 +21,21 @@ from ml.training_run import EMBEDDING_LAYER
 
 Array = np.ndarray[Any, np.dtype[Any]]
 CUT_LAYER = "block_13_project_BN"
-EMBEDDING_SIZE = 256
+EMBEDDING_SIZE = 128
 COSINE_SCALE = 16.0
 """Factor on the cosine similarities before softmax."""
-SHRINKAGE = 0.1
-DROPOUT_RATE = 0.2
+MARGIN = 0.2
+"""Cosine by which a photo has to be closer to its own product's proxy than to others."""
+SHRINKAGE = 1.0
+DROPOUT_RATE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """``trunk``: photos to features at ``CUT_LAYER``; ``top_blocks``: to averages; ``head``: to probabilities.
+    """``trunk``: photos to features at ``CUT_LAYER``; ``top_blocks``: to averages; ``head``: to cosines of proxies.
 
-    ``top_model`` is top blocks and head; ``base`` has the layers of trunk and top blocks.  ``compute_averages`` calls
-    the top blocks with their current weights.
+    ``top_model`` is top blocks and head; ``base`` has the layers of trunk and top blocks.  ``compute_averages`` and
+    ``embed`` (from features) use the current weights; ``initial_weights`` are those of the top blocks before training.
     """
 
     base: Any
@@ -41,15 +44,17 @@ class Network:
     head: Any
     top_model: Any
     compute_averages: Callable[[Any], Any]
+    embed: Callable[[Any], Any]
+    initial_weights: Sequence[Array]
 
-    def freeze(self, *, top_blocks: bool) -> None:
-        """Freeze or unfreeze the top blocks; batch norms stay frozen, a shop has too few photos to train them."""
+    def freeze(self) -> None:
+        """Freeze the trunk, and all batch norms: a shop has too few photos to train them."""
         self.trunk.trainable = False
         for layer in self.top_blocks.layers:
-            layer.trainable = not top_blocks and type(layer).__name__ != "BatchNormalization"
+            layer.trainable = type(layer).__name__ != "BatchNormalization"
 
 
-def build(weights_source: str, size: int, classes: int, embedding: int, mixed_precision: bool = False) -> Network:
+def build(weights_source: str, size: int, products: int, embedding: int, mixed_precision: bool = False) -> Network:
     """Build the network with the initial weights of ``weights_source`` (``ml.training.pretrained``).
 
     Raises Problems if the weights cannot be loaded.
@@ -66,27 +71,29 @@ def build(weights_source: str, size: int, classes: int, embedding: int, mixed_pr
         )
         trunk = keras.Model(photo, lower_model(_scaling_layer()(photo)))
         top_blocks = keras.Model(cut_output, keras.layers.GlobalAveragePooling2D()(base.output))
-        head = keras.Model(averages, _build_head(averages, classes, embedding))
+        embedded = _add_embedding(averages, embedding)
+        head = keras.Model(averages, _add_proxies(embedded, products))
         top_model = keras.Model(features, head(top_blocks(features)))
-        return Network(base, trunk, top_blocks, head, top_model, compile_predictor(top_blocks))
+        embedder = keras.Model(features, keras.Model(averages, embedded)(top_blocks(features)))
+        return Network(
+            base, trunk, top_blocks, head, top_model, compile_predictor(top_blocks), compile_predictor(embedder),
+            top_blocks.get_weights(),
+        )  # fmt: skip
     finally:
         keras.config.set_dtype_policy("float32")
 
 
 def build_final_model(network: Network, size: int) -> Any:
-    """Return everything as one float32 model with inputs from 0 to 255 and a layer ``embedding``."""
+    """Return the model from photos, 0 to 255, to embeddings, in float32."""
     import keras
 
     base = pretrained.build_base(pretrained.NONE, size)
     base.set_weights(network.base.get_weights())
     photo = keras.Input((size, size, 3), name="photo")
     averages = keras.layers.GlobalAveragePooling2D(name="average")(base(_scaling_layer()(photo)))
-    trained = [layer.get_weights() for layer in network.head.layers if layer.weights]
-    model = keras.Model(photo, _build_head(averages, network.head.output.shape[-1], trained[0][0].shape[1]))
-    for layer, layer_weights in zip(
-        [model.get_layer("projection"), model.get_layer("probabilities")], trained, strict=True
-    ):
-        layer.set_weights(layer_weights)
+    projection = network.head.get_layer("projection").get_weights()
+    model = keras.Model(photo, _add_embedding(averages, projection[0].shape[1]))
+    model.get_layer("projection").set_weights(projection)
     return model
 
 
@@ -96,17 +103,30 @@ def _scaling_layer() -> Any:
     return keras.layers.Rescaling(1 / 127.5, offset=-1)
 
 
-def _build_head(averages: Any, classes: int, embedding: int) -> Any:
-    """Add the head: a projection to unit length and the classes, in float32 under any dtype policy."""
+def _add_embedding(averages: Any, size: int) -> Any:
+    """Add the projection to vectors of length 1, in float32 under any dtype policy."""
     import keras
 
-    layers = keras.layers
-    vectors = layers.Dense(embedding, name="projection", dtype="float32")(averages)
-    vectors = layers.UnitNormalization(name=EMBEDDING_LAYER, dtype="float32")(vectors)
-    scaled = layers.Rescaling(COSINE_SCALE, name="scale", dtype="float32")(
-        layers.Dropout(DROPOUT_RATE, seed=7)(vectors)
-    )
-    return layers.Dense(classes, activation="softmax", name="probabilities", dtype="float32")(scaled)
+    vectors = keras.layers.Dense(size, name="projection", dtype="float32")(averages)
+    return keras.layers.UnitNormalization(name=EMBEDDING_LAYER, dtype="float32")(vectors)
+
+
+def _add_proxies(embedded: Any, products: int) -> Any:
+    """Add the cosines of the embedding with one proxy for each product."""
+    import keras
+
+    dropped = keras.layers.Dropout(DROPOUT_RATE, seed=7, dtype="float32")(embedded)
+    return keras.layers.Dense(
+        products, use_bias=False, kernel_constraint=keras.constraints.UnitNorm(axis=0), name="proxies", dtype="float32"
+    )(dropped)
+
+
+def margin_loss(labels: Any, cosines: Any) -> Any:
+    """Return the cross-entropy of scaled cosines, with ``MARGIN`` taken off the own product's (CosFace)."""
+    import keras
+
+    own = keras.ops.one_hot(keras.ops.cast(keras.ops.reshape(labels, (-1,)), "int32"), cosines.shape[-1])
+    return keras.losses.categorical_crossentropy(own, COSINE_SCALE * (cosines - MARGIN * own), from_logits=True)
 
 
 def compile_predictor(model: Any, dtype: str = "float32") -> Callable[[Any], Any]:
@@ -117,21 +137,17 @@ def compile_predictor(model: Any, dtype: str = "float32") -> Callable[[Any], Any
     return tf.function(lambda inputs: model(inputs, training=False), input_signature=[batch_spec])  # type: ignore[no-any-return]
 
 
-def build_embedder(network: Network) -> Any:
-    """Return a model from averages to embeddings of length 1."""
-    import keras
-
-    return keras.Model(network.head.input, network.head.get_layer(EMBEDDING_LAYER).output)
-
-
 def initialise_head(network: Network, averages: Array, labels: Array) -> None:
-    """Initialise the head without training: a whitening projection, and the mean vector of each class."""
-    kernel, bias = compute_whitening(averages, network.head.get_layer("projection").units)
-    network.head.get_layer("projection").set_weights([kernel, bias])
+    """Initialise the head: a whitening projection, and the mean of each product as its proxy.
+
+    ``averages``: (rows, channels) of the pretrained top blocks; every label has a row.
+    """
+    projection, proxies = network.head.get_layer("projection"), network.head.get_layer("proxies")
+    kernel, bias = compute_whitening(averages, projection.units)
+    projection.set_weights([kernel, bias])
     vectors = averages @ kernel + bias
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-9
-    means = compute_prototypes(vectors, labels, network.head.output.shape[-1])
-    network.head.get_layer("probabilities").set_weights([means.T, np.zeros(len(means), dtype=np.float32)])
+    proxies.set_weights([mean_directions(vectors, labels, proxies.units).T])
 
 
 def compute_whitening(averages: Array, size: int) -> tuple[Array, Array]:
@@ -146,7 +162,7 @@ def compute_whitening(averages: Array, size: int) -> tuple[Array, Array]:
     return kernel.astype(np.float32), (-mean @ kernel).astype(np.float32)
 
 
-def compute_prototypes(vectors: Array, labels: Array, count: int) -> Array:
+def mean_directions(vectors: Array, labels: Array, count: int) -> Array:
     """Return the mean direction of each label's vectors: (count, size), of length 1."""
     sums = np.zeros((count, vectors.shape[1]), dtype=np.float64)
     np.add.at(sums, labels, vectors)

@@ -15,11 +15,9 @@ from ml import atomic_files
 from ml import training_run as runs
 from ml.command_runner import format_duration
 from ml.evaluation import report
-from ml.evaluation.prototype_metrics import Evaluation
 from ml.export import writer
 from ml.training import network
 from ml.training.stages import Trainer, TrainingResult
-from ml.training.training_loop import EpochMetrics
 from ml.training_run import HeldOut, Split, TrainingRun
 from orchestrator import canonical_json, shell
 from orchestrator.problems import Problems
@@ -51,19 +49,15 @@ def write_run(trainer: Trainer, training_result: TrainingResult) -> FinishedRun:
     folder = trainer.runs_folder / trainer.version
     folder.mkdir(parents=True, exist_ok=True)
     evaluation = training_result.evaluation
-    _write_model(folder, evaluation)
+    _write_model(folder, training_result)
     atomic_files.write_atomic(folder / runs.DATASET_FILE, canonical_json.dump(trainer.data))
     run = _build_run(trainer, training_result)
-    report.write(folder, run, training_result.epochs, evaluation, trainer.splits, trainer.data_folder)
-    prototypes = writer.load_prototypes(run, folder)
+    report.write(folder, run, training_result.epochs, evaluation, trainer.folds.photos, trainer.data_folder)
     exported_bytes = writer.write(
-        evaluation.model,
-        trainer.contract,
-        folder / writer.EXPORT_FOLDER,
-        version=trainer.version,
-        prototypes=prototypes,
-    )
-    names = (runs.MODEL_FILE, runs.PROTOTYPES_FILE, runs.DATASET_FILE, runs.REPORT_FILE, *report.CHART_FILES)
+        training_result.model, run, training_result.prototypes, folder / writer.EXPORT_FOLDER,
+        weights_type=writer.DEFAULT_WEIGHTS_TYPE,
+    )  # fmt: skip
+    names = (runs.MODEL_FILE, runs.PROTOTYPES_FILE, runs.DATASET_FILE, runs.REPORT_FILE)
     stage_seconds = {**training_result.stage_seconds, "writing": time.perf_counter() - started}
     checksums = {name: atomic_files.sha256(folder / name) for name in names}
     run = replace(run, files=checksums, seconds=round(sum(stage_seconds.values()), 2))
@@ -81,53 +75,47 @@ def write_run(trainer: Trainer, training_result: TrainingResult) -> FinishedRun:
 
 
 def _build_run(trainer: Trainer, training_result: TrainingResult) -> TrainingRun:
-    held_out = tuple(HeldOut(photo.path, photo.product, photo.sha256) for photo in trainer.splits.held_out)
-    evaluation = training_result.evaluation
+    evaluation, folds = training_result.evaluation, trainer.folds
+    held_out = tuple(HeldOut(photo.path, photo.product, photo.sha256) for photo in folds.measured)
     return TrainingRun(
         trainer.version,
         trainer.data.hash,
         trainer.contract,
         trainer.contract.hash,
-        Split(len(trainer.splits.train), len(trainer.splits.validation), held_out),
-        evaluation.metrics,
-        _build_config(trainer, training_result.epochs),
+        Split(len(folds.photos), held_out),
+        evaluation.phone,
+        evaluation.studio,
+        training_result.learned_similarity,
+        evaluation.rule,
+        _build_config(trainer),
         _read_tool_versions(),
         _read_commit(),
         trainer.started_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         round(sum(training_result.stage_seconds.values()), 2),
-        evaluation.prototypes.shape[1],
-        evaluation.threshold,
-        trainer.splits.sparse_products,
+        training_result.prototypes.shape[1],
+        folds.unmeasured_products,
     )
 
 
-def _build_config(trainer: Trainer, epochs: Sequence[EpochMetrics]) -> Mapping[str, str | int | float | bool | None]:
+def _build_config(trainer: Trainer) -> Mapping[str, str | int | float | bool | None]:
     """Return the settings of the training and what it determined itself."""
-    config = asdict(trainer.settings) | {
+    return asdict(trainer.settings) | {
         "weights": Path(trainer.settings.weights).name,
         "weights_hash": trainer.weights_hash,
-    }
-    stages = [epoch.stage for epoch in epochs]
-    return config | {
+        "views": trainer.view_count,
         "base": "MobileNetV2",
         "fine_tuned_above": network.CUT_LAYER,
         "mixed_precision": trainer.hardware.mixed_precision,
         "gpus": trainer.hardware.gpu_count,
-        "head_epochs": stages.count("head"),
-        "fine_epochs": stages.count("top blocks"),
     }
 
 
-def _write_model(folder: Path, evaluation: Evaluation) -> None:
+def _write_model(folder: Path, result: TrainingResult) -> None:
     """Write the model and the prototypes of all products."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keras warns about NumPy
-        atomic_files.create_atomic(folder / runs.MODEL_FILE, evaluation.model.save)
-    arrays = {
-        "vectors": evaluation.prototypes,
-        "products": np.array(evaluation.products),
-        "trained": evaluation.trained,
-    }
+        atomic_files.create_atomic(folder / runs.MODEL_FILE, result.model.save)
+    arrays = {"vectors": result.prototypes, "owners": np.array(result.evaluation.rule.owners)}
     atomic_files.create_atomic(
         folder / runs.PROTOTYPES_FILE, lambda temp_path: np.savez(temp_path, allow_pickle=False, **arrays)
     )
@@ -135,22 +123,26 @@ def _write_model(folder: Path, evaluation: Evaluation) -> None:
 
 def render_summary(finished_run: FinishedRun) -> str:
     """Return the summary of a training run: accuracy, duration and the next command."""
-    run, metrics = finished_run.run, finished_run.run.metrics
+    run = finished_run.run
     stage_times = ", ".join(
         f"{name} {format_duration(seconds)}" for name, seconds in finished_run.stage_seconds.items()
     )
-    photo_count = run.split.train + run.split.validation + len(run.split.held_out)
     lines = [
-        f"Trained {len(run.classes)} products with {photo_count} photos in {format_duration(run.seconds)}.",
+        f"Trained {len(run.classes)} products with {run.split.learned} photos in {format_duration(run.seconds)}.",
         f"Stages: {stage_times}.",
-        (
-            f"Accuracy on {len(run.split.held_out)} held-out photos: top-1 {metrics.top1:.1%}, "
-            f"top-3 {metrics.top3:.1%}; by nearest prototype {metrics.prototypes:.1%}."
-        ),
     ]
-    if run.few_photos:
-        named = ", ".join(run.few_photos[:8]) + (" and more" if len(run.few_photos) > 8 else "")
-        lines.append(f"Recognised by prototype only: {named}.")
+    lines += [
+        f"{label}: top-1 {metrics.top1:.1%}, top-3 {metrics.top3:.1%}"
+        for label, metrics in (("Simulated phone photos", run.phone), ("The shop's own photos", run.studio))
+        if metrics.photos
+    ]
+    if run.phone.photos:
+        lines.append(
+            "  (cross-validated: each photo by a model that had not learned from it, and knew half of the photos)"
+        )
+    if run.unmeasured:
+        named = ", ".join(run.unmeasured[:8]) + (" and more" if len(run.unmeasured) > 8 else "")
+        lines.append(f"Recognised, but not measured, because they have one photo only or all look the same: {named}.")
     lines += [
         (
             f"Report: {finished_run.folder / runs.REPORT_FILE}. "

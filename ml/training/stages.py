@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -13,48 +13,61 @@ from typing import Any
 
 import numpy as np
 
-from ml import atomic_files, command_runner
-from ml.data.dataset import MIN_PHOTOS_PER_CLASS, Dataset, Photo
-from ml.data.split import DatasetSplits
-from ml.evaluation import prototype_metrics
-from ml.evaluation.prototype_metrics import Evaluation
+from ml import answers, atomic_files, command_runner
+from ml.data.dataset import Dataset, Photo
+from ml.data.split import DatasetFolds
+from ml.evaluation import cross_validation
+from ml.evaluation.cross_validation import Evaluation, FoldAnswers
 from ml.training import feature_cache, network, pretrained, training_loop
 from ml.training.feature_cache import FeatureCache, FeatureExtractor
 from ml.training.hardware import Hardware
 from ml.training.network import Array, Network
-from ml.training.training_loop import EpochMetrics, StageConfig, TrainingRows
+from ml.training.training_loop import CompiledModel, EpochMetrics, StageConfig, TrainingRows
 from ml.training_run import Preprocessing
 from orchestrator import canonical_json
 from orchestrator.problems import Problems
 
-REVISION = 2
+REVISION = 3
 """Increment when the same inputs give another model, so that older checkpoints are not resumed."""
 CPU_BATCH_SIZE = 9
 """Images per batch on a processor: larger batches (64) overflow its caches and are slower."""
-HEAD_LEARNING_RATE, HEAD_PATIENCE = 1e-3, 6
-FINE_TUNING_LEARNING_RATE, FINE_TUNING_PATIENCE = 3e-5, 2
+LEARNING_RATE = 5e-4
+VIEW_BUDGET = 2600
+"""Images to make of all photos together, if the number of views is chosen automatically."""
+MIN_VIEWS, MAX_VIEWS = 3, 10
 StageCallback = Callable[[str], None]
 """Called with the name of each finished stage."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings of a training; together with the dataset they determine its result."""
+    """The settings of a training; together with the dataset they determine its result.
+
+    ``views``: images made of each photo, the photo itself included; 0 chooses them by the number of photos.
+    """
 
     weights: str = pretrained.IMAGENET
     size: int = 224
-    fewest: int = MIN_PHOTOS_PER_CLASS
-    views: int = 2
-    epochs: int = 60
-    fine_tune: int = 4
-    batch: int = 64
+    views: int = 0
+    epochs: int = 5
+    batch: int = 32
     seed: int = 0
+
+    def count_views(self, photo_count: int) -> int:
+        """Return the views of each photo: fewer for more photos, unless the setting says how many."""
+        return self.views or min(MAX_VIEWS, max(MIN_VIEWS, VIEW_BUDGET // max(photo_count, 1) + 1))
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """The result of a training: epochs, evaluation on the held-out photos, and seconds by stage."""
+    """The result of a training on all photos, its cross-validation, and seconds by stage.
 
+    ``learned_similarity``: see ``ml.training_run.TrainingRun``.
+    """
+
+    model: Any
+    prototypes: Array
+    learned_similarity: float
     epochs: Sequence[EpochMetrics]
     evaluation: Evaluation
     stage_seconds: Mapping[str, float]
@@ -66,7 +79,7 @@ class Trainer:
 
     settings: Settings
     data: Dataset
-    splits: DatasetSplits
+    folds: DatasetFolds
     data_folder: Path
     runs_folder: Path
     hardware: Hardware
@@ -95,7 +108,7 @@ class Trainer:
     @cached_property
     def contract(self) -> Preprocessing:
         """Return the preprocessing contract."""
-        return Preprocessing(self.splits.classes, self.settings.size)
+        return Preprocessing(self.folds.products, self.settings.size)
 
     @cached_property
     def started_at(self) -> datetime:
@@ -114,13 +127,17 @@ class Trainer:
         return f"{self.started_at:%Y%m%d-%H%M%S}-{self.fingerprint[:4]}"
 
     @property
+    def view_count(self) -> int:
+        """Return the views of each photo."""
+        return self.settings.count_views(len(self.folds.photos))
+
+    @property
     def start_message(self) -> str:
         """Return the message to print when training starts."""
-        splits, sparse_products = self.splits, self.splits.sparse_products
+        photo_count = len(self.folds.photos)
         return (
-            f"Training {self.version} on {self.hardware}: {len(splits.classes)} products, {len(splits.train)} training "
-            f"photos, {len(splits.validation)} validation photos, {len(splits.held_out)} held-out photos"
-            + (f"; prototypes for {len(sparse_products)} products with few photos." if sparse_products else ".")
+            f"Training {self.version} on {self.hardware}: {len(self.folds.products)} products, {photo_count} photos, "
+            f"{photo_count * (self.view_count - 1)} simulated phone photos."
         )
 
     def run(self) -> TrainingResult:
@@ -135,20 +152,22 @@ class Trainer:
         batch_size = self.settings.batch if self.hardware.gpu_count else CPU_BATCH_SIZE
         extractor = FeatureExtractor(net.trunk, self.data_folder, self.contract, self.settings.seed, batch_size)
         cache = feature_cache.open_cache(self.runs_folder, self._cache_inputs)
-        extractor.fill(cache, self.splits.train, self.settings.views)
-        extractor.fill(cache, (*self.splits.validation, *self.splits.sparse_photos), 1)
+        extractor.fill(cache, self.folds.photos, self.view_count)
         on_stage("features")
-        epochs = self._fit(net, cache, on_stage)
-        evaluation = self._evaluate(net, cache, extractor)
-        cache.mark_used(self._feature_entries)
+        net.freeze()
+        compiled = training_loop.compile_model(net.top_model, network.margin_loss, self.hardware, self.settings.seed)
+        fold_answers = [self._measure_fold(net, compiled, cache, fold) for fold in self.folds.used_folds]
+        on_stage("validation")
+        epochs = self._fit(net, compiled, cache, "all photos", self.folds.photos)
+        on_stage("training")
+        views = self._embed(net, cache, self.folds.photos)
+        prototypes, owners = cross_validation.build_prototypes(self.folds.photos, views, self.folds.products)
+        evaluation = cross_validation.evaluate(fold_answers, self.folds.products, owners)
+        similarity = self._learned_similarity(views[:, 0], prototypes, owners)
+        cache.mark_used(feature_cache.list_entries(self.folds.photos, self.view_count))
         on_stage("measuring")
-        return TrainingResult(epochs, evaluation, stage_seconds)
-
-    @property
-    def _feature_entries(self) -> list[feature_cache.Entry]:
-        """Return the cache entries of all features of this training."""
-        single_view_entries = feature_cache.list_entries((*self.splits.validation, *self.splits.sparse_photos), 1)
-        return feature_cache.list_entries(self.splits.train, self.settings.views) + single_view_entries
+        final_model = network.build_final_model(net, self.settings.size)
+        return TrainingResult(final_model, prototypes, similarity, epochs, evaluation, stage_seconds)
 
     @property
     def _cache_inputs(self) -> Mapping[str, Any]:
@@ -160,96 +179,52 @@ class Trainer:
         import keras
 
         keras.utils.set_random_seed(self.settings.seed)
-        row_count = len(self.splits.train) * self.settings.views
         with self.hardware.strategy.scope():
             return network.build(
-                self.settings.weights, self.settings.size, len(self.splits.classes),
-                max(2, min(network.EMBEDDING_SIZE, row_count - 1)), self.hardware.mixed_precision,
+                self.settings.weights, self.settings.size, len(self.folds.products), network.EMBEDDING_SIZE,
+                self.hardware.mixed_precision,
             )  # fmt: skip
 
-    def _fit(self, net: Network, cache: FeatureCache, on_stage: StageCallback) -> list[EpochMetrics]:
-        """Train the head on the averages of all views, then the top blocks and head on one view per epoch."""
-        settings = self.settings
-        train_entries = feature_cache.list_entries(self.splits.train, settings.views)
-        validation_entries = feature_cache.list_entries(self.splits.validation, 1)
-        labels = np.repeat(self._encode_labels(self.splits.train), settings.views)
-        labelled_entries = ((train_entries, labels), (validation_entries, self._encode_labels(self.splits.validation)))
-        net.freeze(top_blocks=True)
-        averages = [
-            feature_cache.predict_in_batches(net.compute_averages, cache, entries) for entries, _ in labelled_entries
-        ]
-        on_stage("averages")
-        network.initialise_head(net, averages[0], labels)
-        head_config = StageConfig(
-            "head", settings.epochs, HEAD_PATIENCE, HEAD_LEARNING_RATE, settings.batch, settings.seed
+    def _measure_fold(self, net: Network, compiled: CompiledModel, cache: FeatureCache, fold: int) -> FoldAnswers:
+        """Train on the photos outside of a fold, and answer those in it."""
+        learned, measured = self.folds.outside(fold), self.folds.in_fold(fold)
+        self._fit(net, compiled, cache, f"fold {fold + 1} of {len(self.folds.used_folds)}", learned)
+        products = self.folds.products
+        prototypes, owners = cross_validation.build_prototypes(learned, self._embed(net, cache, learned), products)
+        return cross_validation.answer_fold(
+            measured, self._embed(net, cache, measured), prototypes, owners, len(products)
         )
-        rows = [
-            self._make_rows(inputs.__getitem__, targets)
-            for inputs, (_, targets) in zip(averages, labelled_entries, strict=True)
-        ]
-        epochs = self._run_stage(net.head, head_config, rows)
-        on_stage("head")
-        if settings.fine_tune:
-            best_loss = min(epoch.validation_loss for epoch in epochs)
-            fine_tuning_config = StageConfig(
-                "top blocks",
-                settings.fine_tune,
-                FINE_TUNING_PATIENCE,
-                FINE_TUNING_LEARNING_RATE,
-                max(settings.batch // 2, 1),
-                settings.seed,
-                best_loss,
-            )
-            net.freeze(top_blocks=False)
-            rows = [self._make_rows(_make_gather(cache, entries), targets) for entries, targets in labelled_entries]
-            epochs += self._run_stage(
-                net.top_model, fine_tuning_config, [replace(rows[0], views=settings.views), rows[1]]
-            )
-            on_stage("blocks")
-        return epochs
 
-    def _make_rows(self, gather: Callable[[Array], Array], labels: Array) -> TrainingRows:
-        return TrainingRows(gather, labels, training_loop.compute_sample_weights(labels, len(self.splits.classes)))
+    def _fit(
+        self, net: Network, compiled: CompiledModel, cache: FeatureCache, name: str, photos: Sequence[Photo]
+    ) -> list[EpochMetrics]:
+        """Train the top blocks and the projection on all views of photos, from the pretrained weights."""
+        entries = feature_cache.list_entries(photos, self.view_count)
+        labels = np.repeat(self._encode_labels(photos), self.view_count)
+        net.top_blocks.set_weights(net.initial_weights)
+        network.initialise_head(net, feature_cache.predict_in_batches(net.compute_averages, cache, entries), labels)
+        weights = training_loop.compute_sample_weights(labels, len(self.folds.products))
+        rows = TrainingRows(lambda rows: cache.read([entries[int(row)] for row in rows]), labels, weights)
+        config = StageConfig(
+            name, self.settings.epochs, LEARNING_RATE, self.settings.batch, self.settings.seed
+        )
+        checkpoint_path = self.checkpoint_folder / f"{name.replace(' ', '-')}.npz"
+        with command_runner.show_progress(name, config.epochs) as advance:
+            return training_loop.train(compiled, config, rows, checkpoint_path, lambda _: advance())
 
-    def _run_stage(self, model: Any, config: StageConfig, rows: Sequence[TrainingRows]) -> list[EpochMetrics]:
-        checkpoint_path = self.checkpoint_folder / f"{config.name.replace(' ', '-')}.npz"
-        with command_runner.show_progress(config.name, config.max_epochs) as advance:
-            return training_loop.train(
-                model, config, rows[0], rows[1], checkpoint_path, self.hardware, lambda _: advance()
-            )
+    def _embed(self, net: Network, cache: FeatureCache, photos: Sequence[Photo]) -> Array:
+        """Return the embeddings (photos, views, size) of all views."""
+        entries = feature_cache.list_entries(photos, self.view_count)
+        embeddings = feature_cache.predict_in_batches(net.embed, cache, entries)
+        return embeddings.reshape(len(photos), self.view_count, -1)
+
+    def _learned_similarity(self, embeddings: Array, prototypes: Array, owners: Sequence[int]) -> float:
+        truth = self._encode_labels(self.folds.photos)
+        similarities = answers.product_similarities(embeddings, prototypes, owners, len(self.folds.products))
+        return float(similarities[np.arange(len(truth)), truth].mean())
 
     def _encode_labels(self, photos: Sequence[Photo]) -> Array:
-        return np.array([self.splits.classes.index(photo.product) for photo in photos], dtype=np.int64)
-
-    def _evaluate(self, net: Network, cache: FeatureCache, extractor: FeatureExtractor) -> Evaluation:
-        """Evaluate the complete model on the held-out photos, and compute the prototypes of all products."""
-        final_model = network.build_final_model(net, self.settings.size)
-        known_photos = (*self.splits.train, *self.splits.validation, *self.splits.sparse_photos)
-        embed = network.build_embedder(net)
-        vectors = feature_cache.predict_in_batches(
-            lambda batch: embed(net.compute_averages(batch), training=False),
-            cache,
-            [(item.sha256, 0) for item in known_photos],
-        )
-        predict = self._make_predictor(net, extractor, final_model)
-        batches: list[list[Array]] = []
-        with command_runner.show_progress("held-out photos", len(self.splits.held_out)) as advance:
-            for pixels in extractor.iter_pixels(self.splits.held_out, 1):
-                batches.append([np.asarray(item) for item in predict(pixels[:, 0])])
-                for _ in range(len(pixels)):
-                    advance()
-        probabilities, embeddings = (np.concatenate(parts) for parts in zip(*batches, strict=True))
-        return prototype_metrics.evaluate(self.splits, known_photos, vectors, probabilities, embeddings, final_model)
-
-    def _make_predictor(self, net: Network, extractor: FeatureExtractor, final_model: Any) -> Callable[[Any], Any]:
-        """Return a function from a uint8 batch to probabilities and embeddings, equivalent to ``final_model``.
-
-        In float32 it reuses the compiled parts of the network; with mixed precision these would differ.
-        """
-        if self.hardware.mixed_precision:
-            return network.compile_predictor(prototype_metrics.add_embedding_output(final_model), "uint8")
-        head = prototype_metrics.add_embedding_output(net.head)
-        return lambda pixels: head(net.compute_averages(extractor.predict(pixels)), training=False)
+        return np.array([self.folds.products.index(photo.product) for photo in photos], dtype=np.int64)
 
 
 def verify_photos(dataset: Dataset, data_folder: Path) -> None:
@@ -271,10 +246,6 @@ def verify_photos(dataset: Dataset, data_folder: Path) -> None:
             f"{'; '.join(changed[:5])}{more_text}; training did not start",
             hint="download changed photos: python -m ml.download_photos",
         )
-
-
-def _make_gather(cache: FeatureCache, entries: Sequence[feature_cache.Entry]) -> Callable[[Array], Array]:
-    return lambda rows: cache.read([entries[int(row)] for row in rows])
 
 
 def _make_stage_timer(stage_seconds: dict[str, float]) -> StageCallback:

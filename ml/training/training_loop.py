@@ -1,4 +1,4 @@
-"""Train a model with early stopping, best weights and resumable checkpoints.
+"""Train a model for some epochs, with resumable checkpoints.
 
 A checkpoint holds everything the next epoch depends on (all variables, including the optimizer's, and the epoch
 number), so an interrupted training ends with the same result as an uninterrupted one.
@@ -10,7 +10,7 @@ import io
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,82 +24,69 @@ from ml.training.network import Array
 
 Gather = Callable[[Array], Array]
 """Returns the inputs of the given rows."""
+Loss = Callable[[Any, Any], Any]
+"""Returns the losses of labels and outputs."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageConfig:
-    """How to train a stage: ``learning_rate`` decays as a cosine; ``patience``: epochs without improvement.
-
-    ``baseline_loss``: validation loss before the stage; weights must beat it to be kept.
-    """
+    """How to train a stage: ``learning_rate`` decays as a cosine over ``epochs``."""
 
     name: str
-    max_epochs: int
-    patience: int
+    epochs: int
     learning_rate: float
-    batch_size: int = 64
+    batch_size: int = 32
     seed: int = 0
-    baseline_loss: float = math.inf
     checkpoint_interval_seconds: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class EpochMetrics:
-    """Loss and accuracy after one epoch."""
+    """Loss and accuracy of one epoch, on what it learned from."""
 
     stage: str
     loss: float
     accuracy: float
-    validation_loss: float
-    validation_accuracy: float
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingRows:
-    """Inputs by row, with labels and sample weights.
-
-    ``views``: number of adjacent rows that show the same photo; each epoch uses one of them, in turn.
-    """
+    """Inputs by row, with labels and sample weights."""
 
     gather: Gather
     labels: Array
     sample_weights: Array
-    views: int = 1
-
-    @property
-    def rows_per_epoch(self) -> int:
-        """Return the number of rows in one epoch."""
-        return len(self.labels) // self.views
 
     def shuffle(self, seed: int, epoch_number: int) -> Array:
         """Return the rows of epoch ``epoch_number``, shuffled."""
-        groups = np.random.default_rng((seed, epoch_number)).permutation(self.rows_per_epoch)
-        return groups * self.views + (groups + epoch_number) % self.views
+        return np.random.default_rng((seed, epoch_number)).permutation(len(self.labels))
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledModel:
+    """A model that is ready to train, several times: ``fresh_optimizer`` are the optimizer's values before it is."""
+
+    model: Any
+    fresh_optimizer: Sequence[Array]
+
+    @property
+    def variables(self) -> list[Any]:
+        """Return all variables that an epoch may change."""
+        return [*self.model.variables, *self.model.optimizer.variables]
 
 
 @dataclass(slots=True)
 class Checkpoint:
-    """The progress of a stage: the weights of the best epoch, and all variables after the last one."""
+    """The progress of a stage: its epochs, and all variables after the last one."""
 
     epochs: list[EpochMetrics] = field(default_factory=list)
-    best_weights: list[Array] = field(default_factory=list)
     variables: list[Array] = field(default_factory=list)
-
-    def best_loss(self, baseline_loss: float) -> float:
-        """Return the lowest validation loss so far, at most ``baseline_loss``."""
-        return min([baseline_loss, *(epoch.validation_loss for epoch in self.epochs)])
-
-    def epochs_since_best(self, baseline_loss: float) -> int:
-        """Return the number of epochs since the lowest validation loss."""
-        losses = [baseline_loss, *(epoch.validation_loss for epoch in self.epochs)]
-        return len(losses) - 1 - losses.index(min(losses))
 
     def save(self, path: Path) -> None:
         """Write the checkpoint atomically.  Raises OSError."""
         stream = io.BytesIO()
-        arrays = {f"best{index}": item for index, item in enumerate(self.best_weights)}
-        arrays |= {f"state{index}": item for index, item in enumerate(self.variables)}
+        arrays = {f"state{index}": item for index, item in enumerate(self.variables)}
         history = json.dumps([asdict(item) for item in self.epochs])
         np.savez(stream, allow_pickle=False, epochs=np.array(history), **arrays)
         write_atomic(path, stream.getvalue())
@@ -110,99 +97,77 @@ class Checkpoint:
         try:
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
                 history = [EpochMetrics(**item) for item in json.loads(str(archive["epochs"]))]
-                return cls(history, _read_numbered(archive, "best"), _read_numbered(archive, "state"))
+                count = sum(key.startswith("state") for key in archive.files)
+                return cls(history, [archive[f"state{index}"] for index in range(count)])
         except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
             return cls()
 
 
-def _read_numbered(archive: Any, name: str) -> list[Array]:
-    count = sum(key.startswith(name) for key in archive.files)
-    return [archive[f"{name}{index}"] for index in range(count)]
+def compile_model(model: Any, loss: Loss | str, hardware: Hardware, seed: int = 0) -> CompiledModel:
+    """Compile the trainable layers of a model for training."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    with hardware.strategy.scope():
+        model.compile(optimizer=keras.optimizers.Adam(), loss=loss, weighted_metrics=["accuracy"], jit_compile=False)
+        model.optimizer.build(model.trainable_variables)
+    return CompiledModel(model, [np.asarray(variable) for variable in model.optimizer.variables])
 
 
 def train(
-    model: Any,
+    compiled: CompiledModel,
     config: StageConfig,
-    train_rows: TrainingRows,
-    validation_rows: TrainingRows,
+    rows: TrainingRows,
     checkpoint_path: Path,
-    hardware: Hardware,
     on_epoch: Callable[[EpochMetrics], None],
 ) -> list[EpochMetrics]:
-    """Train the trainable layers of ``model``, and leave it with the weights of the best epoch.
+    """Train the model from its current weights.  Resumes from ``checkpoint_path``.
 
-    Resumes from ``checkpoint_path``.  Raises OSError, and errors of TensorFlow.
+    Raises OSError, and errors of TensorFlow.
     """
-    checkpoint = Checkpoint.load(checkpoint_path)
-    steps = math.ceil(train_rows.rows_per_epoch / config.batch_size)
-    variables = _compile(model, config, hardware)
-    if not checkpoint.epochs:
-        checkpoint.best_weights = [np.asarray(tensor) for tensor in model.weights]
-    elif len(checkpoint.variables) == len(variables):
-        for variable, value in zip(variables, checkpoint.variables, strict=True):
-            variable.assign(value)
-    saved_at = time.monotonic()
-    for epoch_number in range(len(checkpoint.epochs), config.max_epochs):
-        if checkpoint.epochs_since_best(config.baseline_loss) >= config.patience:
-            break
-        model.optimizer.learning_rate = config.learning_rate * (
-            0.05 + 0.95 * (1 + math.cos(math.pi * epoch_number / config.max_epochs)) / 2
-        )
-        epoch = _run_epoch(model, config, epoch_number, train_rows, validation_rows, steps)
-        is_best = epoch.validation_loss < checkpoint.best_loss(config.baseline_loss)
-        checkpoint.epochs.append(epoch)
-        checkpoint.best_weights = (
-            [np.asarray(tensor) for tensor in model.weights] if is_best else checkpoint.best_weights
-        )
-        on_epoch(epoch)
-        if time.monotonic() - saved_at > config.checkpoint_interval_seconds:
-            checkpoint.variables = [np.asarray(tensor) for tensor in variables]
-            checkpoint.save(checkpoint_path)
-            saved_at = time.monotonic()
-    model.set_weights(checkpoint.best_weights)
-    checkpoint.variables = [np.asarray(tensor) for tensor in variables]
-    checkpoint.save(checkpoint_path)
-    return checkpoint.epochs
-
-
-def _compile(model: Any, config: StageConfig, hardware: Hardware) -> list[Any]:
-    """Compile the model for a stage; return all variables that an epoch may change."""
     import keras
 
     keras.utils.set_random_seed(config.seed)
-    with hardware.strategy.scope():
-        model.compile(
-            optimizer=keras.optimizers.Adam(config.learning_rate),
-            loss="sparse_categorical_crossentropy",
-            weighted_metrics=["accuracy"],
-            jit_compile=False,
-        )
-        model.optimizer.build(model.trainable_variables)
-    return [*model.variables, *model.optimizer.variables]
+    checkpoint = Checkpoint.load(checkpoint_path)
+    variables = compiled.variables
+    if checkpoint.epochs and len(checkpoint.variables) == len(variables):
+        _assign(variables, checkpoint.variables)
+    else:
+        checkpoint = Checkpoint()
+        _assign(compiled.model.optimizer.variables, compiled.fresh_optimizer)
+    saved_at = time.monotonic()
+    for epoch_number in range(len(checkpoint.epochs), config.epochs):
+        progress = epoch_number / config.epochs
+        compiled.model.optimizer.learning_rate = config.learning_rate * (1 + math.cos(math.pi * progress)) / 2
+        epoch = _run_epoch(compiled.model, config, epoch_number, rows)
+        checkpoint.epochs.append(epoch)
+        is_last = epoch_number + 1 == config.epochs
+        if is_last or time.monotonic() - saved_at > config.checkpoint_interval_seconds:
+            checkpoint.variables = [np.asarray(tensor) for tensor in variables]
+            checkpoint.save(checkpoint_path)
+            saved_at = time.monotonic()
+        on_epoch(epoch)
+    return checkpoint.epochs
 
 
-def _run_epoch(
-    model: Any,
-    config: StageConfig,
-    epoch_number: int,
-    train_rows: TrainingRows,
-    validation_rows: TrainingRows,
-    steps: int,
-) -> EpochMetrics:
+def _assign(variables: Sequence[Any], values: Sequence[Array]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _run_epoch(model: Any, config: StageConfig, epoch_number: int, rows: TrainingRows) -> EpochMetrics:
     started = time.perf_counter()
-    order = train_rows.shuffle(config.seed, epoch_number)
+    order = rows.shuffle(config.seed, epoch_number)
     history = model.fit(
-        _make_batches(train_rows, order, config.batch_size), epochs=1, steps_per_epoch=steps, verbose=0, shuffle=False
-    ).history
-    validation = model.evaluate(
-        _make_batches(validation_rows, np.arange(len(validation_rows.labels)), config.batch_size),
+        _make_batches(rows, order, config.batch_size),
+        epochs=1,
+        steps_per_epoch=math.ceil(len(order) / config.batch_size),
         verbose=0,
-        return_dict=True,
-    )
+        shuffle=False,
+    ).history
     return EpochMetrics(
-        config.name, float(history["loss"][-1]), float(history["accuracy"][-1]), float(validation["loss"]),
-        float(validation["accuracy"]), time.perf_counter() - started,
-    )  # fmt: skip
+        config.name, float(history["loss"][-1]), float(history["accuracy"][-1]), time.perf_counter() - started
+    )
 
 
 def _make_batches(rows: TrainingRows, order: Array, batch_size: int) -> Any:

@@ -2,33 +2,77 @@
 //
 //   import { load } from './predict.js';
 //   const model = await load('https://shop.example/ml-models/current.json');
-//   const { products, milliseconds } = await model.predict(file);   // a File, Blob, <img>, <canvas> or ImageBitmap
-//   products[0]                                                     // { product: 'ring-12', probability: 0.97 }
+//   const answer = await model.predict(file);   // a File, Blob, <img>, <canvas> or ImageBitmap
+//   answer.products[0]                          // { product: 'ring-12', probability: 0.87 }, the best of one ranked list
+//   answer.none                                 // 0.04: the probability that it is none of the shop's products
+//   answer.decision                             // 'product', 'group' (of lookalikes), 'none' or 'unsure'
+//   answer.group                                // ['ring-12', 'ring-13'] if the decision is 'group'
 //
+// All probabilities, of all products and of none, sum to 1. Recognition runs in a worker, so that the page never blocks;
+// without workers it runs in the page. Call model.close() when the model is no longer needed.
 // Loads the output of `python -m ml.export`: model.json (the operations and the preprocessing contract) and a weights
 // file. Photos never leave the browser.
 
-const FORMAT = 'orchestrator-layers/1';
+const FORMAT = 'orchestrator-layers/2';
+const CLASSIFIER_FORMAT = 'orchestrator-layers/1'; // models with a softmax over classes, of before
+const CERTAIN_PROBABILITY = 0.5;                   // as in ml/answers.py
 
 /** Load a model from the URL of model.json, or of current.json, which points to it. Throws if it is incomplete. */
-export async function load(address) {
+export async function load(address, { worker = true } = {}) {
+  const url = new URL(address, globalThis.document?.baseURI ?? location.href).href;
+  if (worker && typeof Worker === 'function' && typeof OffscreenCanvas === 'function') {
+    const remote = await RemoteModel.start(url);
+    if (remote) return remote;
+  }
+  return loadHere(url);
+}
+
+async function loadHere(address) {
   const started = performance.now();
-  let url = new URL(address, location.href);
+  let url = new URL(address);
   let document = await fetchJson(url, 'no-cache');
   if (document.model) {
     const root = new URL(url.pathname.slice(0, url.pathname.indexOf('ml-models/')), url);
     url = new URL(document.model, root);
     document = await fetchJson(url);
   }
-  if (document.format !== FORMAT) throw new Error(`${url} has the unsupported format ${document.format}; expected ${FORMAT}`);
+  if (document.format !== FORMAT && document.format !== CLASSIFIER_FORMAT) {
+    throw new Error(`${url} has the unsupported format ${document.format}; expected ${FORMAT}: update predict.js`);
+  }
   const response = await fetch(new URL(document.weights.file, url));
   if (!response.ok) throw new Error(`${response.url}: HTTP ${response.status}`);
   const bytes = await response.arrayBuffer();
   if (bytes.byteLength !== document.weights.bytes) throw new Error(`${response.url} is incomplete`);
-  const weights = document.weights.type === 'f2' ? decodeFloat16(new Uint16Array(bytes)) : new Float32Array(bytes);
-  const model = new Model(document, weights);
+  const model = new Model(document, decodeWeights(document, bytes));
   model.loadMilliseconds = performance.now() - started;
   return model;
+}
+
+/** Return all weights as one Float32Array; references of the document become [offset, shape]. */
+function decodeWeights(document, bytes) {
+  if (document.format === CLASSIFIER_FORMAT) {
+    return document.weights.type === 'f2' ? decodeFloat16(new Uint16Array(bytes)) : new Float32Array(bytes);
+  }
+  const holders = document.ops.flatMap(op => [[op, 'weights'], [op, 'bias']]).concat([[document.answer, 'prototypes']]);
+  const references = holders.filter(([holder, name]) => holder[name]);
+  const weights = new Float32Array(references.reduce((sum, [holder, name]) => sum + volume(holder[name].shape), 0));
+  let offset = 0;
+  for (const [holder, name] of references) {
+    const { at, shape, type, scales } = holder[name], count = volume(shape), target = weights.subarray(offset, offset + count);
+    if (type === 'f4') target.set(new Float32Array(bytes, at, count));
+    else if (type === 'f2') target.set(decodeFloat16(new Uint16Array(bytes, at, count)));
+    else if (type === 'i1') {
+      const steps = new Int8Array(bytes, at, count), channels = shape[shape.length - 1];
+      const sizes = new Float32Array(bytes, scales, channels);
+      for (let i = 0, c = 0; i < count; i++) {
+        target[i] = steps[i] * sizes[c];
+        if (++c === channels) c = 0;
+      }
+    } else throw new Error(`unsupported weights of type ${type}: update predict.js`);
+    holder[name] = [offset, shape];
+    offset += count;
+  }
+  return weights;
 }
 
 async function fetchJson(url, cache = 'default') {
@@ -40,25 +84,22 @@ async function fetchJson(url, cache = 'default') {
 class Model {
   constructor(document, weights) {
     this.document = document;
-    this.classes = document.preprocessing.classes;
     this.contract = checkContract(document.preprocessing);
     this.runNetwork = buildNetwork(document, weights);
-    this.findSparseProduct = buildPrototypeSearch(document.nearest, weights);
+    this.computeAnswer = document.format === FORMAT ? buildAnswer(document, weights) : buildClassifierAnswer(document, weights);
+    this.classes = document.preprocessing.classes;
   }
 
-  /** Predict the most likely products of a photo, best first, with timings. */
+  /** Predict which product a photo shows: the `top` best of the ranked list, none, the decision, and timings. */
   async predict(photo, { top = 3 } = {}) {
     const started = performance.now();
     const input = await this.prepare(photo);
     const prepared = performance.now();
-    const { probabilities, embedding } = this.run(input);
-    const products = this.classes.map((product, index) => ({ product, probability: probabilities[index] }));
+    const { embedding, products, none } = this.computeAnswer(this.run(input));
     products.sort((a, b) => b.probability - a.probability);
-    const sparseProduct = embedding && this.findSparseProduct(embedding);
-    if (sparseProduct) products.unshift(sparseProduct);
     const finished = performance.now();
     return {
-      products: products.slice(0, top), probabilities, embedding,
+      products: products.slice(0, top), none, ...decide(products, none, this.document.answer?.groups ?? []), embedding,
       milliseconds: { prepare: prepared - started, predict: finished - prepared, total: finished - started },
     };
   }
@@ -73,6 +114,92 @@ class Model {
   run(input) {
     return this.runNetwork(input);
   }
+
+  /** Predict a grey picture, so that the browser compiles the code before the first photo. */
+  async warmUp() {
+    this.run(new Float32Array(this.contract.size ** 2 * 3).fill(127));
+  }
+
+  close() {}
+}
+
+/** Answers with the highest certainty: one product, a group of lookalikes, none of the products, or unsure. */
+function decide(products, none, groups) {
+  const [best] = products, group = groups.find(names => names.includes(best.product)) ?? [];
+  const shared = products.reduce((sum, { product, probability }) => sum + (group.includes(product) ? probability : 0), 0);
+  if (best.probability >= CERTAIN_PROBABILITY) return { decision: 'product', group: [] };
+  if (shared >= CERTAIN_PROBABILITY) return { decision: 'group', group };
+  return { decision: none >= CERTAIN_PROBABILITY ? 'none' : 'unsure', group: [] };
+}
+
+/** A model in a worker, with the methods of Model. */
+class RemoteModel {
+  static async start(url) {
+    let worker;
+    try {
+      worker = new Worker(import.meta.url, { type: 'module' });
+    } catch {
+      return null; // an old browser, or a page from another origin than this script
+    }
+    const model = new RemoteModel(worker);
+    const ready = await Promise.race([model.call('hello'), model.failed.catch(() => null)]);
+    if (ready !== 'ready') {
+      model.close();
+      return null;
+    }
+    Object.assign(model, await model.call('load', url));
+    return model;
+  }
+
+  constructor(worker) {
+    this.worker = worker;
+    this.calls = new Map();
+    this.failed = new Promise((_, reject) => worker.addEventListener('error', event => reject(new Error(event.message))));
+    this.failed.catch(error => { for (const { reject } of this.calls.values()) reject(error); });
+    worker.addEventListener('message', ({ data: { number, value, error } }) => {
+      const { resolve, reject } = this.calls.get(number);
+      this.calls.delete(number);
+      if (error) reject(Object.assign(new Error(error.message), { name: error.name }));
+      else resolve(value);
+    });
+  }
+
+  call(method, ...values) {
+    const number = this.number = (this.number ?? 0) + 1;
+    return new Promise((resolve, reject) => {
+      this.calls.set(number, { resolve, reject });
+      this.worker.postMessage({ number, method, values });
+    });
+  }
+
+  async predict(photo, options = {}) { return this.call('predict', await transferable(photo), options); }
+  async prepare(photo) { return this.call('prepare', await transferable(photo)); }
+  run(input) { return this.call('run', input); }
+  warmUp() { return this.call('warmUp'); }
+  close() { this.worker.terminate(); }
+}
+
+/** Blobs and bitmaps can be sent to a worker, elements of the page cannot. */
+const transferable = photo => (photo instanceof Blob || photo instanceof ImageBitmap ? photo : createImageBitmap(photo));
+
+if (typeof WorkerGlobalScope === 'function' && globalThis instanceof WorkerGlobalScope) {
+  let model = null;
+  const methods = {
+    hello: () => 'ready',
+    load: async url => {
+      model = await loadHere(url);
+      const { document, classes, contract, loadMilliseconds } = model;
+      const { ops, ...rest } = document;
+      return { document: rest, classes, contract, loadMilliseconds };
+    },
+  };
+  addEventListener('message', async ({ data: { number, method, values } }) => {
+    try {
+      postMessage({ number, value: await (methods[method] ?? model[method].bind(model))(...values) });
+    } catch (error) {
+      postMessage({ number, error: { name: error.name, message: error.message } });
+    }
+  });
 }
 
 // -- The photo ---------------------------------------------------------------------------------------------------
@@ -89,20 +216,41 @@ function checkContract(contract) {
   return contract;
 }
 
-/** Decode a photo to RGBA bytes, rotated, cropped, on a white background. */
+/** Decode a photo to RGBA bytes, rotated, cropped, on a white background. Throws a PhotoError if it cannot be decoded. */
 async function decodePhoto(photo, contract) {
-  const options = { imageOrientation: 'from-image', colorSpaceConversion: 'none', premultiplyAlpha: 'none' };
-  const bitmap = photo instanceof ImageBitmap ? photo : await createImageBitmap(photo, options);
+  const bitmap = photo instanceof ImageBitmap ? photo : await decodeBitmap(photo);
   const { width, height } = bitmap;
   const side = contract.fit === 'centre-crop' ? Math.min(width, height) : 0;
   const [cropWidth, cropHeight] = side ? [side, side] : [width, height];
-  const canvas = new OffscreenCanvas(cropWidth, cropHeight);
+  const canvas = createCanvas(cropWidth, cropHeight);
   const context = canvas.getContext('2d', { willReadFrequently: true });
+  if (!context) throw new PhotoError(`${width} x ${height} pixels are too many for this browser`);
   context.fillStyle = 'white';
   context.fillRect(0, 0, cropWidth, cropHeight);
   context.drawImage(bitmap, -Math.floor((width - cropWidth) / 2), -Math.floor((height - cropHeight) / 2));
   if (bitmap !== photo) bitmap.close();
   return { pixels: context.getImageData(0, 0, cropWidth, cropHeight).data, width: cropWidth, height: cropHeight };
+}
+
+/** The photo is the reason of the failure, not the model or the browser. */
+export class PhotoError extends Error {
+  name = 'PhotoError';
+}
+
+async function decodeBitmap(photo) {
+  const options = { imageOrientation: 'from-image', colorSpaceConversion: 'none', premultiplyAlpha: 'none' };
+  try {
+    return await createImageBitmap(photo, options);
+  } catch (error) {
+    if (error.name !== 'InvalidStateError' && error.name !== 'EncodingError') throw error;
+    throw new PhotoError('this browser cannot read the file as a photo');
+  }
+}
+
+/** OffscreenCanvas is missing in Safari before 16.4; a page has elements instead. */
+function createCanvas(width, height) {
+  if (typeof OffscreenCanvas === 'function') return new OffscreenCanvas(width, height);
+  return Object.assign(document.createElement('canvas'), { width, height });
 }
 
 /** Resize a photo to the model's size, bit-identical to Pillow's BILINEAR: a triangle filter as wide as the scale. */
@@ -169,21 +317,39 @@ function buildNetwork(document, allWeights) {
   };
 }
 
-/** Return a function that finds a product with few photos by its prototype, if that is nearest and near enough, or null. */
-function buildPrototypeSearch(nearest, allWeights) {
-  if (!nearest) return () => null;
-  const [start, [count, length]] = nearest.vectors;
-  return embedding => {
-    const size = Math.hypot(...embedding);
-    let best = -1, maxCosine = -Infinity;
+/** Return a function from the network's outputs to the probabilities of all products and of none, as ml/answers.py. */
+function buildAnswer({ answer, preprocessing: { classes } }, allWeights) {
+  const [start, [count, length]] = answer.prototypes, { owners, scale, none } = answer;
+  return ({ embedding }) => {
+    const similarities = new Float32Array(classes.length).fill(-1);
     for (let index = 0, at = start; index < count; index++) {
       let cosine = 0;
       for (let i = 0; i < length; i++) cosine += embedding[i] * allWeights[at++];
-      if (cosine > maxCosine) [best, maxCosine] = [index, cosine];
+      if (cosine > similarities[owners[index]]) similarities[owners[index]] = cosine;
     }
-    const similarity = maxCosine / size;
-    if (nearest.trained[best] || similarity < nearest.threshold) return null;
-    return { product: nearest.products[best], probability: similarity };
+    const logits = [...Array.from(similarities, cosine => cosine * scale), none];
+    const peak = logits.reduce((x, y) => Math.max(x, y)), exponentials = logits.map(logit => Math.exp(logit - peak));
+    const sum = exponentials.reduce((x, y) => x + y);
+    const products = classes.map((product, index) => ({ product, probability: exponentials[index] / sum }));
+    return { embedding, products, none: exponentials[classes.length] / sum };
+  };
+}
+
+/** The same for models of before: a product with few photos comes first if its prototype is near enough. */
+function buildClassifierAnswer({ nearest, preprocessing: { classes } }, allWeights) {
+  return ({ probabilities, embedding }) => {
+    const products = classes.map((product, index) => ({ product, probability: probabilities[index] }));
+    if (!nearest || !embedding) return { embedding, products, none: 0 };
+    const [start, [count, length]] = nearest.vectors;
+    let best = -1, similarity = -Infinity;
+    for (let index = 0, at = start; index < count; index++) {
+      let cosine = 0;
+      for (let i = 0; i < length; i++) cosine += embedding[i] * allWeights[at++];
+      if (cosine > similarity) [best, similarity] = [index, cosine];
+    }
+    if (nearest.trained[best] || similarity < nearest.threshold) return { embedding, products, none: 0 };
+    for (const item of products) item.probability *= 1 - similarity;
+    return { embedding, products: [...products, { product: nearest.products[best], probability: similarity }], none: 0 };
   };
 }
 

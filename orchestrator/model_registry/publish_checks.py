@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from orchestrator.model_registry.registry import ModelMetadata, ModelPointer
 from orchestrator.problems import Problem, Problems
+
+MAX_NAMED_PRODUCTS = 20
 
 
 def check_publishable(
@@ -13,8 +17,8 @@ def check_publishable(
 ) -> ModelMetadata:
     """Return ``metadata`` if it may replace ``current_pointer``; ``force_reason`` overrides the checks and is stored.
 
-    ``validate_command`` is used in hints.  Raises Problems if the model is worse, differs between Keras and browsers,
-    or was compared with another model than the one in use.
+    ``validate_command`` is used in hints.  Raises Problems if the model is worse, lost products, differs between Keras
+    and browsers, or was compared with another model than the one in use.
     """
     if current_pointer is not None and current_pointer.version == metadata.version:
         return metadata
@@ -25,6 +29,14 @@ def check_publishable(
     if metadata.verdict.says == "worse":
         problems.append(
             Problem(f"model {metadata.version} is worse than {metadata.verdict.against}", hint="train again")
+        )
+    if metadata.verdict.lost:
+        problems.append(
+            Problem(
+                f"model {metadata.version} does not know {_list_names(metadata.verdict.lost)}, which "
+                f"{metadata.verdict.against} recognises and which still have photos",
+                hint="download all photos, then train again: python -m ml.download_photos",
+            )
         )
     if metadata.verdict.against != (current_pointer.version if current_pointer else ""):
         current_version, compared_version = (
@@ -43,3 +55,10 @@ def check_publishable(
         )
         raise Problems([*problems, override_problem])
     return replace(metadata, verdict=replace(metadata.verdict, forced=force_reason.strip() if problems else ""))
+
+
+def _list_names(names: Sequence[str]) -> str:
+    """Return the names in one phrase, at most ``MAX_NAMED_PRODUCTS`` of them."""
+    more = len(names) - MAX_NAMED_PRODUCTS
+    named = ", ".join(names[:MAX_NAMED_PRODUCTS]) + (f" and {more} more" if more > 0 else "")
+    return f"{len(names)} product{'s' if len(names) > 1 else ''} ({named})"

@@ -26,7 +26,8 @@ POINTER_KEY = f"{MODELS_FOLDER}/current.json"
 METADATA_FILE = "metadata.json"
 MODEL_FILE = "model.json"
 CATALOGUE_FILE = "catalogue.json"
-METADATA_FORMAT = "orchestrator-model/1"
+METADATA_FORMAT = "orchestrator-model/2"
+"""Format that is written; /1, of models with classes and few-photo products, is still read."""
 IMMUTABLE_CACHE_CONTROL = "public, max-age=31536000, immutable"
 
 
@@ -38,24 +39,42 @@ class ModelFile(Struct, frozen=True):
 
 
 class ProductScore(Struct, frozen=True):
-    """The number of held-out photos of one product, and how many were recognised."""
+    """The number of measured photos of one product, and how many were recognised."""
 
     photos: int
     right: int
 
 
+class StudioMetrics(Struct, frozen=True):
+    """Metrics on the shop's own photos, each answered by a model that had not learned from it."""
+
+    top1: float
+    top3: float
+    ece: float
+    photos: int
+
+
 class ModelMetrics(Struct, frozen=True):
-    """Metrics on the held-out photos: shares from 0 to 1; ``ece``: expected calibration error; latency per photo."""
+    """What people see on ``photos`` photos: shares from 0 to 1; ``ece``: expected calibration error; latency per photo.
+
+    ``condition``: which photos; no numbers mean anything if there are none.  ``separation``: how well products are told
+    from products the shop does not have (AUROC).
+    """
 
     top1: float
     top3: float
     ece: float
     latency_ms: float
     per_product: Mapping[str, ProductScore] = field(default_factory=dict)
+    condition: str = ""
+    photos: int = 0
+    separation: float | None = None
+    studio: StudioMetrics | None = None
 
 
 class Parity(Struct, frozen=True):
-    """The largest difference in a probability between Keras and the exported model; None if not compared.
+    """The largest difference in a percentage (as a share of 1) that people see, of Keras and the export, or of the
+    export with numpy and in a browser; None if not compared.
 
     ``fault`` names the cause (scaling, channel order, resize ...), "" if all agree within ``tolerance``.
     """
@@ -74,15 +93,22 @@ class Parity(Struct, frozen=True):
 
 
 class Verdict(Struct, frozen=True):
-    """The comparison with version ``against``: better, same, worse or first; ``forced``: why it was still published."""
+    """The comparison with version ``against``: better, same, worse or first; ``forced``: why it was still published.
+
+    ``lost``: products that version recognises, that still have photos, and that this one does not know.
+    """
 
     says: str
     against: str = ""
     forced: str = ""
+    lost: tuple[str, ...] = ()
 
 
 class ModelMetadata(Struct, frozen=True):
-    """The metadata of one version; ``training`` holds training options, ``tools`` the versions of tools."""
+    """The metadata of one version; ``training`` holds training options, ``tools`` the versions of tools.
+
+    ``groups``: products that photos often cannot tell apart.
+    """
 
     version: str
     data_hash: str
@@ -97,10 +123,11 @@ class ModelMetadata(Struct, frozen=True):
     trained_at: str
     files: Mapping[str, ModelFile]
     format: str = METADATA_FORMAT
+    groups: tuple[tuple[str, ...], ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The products, in the order of the model's output."""
+        """The products the model answers with, in the order of its answer."""
         return tuple(self.preprocessing["classes"])
 
     @property
