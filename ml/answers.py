@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[np.float32]]
+Array = np.ndarray[Any, np.dtype[Any]]
 ASSUMED_UNKNOWN_SHARE = 0.1
 """Share of photos that are expected to show none of the shop's products, when percentages are calibrated."""
 CERTAIN_PROBABILITY = 0.5

@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", type=int, default=defaults.size, choices=(96, 128, 160, 192, 224),
                       help="input size in pixels (default: 224)")  # fmt: skip
     parser.add_argument("--views", type=_non_negative_int, default=defaults.views, metavar="N",
-                      help="images per photo: the photo and simulated phone photos (default: by their number)")  # fmt: skip
+                      help="images of each photo, simulated phone photos (default: by their number)")  # fmt: skip
     parser.add_argument("--epochs", type=_positive_int, default=defaults.epochs, metavar="N",
                       help="epochs (default: %(default)s)")  # fmt: skip
     parser.add_argument("--batch", type=_positive_int, default=defaults.batch, metavar="N",
@@ -54,9 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def settings_from_args(args: argparse.Namespace) -> Settings:
     """Return the training settings from the command line."""
-    return Settings(
-        args.weights, args.size, args.views, args.epochs, args.batch, args.seed
-    )
+    return Settings(args.weights, args.size, args.views, args.epochs, args.batch, args.seed)
 
 
 def train(args: argparse.Namespace) -> run_writer.FinishedRun:

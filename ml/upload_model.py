@@ -48,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m ml.upload_model",
         description="Upload a validated model and switch the shop's browsers to it.",
         epilog="The model is registered with the state service if ORCHESTRATOR_STATE_URL and ORCHESTRATOR_STATE_TOKEN "
-        "are set. Roll back to an earlier model: orchestrator rollback --only model.",
+        "are set. Go back to an earlier model: orchestrator model use VERSION.",
     )
     parser.add_argument("run", type=Path, help="folder of a validated training run, runs/VERSION")
     parser.add_argument("--force", default="", metavar="REASON", help="upload a model that is worse or fails the "
@@ -83,25 +83,27 @@ def load_validated(run_folder: Path) -> tuple[Path, ModelMetadata]:
     return folder, metadata
 
 
-def upload(storage: FileStorage, run_folder: Path, force_reason: str = "") -> UploadResult:
-    """Publish the model of a run and make it the current model.
+def upload(
+    storage: FileStorage, run_folder: Path, force_reason: str = "", location: Sequence[str] | None = None
+) -> UploadResult:
+    """Publish the model of a run and make it the current model; ``location``: options of the storage, for hints.
 
     Raises Problems if it is unfit and not forced, its files changed, or another model became current meanwhile.
     """
     folder, metadata = load_validated(run_folder)
     previous_pointer = registry.read_pointer(storage)
     metadata = publish_checks.check_publishable(
-        metadata, previous_pointer, force_reason, validate_command=_validate_command(run_folder)
+        metadata, previous_pointer, force_reason, validate_command=_validate_command(run_folder, location)
     )
     pointer = registry.publish(storage, folder, metadata, previous_pointer)
     is_new = previous_pointer is None or previous_pointer.version != pointer.version
     return UploadResult(metadata, previous_pointer.version if previous_pointer else "", is_new)
 
 
-def _validate_command(run_folder: Path) -> str:
-    return shlex.join(
-        ["python", "-m", "ml.validate_model", str(run_folder), *storage_location.load_arguments(run_folder)]
-    )
+def _validate_command(run_folder: Path, location: Sequence[str] | None = None) -> str:
+    """Return the command that validates against ``location``, or else where the photos came from."""
+    chosen = storage_location.load_arguments(run_folder) if location is None else location
+    return shlex.join(["python", "-m", "ml.validate_model", str(run_folder), *chosen])
 
 
 def environment_key(args: argparse.Namespace) -> str:
@@ -136,7 +138,7 @@ def register_model(environ: Mapping[str, str], environment: str, metadata: Model
     return f"Registered with the state service: {environ['ORCHESTRATOR_STATE_URL'].rstrip('/')}/models"
 
 
-def render_report(result: UploadResult, storage: FileStorage) -> str:
+def render_report(result: UploadResult, storage: FileStorage, args: argparse.Namespace) -> str:
     """Return the report of an upload."""
     metadata = result.metadata
     location = f"{storage}/{registry.MODELS_FOLDER}/{metadata.version}"
@@ -146,13 +148,26 @@ def render_report(result: UploadResult, storage: FileStorage) -> str:
     lines = [
         (
             f"Model {metadata.version} is now in use{replaced_text}: "
-            f"{len(metadata.classes)} products, top-1 accuracy {metadata.metrics.top1:.1%}."
+            f"{len(metadata.classes)} products{_render_accuracy(metadata)}."
         )
     ]
     lines += [f"  Forced: {metadata.verdict.forced}"] if metadata.verdict.forced else []
     lines += [f"  {len(metadata.files)} files and their metadata in {location}"]
-    lines += ["To roll back: orchestrator rollback --only model"] if result.previous_version else []
+    if result.previous_version and args.environment:
+        options = [
+            "-e",
+            args.environment,
+            *(["-f", str(args.manifests)] if args.manifests != Path("manifests") else []),
+        ]
+        lines.append(f"To go back: {shlex.join(['orchestrator', 'model', 'use', result.previous_version, *options])}")
     return "\n".join(lines)
+
+
+def _render_accuracy(metadata: ModelMetadata) -> str:
+    measured = metadata.metrics
+    if measured.condition and not measured.photos:
+        return ", accuracy not measured"
+    return f", top-1 accuracy {measured.top1:.1%}" + (f" on {measured.condition}" if measured.condition else "")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -171,8 +186,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         storage = storage_location.open_storage(args)
         environment = environment_key(args)
-        result = upload(storage, args.run, args.force)
-        print(render_report(result, storage))
+        result = upload(storage, args.run, args.force, storage_location.to_arguments(args))
+        print(render_report(result, storage, args))
         if message := register_model(
             os.environ, environment, result.metadata, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         ):

@@ -26,7 +26,7 @@ from ml import answers, command_runner
 from ml.atomic_files import sha256, write_atomic
 from ml.data import dataset, preprocessing, storage_location
 from ml.evaluation import browser, holdout, metrics, parity, probe_pictures
-from ml.evaluation.holdout import LEARNED_FILE, MeasuredPhotos
+from ml.evaluation.holdout import MeasuredPhotos
 from ml.evaluation.metrics import Comparison, Predictions
 from ml.evaluation.parity import ModelOutput
 from ml.export import exported_model, writer
@@ -34,7 +34,14 @@ from ml.export.exported_model import Array, ExportedModel
 from ml.training_run import HeldOut, TrainingRun, load
 from orchestrator import canonical_json
 from orchestrator.model_registry import registry
-from orchestrator.model_registry.registry import CATALOGUE_FILE, METADATA_FILE, ModelMetadata, Parity
+from orchestrator.model_registry.registry import (
+    CATALOGUE_FILE,
+    LEARNED_FILE,
+    METADATA_FILE,
+    ModelMetadata,
+    ModelMetrics,
+    Parity,
+)
 from orchestrator.problems import Problems
 
 DEFAULT_SAMPLE_SIZE = 8
@@ -135,26 +142,29 @@ def validate(args: argparse.Namespace, web_folder: Path = browser.WEB_FOLDER) ->
         parity_result = Parity(
             parity_result.tolerance, parity_result.photos, parity_result.exported, parity_result.browser, deviation
         )
-    measured, condition = run.phone, "simulated phone photos, cross-validated"
-    if test_photos is not None:
-        shown = holdout.answer_all(model, test_photos, description="test photos")
-        measured, condition = metrics.measure(Predictions(model.products, shown, test_photos.truth)), "test photos"
+    measured = _measure(run, model, test_photos, latency)
     pointer = registry.read_pointer(storage) if storage else None
-    comparison, lost = None, ()
-    if storage and pointer:
-        comparison, lost = holdout.compare_with_published(
-            storage, pointer.version, model, test_photos or photos, is_test=test_photos is not None
-        )
+    comparison, lost = (None, ()) if not (storage and pointer) else holdout.compare_with_published(
+        storage, pointer.version, model, test_photos or photos, is_test=test_photos is not None
+    )  # fmt: skip
     _write_training_photos(args.run, folder)
+    verdict = metrics.make_verdict(pointer.version if pointer else "", comparison, lost)
+    files = {path.name: registry.describe_file(path) for path in _list_published_files(folder)}
     metadata = ModelMetadata(
-        run.version, run.data_hash, asdict(run.preprocessing), run.preprocessing_hash,
-        metrics.to_model_metrics(measured, condition, run.studio, latency), parity_result,
-        metrics.make_verdict(pointer.version if pointer else "", comparison, lost), run.config, run.tools, run.commit,
-        run.trained_at, {path.name: registry.describe_file(path) for path in _list_published_files(folder)},
-        groups=run.answer.groups,
+        run.version, run.data_hash, asdict(run.preprocessing), run.preprocessing_hash, measured, parity_result, verdict,
+        run.config, run.tools, run.commit, run.trained_at, files, groups=run.answer.groups,
     )  # fmt: skip
     write_atomic(folder / METADATA_FILE, registry.encode_metadata(metadata))
     return ValidationResult(metadata, photos, comparison, load_ms, folder)
+
+
+def _measure(run: TrainingRun, model: ExportedModel, photos: MeasuredPhotos | None, latency: float) -> ModelMetrics:
+    """Return what people see on test photos, or else what cross-validation measured."""
+    if photos is None:
+        return metrics.to_model_metrics(run.phone, "simulated phone photos, cross-validated", run.studio, latency)
+    shown = holdout.answer_all(model, photos, description="test photos")
+    measured = metrics.measure(Predictions(model.products, shown, photos.truth))
+    return metrics.to_model_metrics(measured, "test photos", run.studio, latency)
 
 
 def _verify_run_files(run: TrainingRun, run_folder: Path) -> None:
@@ -191,14 +201,17 @@ def _check_parity(
         latency, load_ms = (time.perf_counter() - started) * 1000 / len(paths), None
         tolerance = parity.MAX_DIFFERENCES[model.document["weights"]["type"]]
         difference, browser_difference = parity.max_difference(reference, exported), None
-        fault = parity.find_contract_mismatch(trained, model.document["preprocessing"])
+        fault = parity.find_contract_mismatch(trained, model.document["preprocessing"]) or parity.find_answer_mismatch(
+            keras.run.answer, keras.prototypes, model.document["answer"], model.prototypes
+        )
         if not fault and difference > tolerance:
             fault = f"{parity.find_fault(reference, exported, paths, trained, keras.embed)} (exported)"
         if web_folder is not None:
             result = browser.predict_in_browser(folder, paths, web_folder=web_folder)
             shown = ModelOutput("browser", result.inputs, result.embeddings, result.answers)
             browser_difference = parity.max_difference(exported, shown)
-            if not fault and browser_difference > parity.MAX_BROWSER_DIFFERENCE:
+            is_same = browser_difference <= parity.MAX_BROWSER_DIFFERENCE and parity.have_equal_inputs(exported, shown)
+            if not fault and not is_same:
                 embed = lambda inputs: model.predict(inputs)["embedding"]  # noqa: E731
                 fault = f"{parity.find_fault(exported, shown, paths, contract, embed)} (browser)"
             latency = float(median(map(sum, zip(result.prepare_ms, result.predict_ms, strict=True))))
@@ -272,8 +285,10 @@ def _render_accuracy(metadata: ModelMetadata) -> list[str]:
     if not measured.photos:
         return ["  Accuracy: not measured. Bring phone photos with --test FOLDER, or more photos of each product."]
     lines = [
-        f"  On {measured.photos} {measured.condition}: top-1 {measured.top1:.1%}, top-3 {measured.top3:.1%}; "
-        f"calibration error {measured.ece:.3f}"
+        (
+            f"  On {measured.photos} {measured.condition}: top-1 {measured.top1:.1%}, top-3 {measured.top3:.1%}; "
+            f"calibration error {measured.ece:.3f}"
+        )
     ]
     if measured.separation is not None:
         lines.append(f"  Products told from products that the shop does not have: {measured.separation:.2f} (AUROC)")
@@ -305,10 +320,12 @@ def _render_comparison(metadata: ModelMetadata, comparison: Comparison | None) -
     if comparison is None:
         return ["Not compared: no model is in use."]
     lines = [
-        f"Compared with the model in use, {verdict.against}, on {comparison.photo_count} {comparison.condition}: "
-        f"accuracy {comparison.new_accuracy:.1%}, was {comparison.old_accuracy:.1%}. "
-        f"Only the new model recognises {comparison.new_only}, only the old one {comparison.old_only}. "
-        f"Verdict: {verdict.says}."
+        (
+            f"Compared with the model in use, {verdict.against}, on {comparison.photo_count} {comparison.condition}: "
+            f"accuracy {comparison.new_accuracy:.1%}, was {comparison.old_accuracy:.1%}. "
+            f"Only the new model recognises {comparison.new_only}, only the old one {comparison.old_only}. "
+            f"Verdict: {verdict.says}."
+        )
     ]
     if verdict.lost:
         lines.append(

@@ -66,7 +66,7 @@ def split_dataset(data: Dataset, seed: int = 0) -> DatasetFolds:
         )
     if len(data.products) < 2:
         raise Problems.from_message(
-            f"the dataset contains photos of one product only, {data.photos[0].product}: there is nothing to tell apart",
+            f"the dataset contains photos of one product only: {data.photos[0].product}",
             hint="add photos of another product to the storage, then download them: python -m ml.download_photos",
         )
     groups = sorted(group_similar(data.photos), key=lambda group: _order_key(group, seed))

@@ -90,7 +90,9 @@ def evaluate(folds: Sequence[FoldAnswers], products: tuple[str, ...], owners: tu
     photos = tuple(photo for fold in folds for photo in fold.photos)
     studio, phone = (np.concatenate([getattr(fold, name) for fold in folds]) for name in ("studio", "phone"))
     truth = np.array([products.index(photo.product) for photo in photos])
-    calibration, calibration_truth = (phone, np.repeat(truth, len(phone) // len(truth))) if len(phone) else (studio, truth)
+    calibration, calibration_truth = (
+        (phone, np.repeat(truth, len(phone) // len(truth))) if len(phone) else (studio, truth)
+    )
     scale, none, groups = _calibrate(calibration, calibration_truth, products)
     unknown = _without_own(calibration, calibration_truth, groups, products)
     phone_answers, studio_answers = (answers.probabilities(rows, scale, none) for rows in (phone, studio))
@@ -130,9 +132,7 @@ def _without_own(
     return np.where(removed[truth], -1.0, similarities)
 
 
-def measure(
-    shown: Array, truth: Array, products: Sequence[str], unknown: Array | None = None
-) -> Metrics:
+def measure(shown: Array, truth: Array, products: Sequence[str], unknown: Array | None = None) -> Metrics:
     """Return the metrics of answers (rows, products + 1) to photos of known products ``truth``, as indices.
 
     ``unknown``: answers to photos of other products, to measure how well these are told apart.

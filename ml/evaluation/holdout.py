@@ -23,11 +23,10 @@ from ml.training import phone_simulation
 from ml.training_run import HeldOut, Preprocessing, TrainingRun
 from orchestrator import canonical_json
 from orchestrator.model_registry import registry, staleness
+from orchestrator.model_registry.registry import LEARNED_FILE
 from orchestrator.problems import Problems
 from orchestrator.storage import FileStorage, MissingFileError
 
-LEARNED_FILE = "learned.json"
-"""File beside a published model: the photos it was trained on, as checksum prefixes."""
 CHECKSUM_PREFIX_LENGTH = 16
 """Hexadecimal digits of a checksum that the file keeps."""
 MIN_SHARED_PHOTOS = 10
@@ -122,15 +121,13 @@ def compare_with_published(
         photos = photos.sample(MAX_COMPARED_PHOTOS)
         condition = "simulated phone photos"
     old_model = load_published(storage, version)
-    predictions = [
-        Predictions(
-            model.products, answer_all(model, photos, is_simulated=not is_test, description=name), photos.truth
-        )
+    new, old = (
+        Predictions(model.products, answer_all(model, photos, is_simulated=not is_test, description=name), photos.truth)
         for model, name in ((new_model, "new model"), (old_model, f"model {version}"))
-    ]
+    )
     missing = sorted(set(old_model.products) - set(new_model.products))
     removed = set(staleness.check_staleness(storage).removed) if missing else set()
-    return compare(*predictions, condition), tuple(name for name in missing if name not in removed)
+    return compare(new, old, condition), tuple(name for name in missing if name not in removed)
 
 
 def parse_contract(document: Mapping[str, Any]) -> Preprocessing:
@@ -153,7 +150,9 @@ def answer_all(
     """
     contract = parse_contract(model.document)
     read = simulate_all if is_simulated else preprocessing.read_all
-    return predict_in_batches(photos.paths, lambda paths: model.answer(read(paths, contract).astype(np.float32)), description)
+    return predict_in_batches(
+        photos.paths, lambda paths: model.answer(read(paths, contract).astype(np.float32)), description
+    )
 
 
 def simulate_all(paths: Sequence[Path], contract: Preprocessing) -> Array:
@@ -201,9 +200,9 @@ def load_published(storage: FileStorage, version: str) -> ExportedModel:
 
 
 def _load_learned_checksums(storage: FileStorage, version: str) -> frozenset[str]:
-    key = f"{registry.MODELS_FOLDER}/{version}/{LEARNED_FILE}"
     try:
-        return frozenset(canonical_json.load(storage.download(key), list[str], f"{storage}/{key}"))
+        data = registry.read_training_file(storage, version, LEARNED_FILE)
+        return frozenset(canonical_json.load(data, list[str], f"{LEARNED_FILE} of {version}"))
     except MissingFileError:
         return frozenset()
 

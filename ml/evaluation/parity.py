@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ml.answers import AnswerRule
 from ml.data import preprocessing
 from ml.export.exported_model import Array
 from ml.training_run import Preprocessing
@@ -24,7 +25,11 @@ MAX_DIFFERENCES: Mapping[str, float] = {"f4": 1e-3, "f2": 2e-2, "i1": 0.12}
 """Maximum difference between percentages of Keras and the export, as a share of 1, by data type of the weights."""
 MAX_BROWSER_DIFFERENCE = 1e-2
 """Maximum difference between the export in a browser and with numpy: photos decode up to two grey levels apart."""
+MAX_MEAN_INPUT_DIFFERENCE = 0.5
+"""Maximum mean difference of one picture's inputs, on the scale 0 to 255, however little it changes the answer."""
 MAX_EMBEDDING_DIFFERENCE = 1e-2
+MAX_PROTOTYPE_DIFFERENCE = 1e-3
+"""Rounding to float16, of values up to 1."""
 MAX_SIMILARITY_LOSS = 0.03
 """Loss of mean similarity, of photos the model learned from, that other TensorFlow versions explain."""
 MAX_INPUT_DIFFERENCE = 2.0
@@ -53,6 +58,14 @@ def max_difference(first: ModelOutput, second: ModelOutput) -> float:
     return largest if np.isfinite(largest) else 1.0
 
 
+def have_equal_inputs(first: ModelOutput, second: ModelOutput) -> bool:
+    """Return whether both prepare all pictures in the same way, up to the difference of two JPEG decoders."""
+    if first.inputs.shape != second.inputs.shape:
+        return False
+    differences = np.abs(first.inputs - second.inputs).mean(axis=(1, 2, 3))
+    return bool(differences.max(initial=0) <= MAX_MEAN_INPUT_DIFFERENCE)
+
+
 def find_contract_mismatch(trained: Preprocessing, exported: Mapping[str, Any]) -> str:
     """Return the first field in which the export's preprocessing contract differs from training, or ""."""
     labels = {"scaling": "scaling", "channels": "channel order", "resize": "resize"}
@@ -61,6 +74,21 @@ def find_contract_mismatch(trained: Preprocessing, exported: Mapping[str, Any]) 
         if exported.get(name) != value:
             detail = "" if name == "classes" else f": the export has {exported.get(name)}, training used {value}"
             return f"{labels.get(name, name)}{detail}"
+    return ""
+
+
+def find_answer_mismatch(
+    rule: AnswerRule, prototypes: Array, exported: Mapping[str, Any], exported_prototypes: Array
+) -> str:
+    """Return what of the export's answers differs from training, however little it shows in a few photos, or ""."""
+    for name, value in (("scale", rule.scale), ("none", rule.none), ("owners", list(rule.owners)),
+                        ("groups", [list(group) for group in rule.groups])):  # fmt: skip
+        if exported.get(name) != value:
+            return f"answer: the export's {name} differs from training's"
+    if prototypes.shape != exported_prototypes.shape:
+        return f"answer: the export has {len(exported_prototypes)} prototypes, training {len(prototypes)}"
+    if np.abs(prototypes - exported_prototypes).max(initial=0) > MAX_PROTOTYPE_DIFFERENCE:
+        return "answer: the export's prototypes differ from training's"
     return ""
 
 
@@ -76,7 +104,7 @@ def find_fault(
     if reference.embeddings.shape == candidate.embeddings.shape:
         deviation = float(np.abs(reference.embeddings - candidate.embeddings).max(initial=0))
         if deviation < MAX_EMBEDDING_DIFFERENCE:
-            return "answer: prototypes, their products, percentages or 'none' differ from the trained ones"
+            return "answer: the list of products, its percentages or 'none' differ"
     return _find_network_fault(reference, candidate, predict)
 
 

@@ -1,12 +1,13 @@
 """Draw fixed pictures that photos of a shop seldom are, for the parity check.
 
-Transparency, all EXIF orientations, 16 bits a channel, palettes, grey, odd sizes: where Pillow and browsers could differ.
+Transparency, all EXIF orientations, 16 bits a channel, palettes, odd sizes: where Pillow and browsers could differ.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -23,7 +24,7 @@ def write(folder: Path) -> tuple[Path, ...]:
     return tuple(paths)
 
 
-def _draw_all() -> Iterator[tuple[str, Image.Image, dict[str, object]]]:
+def _draw_all() -> Iterator[tuple[str, Image.Image, dict[str, Any]]]:
     base = _draw(320, 240)
     for orientation in range(1, 9):
         exif = Image.Exif()
@@ -34,7 +35,9 @@ def _draw_all() -> Iterator[tuple[str, Image.Image, dict[str, object]]]:
     yield "grey.png", base.convert("L"), {}
     yield "palette.gif", base.quantize(64), {}
     see_through = base.convert("RGBA")
-    see_through.putalpha(Image.linear_gradient("L").resize(base.size).point([min(255, 2 * value) for value in range(256)]))
+    see_through.putalpha(
+        Image.linear_gradient("L").resize(base.size).point([min(255, 2 * value) for value in range(256)])
+    )
     yield "alpha.png", see_through, {}
     yield "alpha.webp", see_through, {"lossless": True}
     grey16 = np.asarray(base.convert("L"), dtype=np.uint16) * 257

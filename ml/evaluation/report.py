@@ -151,9 +151,14 @@ def find_worst_mistakes(
         percent = np.rint(shown[row] * 100).astype(int)
         mistakes.append(
             Mistake(
-                make_thumbnail(data_folder, photo), photo.product, name, int(percent[predicted[row]]),
-                int(percent[truth[row]]), photo.path, make_thumbnail(data_folder, examples.get(name)),
-            )  # fmt: skip
+                make_thumbnail(data_folder, photo),
+                photo.product,
+                name,
+                int(percent[predicted[row]]),
+                int(percent[truth[row]]),
+                photo.path,
+                make_thumbnail(data_folder, examples.get(name)),
+            )
         )
     return mistakes
 
@@ -177,11 +182,13 @@ def find_confused_pairs(
     groups = [set(group) for group in evaluation.rule.groups]
     return [
         ConfusedPair(
-            products[true], products[other], round(100 * share),
+            products[true],
+            products[other],
+            round(100 * share),
             make_thumbnail(data_folder, examples.get(products[true])),
             make_thumbnail(data_folder, examples.get(products[other])),
             any({products[true], products[other]} <= group for group in groups),
-        )  # fmt: skip
+        )
         for share, (true, other) in shares
     ]
 

@@ -135,9 +135,12 @@ def _decode_tensors(document: dict[str, Any], data: bytes) -> Array:
     """Return all tensors as float32 in one flat array, and let the references say where: ``[offset, shape]``."""
     parts: list[Array] = []
     offset = 0
-    holders = [*((op, name) for op in document["ops"] for name in ("weights", "bias")), (document["answer"], "prototypes")]
+    holders = [
+        *((op, name) for op in document["ops"] for name in ("weights", "bias")),
+        (document["answer"], "prototypes"),
+    ]
     for holder, name in holders:
-        if reference := holder.get(name):
+        if reference := holder[name] if name == "prototypes" else holder.get(name):
             values = _decode_tensor(reference, data)
             holder[name] = [offset, list(reference["shape"])]
             parts.append(values)

@@ -197,7 +197,8 @@ def load_prototypes(run: TrainingRun, run_folder: Path) -> Array:
 
     try:
         with np.load(run_folder / PROTOTYPES_FILE, allow_pickle=False) as archive:
-            vectors, owners = archive["vectors"].astype(np.float32), archive["owners"].tolist()
+            vectors = np.asarray(archive["vectors"], dtype=np.float32)
+            owners = archive["owners"].tolist()
     except (OSError, ValueError, KeyError) as error:
         raise Problems.from_message(
             f"cannot read {run_folder / PROTOTYPES_FILE}: {error}", hint="train again: python -m ml.train_model"

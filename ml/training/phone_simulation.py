@@ -104,10 +104,11 @@ def _random_viewpoint(
     if rng.random() < 0.5:
         shape = shape @ np.diag([-1, 1])
     room = max(0.0, 0.4 * (1 - share) * size)
-    corners = half * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+    corners: Array = half * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
     targets = corners @ shape.T + size / 2 + rng.uniform(-room, room, 2) + rng.normal(0, 0.05 * share * size, (4, 2))
     factor = min(1.0, 1.6 * scale)
-    sources = (corners + [(left + right) / 2, (top + bottom) / 2]) * factor
+    centre = np.array([left + right, top + bottom]) / 2
+    sources = (corners + centre) * factor
     return _perspective(targets, sources), factor
 
 
@@ -131,7 +132,7 @@ def _perspective(sources: Array, targets: Array) -> Array:
     for (x, y), (u, v) in zip(sources, targets, strict=True):
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
         values += [u, v]
-    return np.linalg.lstsq(np.array(rows), np.array(values), rcond=None)[0]
+    return np.asarray(np.linalg.lstsq(np.array(rows), np.array(values), rcond=None)[0])
 
 
 def _project(image: Image.Image, coefficients: Array, size: int, fill: int | tuple[int, ...]) -> Array:
@@ -174,19 +175,19 @@ def _lay_on(background: Array, product: Array, alpha: Array, rng: np.random.Gene
 
 def _change_light(pixels: Array, rng: np.random.Generator, strength: float) -> Array:
     """Vary saturation, contrast, brightness and colour cast."""
-    brightness, saturation, contrast = np.exp(rng.normal(0, 0.2 * strength, 3)).astype(np.float32)
-    cast = np.exp(rng.normal(0, 0.09 * strength, 3)).astype(np.float32)
+    brightness, saturation, contrast = np.asarray(np.exp(rng.normal(0, 0.2 * strength, 3)), dtype=np.float32)
+    cast = np.asarray(np.exp(rng.normal(0, 0.09 * strength, 3)), dtype=np.float32)
     grey = (pixels @ LUMA)[..., None]
     varied = grey + (pixels - grey) * saturation
     mean = np.float32(grey.mean())
-    return np.clip(((varied - mean) * contrast + mean) * (brightness * cast), 0, 255)
+    return np.asarray(np.clip(((varied - mean) * contrast + mean) * (brightness * cast), 0, 255))
 
 
 def _take_photo(pixels: Array, rng: np.random.Generator) -> Array:
     """Blur, add noise and compress, as phones do."""
     if rng.random() < 0.5:
-        pixels = pixels + rng.normal(0, rng.uniform(1, 9), pixels.shape).astype(np.float32)
-    photo = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+        pixels = pixels + np.asarray(rng.normal(0, rng.uniform(1, 9), pixels.shape), dtype=np.float32)
+    photo: Image.Image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
     if rng.random() < 0.6:
         photo = photo.filter(ImageFilter.GaussianBlur(rng.uniform(0.2, 1.3)))
     if rng.random() < 0.6:

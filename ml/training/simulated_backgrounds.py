@@ -52,7 +52,7 @@ def _stripes(rng: np.random.Generator, side: int) -> Array:
     y, x = np.mgrid[0:side, 0:side] / side
     angle = rng.uniform(0, math.pi)
     phase = (x * math.cos(angle) + y * math.sin(angle)) * rng.uniform(4, 30)
-    return np.sin(2 * math.pi * (phase + _noise(rng, side, 1.7) * rng.uniform(0.1, 0.8)))
+    return np.asarray(np.sin(2 * math.pi * (phase + _noise(rng, side, 1.7) * rng.uniform(0.1, 0.8))))
 
 
 def _shapes(rng: np.random.Generator, pixels: Array) -> Array:

@@ -205,9 +205,7 @@ class Trainer:
         network.initialise_head(net, feature_cache.predict_in_batches(net.compute_averages, cache, entries), labels)
         weights = training_loop.compute_sample_weights(labels, len(self.folds.products))
         rows = TrainingRows(lambda rows: cache.read([entries[int(row)] for row in rows]), labels, weights)
-        config = StageConfig(
-            name, self.settings.epochs, LEARNING_RATE, self.settings.batch, self.settings.seed
-        )
+        config = StageConfig(name, self.settings.epochs, LEARNING_RATE, self.settings.batch, self.settings.seed)
         checkpoint_path = self.checkpoint_folder / f"{name.replace(' ', '-')}.npz"
         with command_runner.show_progress(name, config.epochs) as advance:
             return training_loop.train(compiled, config, rows, checkpoint_path, lambda _: advance())

@@ -3,7 +3,11 @@
     ml-models/current.json               the pointer; the only file that changes
     ml-models/V/metadata.json            ``ModelMetadata``, see ``schemas/model.schema.json``; written last
     ml-models/V/model.json, weights-*    the files that browsers load; never changed, so they are cached forever
-    ml-models/V/catalogue.json           the photos that the model was trained with, as listed in the bucket
+    ml-training/V/catalogue.json         the photos that the model was trained with, as listed in the bucket
+    ml-training/V/learned.json           their checksums
+
+``ml-models/`` is public through the distribution; keys and etags of the bucket are not, so they are kept apart.
+Versions that were published before have them below ``ml-models/``, where they are still read.
 
 May know: storages.  May not: know how models are trained, or import the code that trains them.
 """
@@ -26,6 +30,10 @@ POINTER_KEY = f"{MODELS_FOLDER}/current.json"
 METADATA_FILE = "metadata.json"
 MODEL_FILE = "model.json"
 CATALOGUE_FILE = "catalogue.json"
+LEARNED_FILE = "learned.json"
+"""Checksum prefixes of the photos a version was trained on."""
+TRAINING_FOLDER = "ml-training"
+PRIVATE_FILES = frozenset({CATALOGUE_FILE, LEARNED_FILE})
 METADATA_FORMAT = "orchestrator-model/2"
 """Format that is written; /1, of models with classes and few-photo products, is still read."""
 IMMUTABLE_CACHE_CONTROL = "public, max-age=31536000, immutable"
@@ -161,7 +169,9 @@ def parse_pointer(data: bytes, etag: str, source: str) -> ModelPointer:
     """Parse a pointer; ``source`` names it in errors.  Raises Problems if it is invalid."""
     document = canonical_json.load(data, dict[str, Any], source)
     if not document.get("version"):
-        raise Problems.from_message(f"{source} has no `version`", hint="roll back: orchestrator rollback --only model")
+        raise Problems.from_message(
+            f"{source} has no `version`", hint="point it to an uploaded version: orchestrator model use VERSION"
+        )
     version = str(document["version"])
     return ModelPointer(version, str(document.get("model", "")), str(document.get("metadata", "")), etag)
 
@@ -200,11 +210,59 @@ def publish(
     (the version is then uploaded, but not current).
     """
     data = encode_metadata(metadata)
-    prefix = f"{MODELS_FOLDER}/{metadata.version}"
     for name, file in sorted(metadata.files.items()):
-        _upload(storage, f"{prefix}/{name}", read_verified(folder / name, file))
+        _upload(storage, key_of(metadata.version, name), read_verified(folder / name, file))
     _write_metadata(storage, metadata, data)
     return _update_pointer(storage, metadata, data, expected_current)
+
+
+def key_of(version: str, name: str) -> str:
+    """Return the key of a version's file."""
+    return f"{TRAINING_FOLDER if name in PRIVATE_FILES else MODELS_FOLDER}/{version}/{name}"
+
+
+def read_training_file(storage: FileStorage, version: str, name: str) -> bytes:
+    """Return one of ``PRIVATE_FILES`` of a version.  Raises MissingFileError if there is none."""
+    try:
+        return storage.download(key_of(version, name))
+    except MissingFileError:
+        return storage.download(f"{MODELS_FOLDER}/{version}/{name}")
+
+
+def use(storage: FileStorage, version: str) -> tuple[str, ModelPointer]:
+    """Make an uploaded version the current one; return the version that was current ("" for none) and the new pointer.
+
+    Only the pointer moves.  Raises Problems if the version is not whole in the storage, ConflictError if another
+    version became current meanwhile.
+    """
+    versions = list_versions(storage)
+    if version not in versions:
+        raise Problems.from_message(
+            f"no model {version} in {storage}/{MODELS_FOLDER}; there are: {', '.join(versions) or 'none'}",
+            hint="list the versions: orchestrator model list",
+        )
+    metadata = read_metadata(storage, version)
+    missing = [
+        name
+        for name, file in sorted(metadata.files.items())
+        if name not in PRIVATE_FILES and not _is_stored(storage, key_of(version, name), file)
+    ]
+    if missing:
+        raise Problems.from_message(
+            f"model {version} is not whole in {storage}: {', '.join(missing)} missing or of another size; "
+            "the model in use was not changed",
+            hint="upload it again: python -m ml.upload_model runs/VERSION",
+        )
+    current = read_pointer(storage)
+    if current is not None and current.version == version:
+        return version, current
+    data = storage.download(f"{MODELS_FOLDER}/{version}/{METADATA_FILE}")
+    return (current.version if current else ""), _update_pointer(storage, metadata, data, current)
+
+
+def _is_stored(storage: FileStorage, key: str, file: ModelFile) -> bool:
+    stored = storage.find(key)
+    return stored is not None and stored.size == file.bytes
 
 
 def describe_file(path: Path) -> ModelFile:

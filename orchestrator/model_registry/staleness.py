@@ -142,9 +142,10 @@ def check_staleness(storage: FileStorage, threshold: float = DEFAULT_THRESHOLD) 
     pointer = registry.read_pointer(storage)
     if pointer is None:
         return compare(build_catalogue(photos), {}, threshold=threshold)
-    key = f"{registry.MODELS_FOLDER}/{pointer.version}/{registry.CATALOGUE_FILE}"
+    key = registry.key_of(pointer.version, registry.CATALOGUE_FILE)
     try:
-        trained = canonical_json.load(storage.download(key), dict[str, dict[str, str]], f"{storage}/{key}")
+        data = registry.read_training_file(storage, pointer.version, registry.CATALOGUE_FILE)
+        trained = canonical_json.load(data, dict[str, dict[str, str]], f"{storage}/{key}")
     except MissingFileError:
         raise Problems.from_message(
             f"model {pointer.version} has no list of its training photos: {storage}/{key} does not exist",

@@ -107,15 +107,28 @@ class FileStorage(Protocol):
         """Return a link to a file.  Raises MissingFileError, because a broken link would be noticed much later."""
 
 
+SETTING_ALIASES = {
+    "aws:s3:bucketname": "filestorage:bucketname",
+    "aws:s3:presignedurlexpirationminutes": "filestorage:urlminutes",
+    "aws:s3:region": "filestorage:region",
+    "aws:region": "filestorage:region",
+}
+"""Settings of the shop's application, by what they are called here; the first that is set counts."""
+
+
 def from_settings(settings: Mapping[str, str], caller: PresigningCaller | None = None) -> FileStorage:
     """Return the storage that the application's settings describe.
 
-    Reads ``FileStorage:Type`` (``S3`` or ``Local``), ``:BucketName`` and ``:Region``, ``:Path`` and ``:BaseUrl``,
-    ``:UrlMinutes``, ``:MaxBytes``; environment variables use ``__`` for ``:``.  ``caller`` replaces the AWS clients.
+    Reads ``FileStorage:Type`` (``S3``, or ``Local``, which is the default), ``:BucketName`` and ``:Region``, ``:Path``
+    and ``:BaseUrl``, ``:UrlMinutes``, ``:MaxBytes``, or the names that the shop's application uses for the same
+    (``SETTING_ALIASES``); environment variables use ``__`` for ``:``.  ``caller`` replaces the AWS clients.
 
     Raises Problems if a setting is missing or invalid.
     """
     options = {name.replace("__", ":").lower(): value for name, value in settings.items()}
+    for alias, name in SETTING_ALIASES.items():
+        options[name] = options.get(name) or options.get(alias, "")
+    options["filestorage:type"] = options.get("filestorage:type") or "Local"
     limits = UploadLimits(max_bytes=int(_get_number(options, "MaxBytes", UploadLimits().max_bytes)))
     link_ttl_minutes = _get_number(options, "UrlMinutes", DEFAULT_LINK_TTL_MINUTES)
     match options.get("filestorage:type", "").lower():
@@ -142,7 +155,7 @@ def from_settings(settings: Mapping[str, str], caller: PresigningCaller | None =
             )
         case unknown_type:
             raise Problems.from_message(
-                f"FileStorage:Type is {unknown_type or 'not set'}", hint="set it to S3 or Local"
+                f"FileStorage:Type is {unknown_type!r}", hint="set it to S3 or Local, or omit it for Local"
             )
 
 

@@ -51,18 +51,16 @@ spec:
   paths: [{pattern: /ml-models/*, origin: bucket.files, cors: true}]
 """
 SHOTS = (14, 12, 12, 10, 3)
-"""Photos of each product; the last one has too few to be a class."""
+"""Photos of each product; the last one has few."""
 WORDS = (
     "--weights",
     str(composed_photos.find_weights()),
     "--size",
     "96",
     "--views",
-    "2",
+    "3",
     "--epochs",
-    "10",
-    "--fine-tune",
-    "1",
+    "2",
 )
 
 

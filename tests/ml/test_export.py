@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from pathlib import Path
@@ -11,14 +12,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ml import answers
+from ml.answers import AnswerRule
 from ml.evaluation import browser
 from ml.export import exported_model, writer
 from ml.training_run import Preprocessing
 from orchestrator.problems import Problems
+from tests.ml.finished_runs import make_run
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.xdist_group("tensorflow"), pytest.mark.timeout(600)]
 SIZE = 32
 CONTRACT = Preprocessing(("ring", "chain", "pearl"), SIZE)
+RULE = AnswerRule(12.0, 4.0, (0, 0, 1, 2), (("ring", "chain"),))
+PROTOTYPES = np.linalg.qr(np.random.default_rng(3).normal(size=(12, 4)))[0].T.astype(np.float32)
+RUN = make_run("v1", CONTRACT, answer=RULE, embedding_size=12)
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +44,15 @@ def model() -> Any:
     given = keras.Input((SIZE, SIZE, 3))
     seen = base(keras.layers.Rescaling(1 / 127.5, offset=-1)(given))
     seen = keras.layers.Dropout(0.2)(keras.layers.GlobalAveragePooling2D()(seen))
-    vectors = keras.layers.UnitNormalization(name="embedding")(seen)
-    head = keras.layers.Dense(3, activation="softmax", kernel_initializer=keras.initializers.RandomNormal(stddev=4))
-    return keras.Model(given, head(vectors))
+    projected = keras.layers.Dense(PROTOTYPES.shape[1], name="projection")(seen)
+    return keras.Model(given, keras.layers.UnitNormalization(name="embedding")(projected))
+
+
+def answers_of(model: Any, inputs: Any) -> Any:
+    """What people should get, by Keras."""
+    vectors = np.asarray(model(inputs, training=False))
+    similarities = answers.product_similarities(vectors, PROTOTYPES, RULE.owners, 3)
+    return answers.probabilities(similarities, RULE.scale, RULE.none)
 
 
 @pytest.fixture(scope="module")
@@ -65,38 +78,55 @@ def prepared(path: Path) -> Any:
 
 def test_numpy_agrees_with_keras(model: Any, photos: list[Path], tmp_path: Path) -> None:
     """Embedding included; classes and contract travel along."""
-    size = writer.write(model, CONTRACT, tmp_path, version="v1")
+    size = writer.write(model, RUN, PROTOTYPES, tmp_path, weights_type="float32")
     inputs = np.stack([prepared(path) for path in photos])
-    answers = exported_model.load(tmp_path).predict(inputs)
+    told = exported_model.load(tmp_path)
 
-    assert np.abs(answers["probabilities"] - np.asarray(model(inputs, training=False))).max() < 1e-4
-    assert np.allclose(np.linalg.norm(answers["embedding"], axis=1), 1, atol=1e-5)
-    assert exported_model.load(tmp_path).classes == CONTRACT.classes
+    assert np.abs(told.answer(inputs) - answers_of(model, inputs)).max() < 1e-4
+    assert np.allclose(told.answer(inputs).sum(axis=1), 1, atol=1e-5)
+    assert np.allclose(np.linalg.norm(told.predict(inputs)["embedding"], axis=1), 1, atol=1e-5)
+    assert exported_model.load(tmp_path).products == CONTRACT.classes
     assert exported_model.load(tmp_path).document["preprocessing_hash"] == CONTRACT.hash
     assert size == sum(path.stat().st_size for path in tmp_path.iterdir())
 
 
 @pytest.mark.skipif(browser.find_browser() is None, reason="needs chromium: it runs the exported model")
-@pytest.mark.parametrize(("weights", "bound"), [("float32", 1e-4), ("float16", 5e-2)])
+@pytest.mark.parametrize(("weights", "bound"), [("float32", 1e-4), ("float16", 5e-2), ("int8", 0.15)])
 def test_a_browser_agrees_with_keras(
     model: Any, photos: list[Path], tmp_path: Path, weights: str, bound: float
 ) -> None:
-    """From the same files, which it decodes, crops and shrinks itself; halved weights within a wider bound."""
-    writer.write(model, CONTRACT, tmp_path, weights_type=weights)
-    wanted = np.asarray(model(np.stack([prepared(path) for path in photos]), training=False))
+    """From the same files, which it decodes, crops and shrinks itself; smaller weights within a wider bound."""
+    writer.write(model, RUN, PROTOTYPES, tmp_path, weights_type=weights)
+    wanted = answers_of(model, np.stack([prepared(path) for path in photos]))
     told = browser.predict_in_browser(tmp_path, photos)
 
     assert np.ptp(wanted, axis=0).max() > 1e-3, "photos that all look alike to the model would prove nothing"
-    assert np.abs(told.probabilities - wanted).max() < bound
+    assert np.abs(told.answers - wanted).max() < bound
+    exported = exported_model.load(tmp_path).answer(np.stack([prepared(path) for path in photos]))
+    assert np.abs(told.answers - exported).max() < 1e-3, "a browser computes with the very weights"
+
+
+def test_bytes_are_smaller(model: Any, tmp_path: Path) -> None:
+    """Nearly, in a network of this size: scales, and tensors that are small anyway, stay whole."""
+    sizes = {name: writer.write(model, RUN, PROTOTYPES, tmp_path, weights_type=name) for name in writer.WEIGHT_DTYPES}
+
+    assert sizes["int8"] < 0.7 * sizes["float16"] < 0.5 * sizes["float32"]
 
 
 def test_what_is_not_whole_is_refused(model: Any, tmp_path: Path) -> None:
     """A contract of another model, missing files, weights of another export."""
     with pytest.raises(Problems, match=r"run\.json says 64 pixels"):
-        writer.write(model, Preprocessing(CONTRACT.classes, 64), tmp_path)
+        writer.write(model, make_run("v1", Preprocessing(CONTRACT.classes, 64), answer=RULE), PROTOTYPES, tmp_path)
+    with pytest.raises(Problems, match="there are 3 prototypes of 12 numbers"):
+        writer.write(model, RUN, PROTOTYPES[:3], tmp_path)
     with pytest.raises(Problems, match="no exported model in"):
         exported_model.load(tmp_path)
-    writer.write(model, CONTRACT, tmp_path)
+    writer.write(model, RUN, PROTOTYPES, tmp_path)
+    document = json.loads((tmp_path / "model.json").read_bytes())
+    (tmp_path / "model.json").write_text(json.dumps({**document, "answer": {}}))
+    with pytest.raises(Problems, match="is no exported model"):
+        exported_model.load(tmp_path).answer(np.zeros((1, SIZE, SIZE, 3), dtype=np.float32))
+    writer.write(model, RUN, PROTOTYPES, tmp_path)
     next(tmp_path.glob("weights-*.bin")).write_bytes(b"broken")
     with pytest.raises(Problems, match=r"does not match the checksum in model\.json"):
         exported_model.load(tmp_path)

@@ -8,54 +8,76 @@ import numpy as np
 import pytest
 
 from ml import training_run
+from ml.answers import AnswerRule
 from ml.data.dataset import Photo
-from ml.data.split import DatasetSplits
 from ml.evaluation import report
-from ml.evaluation.prototype_metrics import Evaluation
+from ml.evaluation.cross_validation import Evaluation, measure
 from ml.training.training_loop import EpochMetrics
-from ml.training_run import Metrics, Preprocessing, Score, Split, TrainingRun
+from ml.training_run import Preprocessing, Score
 from tests.ml import sample_photos
+from tests.ml.finished_runs import make_run
 
 NAMES = ("<b>aro</b> $x$", "cadena", "perla ñ")
+RULE = AnswerRule(12.0, 6.0, (0, 1, 2), groups=(NAMES[:2],))
 
 
 @pytest.fixture
-def sides(tmp_path: Path) -> DatasetSplits:
-    """Two photos of each product; the first teaches."""
-    photos = []
+def photos(tmp_path: Path) -> tuple[Photo, ...]:
+    """One photo of each product."""
+    made = []
     for number, name in enumerate(NAMES):
-        for shot in range(2):
-            path = tmp_path / f"{number}-{shot}.jpg"
-            path.write_bytes(sample_photos.draw_photo(number, shot))
-            photos.append(Photo(name, path.name, "", 1, 9, 9, "0"))
-    return DatasetSplits(NAMES, tuple(photos[::2]), (), tuple(photos[1::2]))
+        path = tmp_path / f"{number}.jpg"
+        path.write_bytes(sample_photos.draw_photo(number, 0))
+        made.append(Photo(name, path.name, "", 1, 9, 9, "0"))
+    return tuple(made)
 
 
-def test_the_worst_mistakes_come_first(sides: DatasetSplits, tmp_path: Path) -> None:
-    """Surest first, each with its photo and one of what it was taken for; a photo that went leaves a gap."""
-    said = np.array([[0.2, 0.7, 0.1], [0.05, 0.05, 0.9], [0.1, 0.1, 0.8]])
-    (tmp_path / sides.held_out[0].path).unlink()
-    metrics = Metrics(1 / 3, 1.0, 1.0, 1.0, {name: Score(1, int(name == NAMES[2])) for name in NAMES})
-    measured = Evaluation(None, metrics, said, np.arange(3), NAMES, np.eye(3), np.ones(3, bool), 0.5)
+def test_what_is_confused_is_shown_as_pictures(photos: tuple[Photo, ...], tmp_path: Path) -> None:
+    """Surest mistakes and most frequent confusions first; a photo that went leaves a gap; names are only text."""
+    studio = np.array([[0.2, 0.6, 0.1, 0.1], [0.05, 0.05, 0.85, 0.05], [0.1, 0.1, 0.75, 0.05]])
+    phone = np.array([[0.1, 0.8, 0.1, 0]] * 2 + [[0.1, 0.1, 0.8, 0], [0.1, 0.8, 0.1, 0]] + [[0, 0, 1, 0]] * 2)
+    truth = np.arange(3)
+    (tmp_path / photos[0].path).unlink()
+    measured = Evaluation(
+        RULE, measure(studio, truth, NAMES), measure(phone, np.repeat(truth, 2), NAMES), photos, studio, phone
+    )
     contract = Preprocessing(NAMES, 32)
-    done = TrainingRun(
-        "v1", "d", contract, contract.hash, Split(3, 0, ()), metrics, {"seed": 0}, {}, "", "2026", 1.0, 3, 0.5
-    )
-    epochs = [EpochMetrics("head", 1.0, 0.5, 1.1, 0.4, 0.1), EpochMetrics("top blocks", 0.8, 0.6, 1.0, 0.5, 0.1)]
-    report.write(tmp_path, done, epochs, measured, sides, tmp_path)
+    done = make_run("v1", contract, phone=measured.phone, studio=measured.studio, answer=RULE)
+    report.write(tmp_path, done, [EpochMetrics("all photos", 1.0, 0.5, 0.1)], measured, photos, tmp_path)
     text = (tmp_path / training_run.REPORT_FILE).read_text()
-    first, second = report.find_worst_mistakes(measured, sides, tmp_path)
+    examples = {photo.product: photo for photo in photos}
+    first, second = report.find_worst_mistakes(measured, NAMES, examples, tmp_path)
+    pairs = report.find_confused_pairs(measured, NAMES, examples, tmp_path)
 
-    assert (first.product, first.predicted, first.predicted_percent, first.true_percent) == ("cadena", "perla ñ", 90, 5)
-    assert (second.product, second.predicted, second.predicted_percent, second.true_percent) == (
-        NAMES[0],
-        "cadena",
-        70,
-        20,
-    )
+    assert (first.product, first.predicted, first.predicted_percent, first.true_percent) == ("cadena", "perla ñ", 85, 5)
+    assert (second.product, second.predicted_percent, second.photo) == (NAMES[0], 60, "")
     assert first.photo.startswith("data:image/jpeg;base64,")
-    assert second.photo == ""
+    assert [(pair.product, pair.predicted, pair.share, pair.are_lookalikes) for pair in pairs] == [
+        (NAMES[0], "cadena", 100, True), ("cadena", "perla ñ", 50, False),
+    ]  # fmt: skip
     assert "&lt;b&gt;aro&lt;/b&gt; $x$" in text
     assert "<b>aro</b>" not in text
-    assert text.count('class="gone"') == 1
-    assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in report.CHART_FILES)
+    assert "Simulated phone photos: 6" in text
+    assert "The shop&#39;s own photos: 3" in text
+
+
+def test_products_are_listed_with_their_uncertainty(photos: tuple[Photo, ...]) -> None:
+    """All of them; those that more photos would help most come first."""
+    phone = measure(np.eye(3, 4)[[0, 0, 1, 2]], np.array([0, 1, 1, 1]), NAMES)
+    rows = report.list_products(make_run("v1", Preprocessing(NAMES, 32), phone=phone), (*photos, photos[1]))
+
+    assert [(row.product, row.photos, row.share) for row in rows] == [
+        ("perla ñ", 1, None), ("cadena", 2, 33), (NAMES[0], 1, 100),
+    ]  # fmt: skip
+    assert (rows[1].low, rows[1].high) == (6, 80)
+    assert report.confidence_interval(Score(0, 0)) == (0, 100)
+
+
+def test_nothing_measured_is_said(photos: tuple[Photo, ...]) -> None:
+    """No numbers stand for it."""
+    nothing = training_run.Metrics(0.0, 0.0, 0.0, None, 0, {})
+    done = make_run("v1", Preprocessing(NAMES, 32), phone=nothing, studio=nothing)
+    text = report.render_page(done, [], [], [], report.list_products(done, photos))
+
+    assert text.count("Not measured: every product has one photo only") == 2
+    assert "0.0%" not in text

@@ -13,23 +13,25 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
+from ml import answers
 from ml.data import preprocessing
 from ml.data.dataset import Photo
-from ml.data.split import DatasetSplits
-from ml.evaluation import prototype_metrics
-from ml.training import augmentation, feature_cache, hardware, network, training_loop
+from ml.evaluation import cross_validation
+from ml.training import augmentation, feature_cache, hardware, network, phone_simulation, training_loop
 from ml.training.feature_cache import FeatureExtractor
 from ml.training.hardware import Hardware
 from ml.training.network import Network
 from ml.training.training_loop import Checkpoint, EpochMetrics, StageConfig, TrainingRows
-from ml.training_run import Preprocessing, Score
+from ml.training_run import Preprocessing
 from orchestrator.problems import Problems
 from tests.ml import composed_photos, sample_photos
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.xdist_group("tensorflow"), pytest.mark.timeout(600)]
 CONTRACT = Preprocessing(("a", "b"), 32)
-PLAN = StageConfig("head", 6, 9, 0.05, batch_size=8, seed=3, checkpoint_interval_seconds=0.0)
+PLAN = StageConfig("all photos", 6, 0.05, batch_size=8, seed=3, checkpoint_interval_seconds=0.0)
+LOSS = "sparse_categorical_crossentropy"
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +108,7 @@ def test_a_disk_that_is_too_small_is_told(tmp_path: Path) -> None:
 
 
 def test_variations_are_of_the_same_photo(photos: list[Photo], tmp_path: Path) -> None:
-    """The first is the photo as it is; the same seed gives the same, another gives others; none is far off."""
+    """The first is the photo as it is; the same seed gives the same, another gives others."""
     path = tmp_path / photos[1].path
     made = augmentation.make_views(path, CONTRACT, "seed", 6)
 
@@ -114,8 +116,44 @@ def test_variations_are_of_the_same_photo(photos: list[Photo], tmp_path: Path) -
     assert (made == augmentation.make_views(path, CONTRACT, "seed", 6)).all()
     assert (made[1:] != augmentation.make_views(path, CONTRACT, "other", 6)[1:]).any(axis=(1, 2, 3)).all()
     assert len({one.tobytes() for one in made}) == 6
-    colours = made.reshape(6, -1, 3).mean(axis=1)
-    assert np.abs(colours - colours[0]).max() < 70
+    turned = augmentation.make_views(path, replace(CONTRACT, channels="BGR"), "seed", 3)
+    assert (turned == made[:3, :, :, ::-1]).all()
+
+
+def studio_photo() -> tuple[Image.Image, Any]:
+    """A red ring before a smooth grey, and where it is."""
+    y, x = np.mgrid[-1:1:200j, -1:1:240j]
+    ring = np.abs(np.hypot(x, y) - 0.4) < 0.1
+    background = 200 + 20 * y[..., None] + np.random.default_rng(1).normal(0, 1, (200, 240, 3))
+    pixels = np.where(ring[..., None], np.array([200.0, 20.0, 30.0]), background)
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8)), ring
+
+
+def test_a_product_is_cut_out_of_a_smooth_background() -> None:
+    """Its inside is background as well; before a busy one nothing is cut."""
+    photo, ring = studio_photo()
+    mask = phone_simulation.cut_out(photo)
+    assert mask is not None
+    found = np.asarray(mask) > 127
+    assert mask.size == photo.size
+    assert found[ring].mean() > 0.95
+    assert found[~ring].mean() < 0.08
+    busy = np.random.default_rng(2).integers(0, 256, (200, 240, 3), dtype=np.uint8)
+    assert phone_simulation.cut_out(Image.fromarray(busy)) is None
+    assert phone_simulation.cut_out(Image.new("RGB", (200, 200), "white")) is None
+
+
+def test_a_simulated_phone_photo_shows_the_product_elsewhere() -> None:
+    """On another background: the product's colour stays, the studio's goes."""
+    photo, _ = studio_photo()
+    mask = phone_simulation.cut_out(photo)
+    made = [phone_simulation.simulate(photo, mask, 64, np.random.default_rng(seed)) for seed in range(12)]
+    reddish = [(one[..., 0].astype(int) - one[..., 1:].max(axis=-1) > 25).mean() for one in made]
+    corners = np.stack([one[0, 0].astype(float) for one in made])
+
+    assert all(one.shape == (64, 64, 3) and one.dtype == np.uint8 for one in made)
+    assert sum(share > 0.02 for share in reddish) >= 9
+    assert corners.std(axis=0).min() > 20
 
 
 def small(keras: Any) -> Any:
@@ -134,24 +172,39 @@ def rows(count: int, seed: int) -> TrainingRows:
 
 def test_a_stage_that_was_interrupted_ends_the_same(keras: Any, tmp_path: Path) -> None:
     """The same weights and the same epochs as without a Ctrl-C, wherever it came."""
-    where = hardware.detect("cpu")
-    straight, stopped, fresh = small(keras), small(keras), small(keras)
-    learn, check = rows(40, 1), rows(16, 2)
-    wanted = training_loop.train(straight, PLAN, learn, check, tmp_path / "a.npz", where, lambda _: None)
+    straight, stopped, fresh = (
+        training_loop.compile_model(small(keras), LOSS, hardware.detect("cpu")) for _ in range(3)
+    )
+    learn = rows(40, 1)
+    wanted = training_loop.train(straight, PLAN, learn, tmp_path / "a.npz", lambda _: None)
 
     def interrupt(done: EpochMetrics) -> None:
         if len(Checkpoint.load(tmp_path / "b.npz").epochs) == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        training_loop.train(stopped, PLAN, learn, check, tmp_path / "b.npz", where, interrupt)
-    got = training_loop.train(fresh, PLAN, learn, check, tmp_path / "b.npz", where, lambda _: None)
+        training_loop.train(stopped, PLAN, learn, tmp_path / "b.npz", interrupt)
+    got = training_loop.train(fresh, PLAN, learn, tmp_path / "b.npz", lambda _: None)
 
-    assert [one.validation_loss for one in got] == pytest.approx([one.validation_loss for one in wanted], rel=1e-5)
+    assert [one.loss for one in got] == pytest.approx([one.loss for one in wanted], rel=1e-5)
     assert len(got) == 6
-    for one, other in zip(straight.get_weights(), fresh.get_weights(), strict=True):
+    for one, other in zip(straight.model.get_weights(), fresh.model.get_weights(), strict=True):
         assert np.allclose(one, other, atol=1e-5)
-    assert wanted[-1].validation_loss < wanted[0].validation_loss
+    assert wanted[-1].loss < wanted[0].loss
+
+
+def test_a_second_stage_begins_anew(keras: Any, tmp_path: Path) -> None:
+    """With the given weights, and nothing that the optimizer remembers of the first."""
+    model = small(keras)
+    before = model.get_weights()
+    compiled = training_loop.compile_model(model, LOSS, hardware.detect("cpu"))
+    first = training_loop.train(compiled, PLAN, rows(40, 1), tmp_path / "a.npz", lambda _: None)
+    after = model.get_weights()
+    model.set_weights(before)
+    second = training_loop.train(compiled, PLAN, rows(40, 1), tmp_path / "b.npz", lambda _: None)
+
+    assert [one.loss for one in second] == pytest.approx([one.loss for one in first], rel=1e-4)
+    assert all(np.allclose(one, other, atol=1e-4) for one, other in zip(after, model.get_weights(), strict=True))
 
 
 def test_several_devices_learn_together(keras: Any, tmp_path: Path) -> None:
@@ -161,29 +214,17 @@ def test_several_devices_learn_together(keras: Any, tmp_path: Path) -> None:
     where = Hardware(tf.distribute.MirroredStrategy(["/cpu:0"]), 0, False)
     with where.strategy.scope():
         model = small(keras)
-    done = training_loop.train(model, PLAN, rows(40, 1), rows(16, 2), tmp_path / "a.npz", where, lambda _: None)
+    compiled = training_loop.compile_model(model, LOSS, where)
+    done = training_loop.train(compiled, PLAN, rows(40, 1), tmp_path / "a.npz", lambda _: None)
 
-    assert done[-1].validation_loss < done[0].validation_loss
+    assert done[-1].loss < done[0].loss
     assert len(Checkpoint.load(tmp_path / "a.npz").variables) > len(model.weights)
-
-
-def test_it_stops_when_others_are_no_longer_recognised_better(keras: Any, tmp_path: Path) -> None:
-    """With the weights that it began with, where none are better."""
-    model = small(keras)
-    before = model.get_weights()
-    plan = replace(PLAN, patience=2, baseline_loss=0.0)
-    done = training_loop.train(
-        model, plan, rows(24, 1), rows(16, 2), tmp_path / "a.npz", hardware.detect("cpu"), lambda _: None
-    )
-
-    assert len(done) == 2
-    assert all((one == other).all() for one, other in zip(before, model.get_weights(), strict=True))
 
 
 def test_a_torn_checkpoint_is_a_new_beginning(tmp_path: Path) -> None:
     """As is none."""
-    Checkpoint([EpochMetrics("head", 1, 0, 1, 0, 1)], [np.ones(2)], [np.zeros(3)]).save(tmp_path / "a.npz")
-    assert Checkpoint.load(tmp_path / "a.npz").epochs[0].stage == "head"
+    Checkpoint([EpochMetrics("all photos", 1, 0, 1)], [np.zeros(3)]).save(tmp_path / "a.npz")
+    assert Checkpoint.load(tmp_path / "a.npz").epochs[0].stage == "all photos"
     (tmp_path / "a.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:200])
     assert Checkpoint.load(tmp_path / "a.npz").epochs == Checkpoint.load(tmp_path / "none.npz").epochs == []
 
@@ -196,62 +237,49 @@ def mixed(keras: Any) -> Network:
 
 
 def test_only_what_is_above_the_cut_learns(mixed: Network) -> None:
-    """The head, then the convolutions of the crown as well; what batch norms have seen stays what it was."""
-
-    def learns(model: Any) -> set[str]:
-        return {one.path for one in model.trainable_variables}
-
-    mixed.freeze(top_blocks=True)
-    head = {f"{layer}/{name}" for layer in ("projection", "probabilities") for name in ("kernel", "bias")}
-    assert learns(mixed.top_model) == head
-    mixed.freeze(top_blocks=False)
-    crown = learns(mixed.top_model) - head
+    """The convolutions of the crown, projection and proxies; what batch norms have seen stays what it was."""
+    mixed.freeze()
+    learns = {one.path for one in mixed.top_model.trainable_variables}
+    head = {"projection/kernel", "projection/bias", "proxies/kernel"}
+    assert head < learns
+    crown = learns - head
     assert {name.split("/")[1] for name in crown} == {"kernel"}
     assert "Conv_1/kernel" in crown
     assert {name.rpartition("_")[0] for name in crown} == {"Conv", "block_14", "block_15", "block_16"}
-    assert not learns(mixed.trunk)
+    assert not mixed.trunk.trainable_variables
 
 
 def test_mixed_precision_ends_in_float32(mixed: Network) -> None:
-    """What is trained in halves answers in whole numbers, and almost the same."""
+    """What is trained in halves embeds in whole numbers, and almost the same."""
     whole = network.build_final_model(mixed, 96)
     photo = np.stack(
         [np.asarray(composed_photos.compose_photo(number, 1, 96), dtype=np.float32) for number in range(2)]
     )
-    halves = mixed.top_model(mixed.trunk(photo))
+    halves = np.asarray(mixed.embed(np.asarray(mixed.trunk(photo), dtype=np.float32)))
 
     assert {layer.dtype_policy.name for layer in whole.layers} == {"float32"}
     assert str(mixed.trunk(photo).dtype).endswith("float16'>")
-    assert np.asarray(halves).dtype == np.float32
-    assert np.abs(np.asarray(whole(photo)) - np.asarray(halves)).max() < 0.05
+    assert halves.dtype == np.float32
+    assert np.abs(np.asarray(whole(photo)) - halves).max() < 0.05
 
 
 def test_mixed_precision_learns(mixed: Network, tmp_path: Path) -> None:
-    """Crown and head, with losses scaled so that no gradient vanishes; what is kept is float32."""
+    """With losses scaled so that no gradient vanishes; what is kept is float32."""
     labels = np.arange(12) % 3
     photos = np.stack([np.asarray(composed_photos.compose_photo(at % 3, at, 96), dtype=np.uint8) for at in range(12)])
     inputs = np.asarray(mixed.trunk(photos), dtype=np.float32)
     learn = TrainingRows(inputs.__getitem__, labels, training_loop.compute_sample_weights(labels, 3))
-    mixed.freeze(top_blocks=False)
-    plan = replace(PLAN, batch_size=4, learning_rate=1e-4)
-    done = training_loop.train(
-        mixed.top_model, plan, learn, learn, tmp_path / "a.npz", hardware.detect("cpu"), lambda _: None
-    )
+    mixed.freeze()
+    network.initialise_head(mixed, np.asarray(mixed.compute_averages(inputs), dtype=np.float32), labels)
+    compiled = training_loop.compile_model(mixed.top_model, network.margin_loss, hardware.detect("cpu"))
+    plan = replace(PLAN, batch_size=4, learning_rate=3e-4)
+    done = training_loop.train(compiled, plan, learn, tmp_path / "a.npz", lambda _: None)
 
-    assert min(one.validation_loss for one in done[1:]) < done[0].validation_loss
+    assert done[-1].loss < done[0].loss
     assert "LossScale" in type(mixed.top_model.optimizer).__name__
-    assert {one.dtype for one in Checkpoint.load(tmp_path / "a.npz").best_weights} == {np.dtype("float32")}
-
-
-@given(photos=st.integers(1, 40), views=st.integers(1, 4), first=st.integers(0, 9))
-def test_an_epoch_takes_one_variation_of_each_photo(photos: int, views: int, first: int) -> None:
-    """Every photo once, in another order; as many epochs as there are variations take all of them."""
-    labels = np.repeat(np.arange(photos), views)
-    rows = TrainingRows(labels.__getitem__, labels, np.ones(len(labels)), views)
-    epochs = [rows.shuffle(3, number) for number in range(first, first + views)]
-
-    assert all(sorted(labels[one]) == list(range(photos)) for one in epochs)
-    assert sorted(np.concatenate(epochs)) == list(range(photos * views))
+    proxies = mixed.head.get_layer("proxies").get_weights()[0]
+    assert proxies.dtype == np.float32
+    assert np.allclose(np.linalg.norm(proxies, axis=0), 1, atol=1e-3)
 
 
 @given(counts=st.lists(st.integers(1, 30), min_size=2, max_size=6))
@@ -273,27 +301,43 @@ def stand_in(name: str) -> Photo:
 
 @settings(max_examples=10)
 @given(seed=st.integers(0, 99))
-def test_prototypes_know_their_products(seed: int) -> None:
-    """Numbers as they follow from answers; a threshold between the product itself and strangers."""
+def test_cross_validation_measures_what_people_see(seed: int) -> None:
+    """Every product is answered, one of a single photo too; lookalikes are a group, strangers none of ours."""
     draws = np.random.default_rng(seed)
-    around = np.eye(3, 8)
+    names = ("amber", "aro-gold", "aro-rose", "pearl")
+    around = np.eye(4, 8) + np.array([[0], [0], [0.9], [0]]) * np.eye(4, 8)[[1, 1, 1, 1]]
 
-    def near(names: str) -> Any:
-        places = np.array(["abn".index(one) for one in names])
-        return around[places] + draws.normal(0, 0.05, (len(names), 8))
+    def views(products: Sequence[str], count: int) -> Any:
+        made = around[[names.index(one) for one in products]][:, None] + draws.normal(
+            0, 0.06, (len(products), count, 8)
+        )
+        return made / np.linalg.norm(made, axis=2, keepdims=True)
 
-    learned, held, few = (tuple(stand_in(one) for one in names) for names in ("ab", "aabb", "n"))
-    sides = DatasetSplits(("a", "b"), learned, (), held, few)
-    said = np.array([[0.9, 0.1], [0.2, 0.8], [0.1, 0.9], [0.0, 1.0]])
-    seen = near("aabb")
-    seen /= np.linalg.norm(seen, axis=1, keepdims=True)
-    found = prototype_metrics.evaluate(sides, (*learned, *few), near("abn"), said, seen, None)
+    learned = tuple(stand_in(one) for one in ("amber", "aro-gold", "aro-gold", "aro-rose", "pearl", "pearl"))
+    measured = tuple(stand_in(one) for one in ("aro-gold", "aro-rose", "amber", "pearl") * 6)
+    prototypes, owners = cross_validation.build_prototypes(
+        learned, views([one.product for one in learned], 3), names, limit=2
+    )
+    fold = cross_validation.answer_fold(measured, views([one.product for one in measured], 3), prototypes, owners, 4)
+    found = cross_validation.evaluate([fold], names, owners)
 
-    assert (found.metrics.top1, found.metrics.top3, found.metrics.prototypes) == (0.75, 1.0, 1.0)
-    assert found.metrics.per_product == {"a": Score(2, 1), "b": Score(2, 2)}
-    assert found.products == ("a", "b", "n")
-    assert found.trained.tolist() == [True, True, False]
-    assert 0.2 < found.threshold < 0.97
+    assert owners == (0, 0, 1, 1, 2, 2, 3, 3)
+    assert np.allclose(np.linalg.norm(prototypes, axis=1), 1, atol=1e-5)
+    assert (found.studio.photos, found.phone.photos) == (24, 48)
+    assert found.phone.top3 == 1.0
+    assert found.phone.ece < 0.15
+    assert found.phone.separation is not None
+    assert found.phone.separation > 0.9
+    assert np.allclose(found.phone_answers.sum(axis=1), 1, atol=1e-5)
+    assert found.rule.groups in {(), (("aro-gold", "aro-rose"),)}
+
+
+def test_nothing_to_measure_is_no_number() -> None:
+    """A shop with one photo of each product has a rule, and no metrics."""
+    found = cross_validation.evaluate([], ("a", "b"), (0, 1))
+    assert (found.phone.photos, found.studio.photos) == (0, 0)
+    shown = answers.probabilities(np.array([[0.9, 0.1]]), found.rule.scale, found.rule.none)
+    assert shown[0].argmax() == 0
 
 
 def test_too_little_memory_is_told(tmp_path: Path) -> None:

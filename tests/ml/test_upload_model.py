@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from ml import training_run, upload_model
 from ml.data import dataset
-from ml.training_run import HeldOut, Preprocessing, Split, TrainingRun
+from ml.training_run import Preprocessing
 from orchestrator import canonical_json
 from orchestrator.emulator import Emulator, start
 from orchestrator.model_registry import registry
@@ -27,6 +27,7 @@ from orchestrator.storage import StoredFile
 from orchestrator.storage.local import LocalFileStorage
 from tests.emulator.account import make_client
 from tests.ml import small_disk
+from tests.ml.finished_runs import make_run
 from tests.state.pages.page_service import make_settings, serve
 from tests.storage.test_model_registry import CONTRACT, version
 
@@ -42,11 +43,7 @@ def validated(folder: Path, name: str, against: str = "", says: str = "", **more
     known = replace(known, preprocessing_hash=contract.hash, verdict=Verdict(says or ("same" if against else "first"),
                     against), **more)  # fmt: skip
     (place / "web" / METADATA_FILE).write_bytes(registry.encode_metadata(known))
-    held = HeldOut("photos/ring/1.jpg", "ring", "0" * 64)
-    metrics = training_run.Metrics(0.9, 1.0, 0.3, 0.9, {"ring": training_run.Score(1, 1)})
-    split = Split(1, 1, (held,))
-    run = TrainingRun(name, "data", contract, contract.hash, split, metrics, {}, {}, "", "2026-11-24", 1.0, 8, 0.8)
-    training_run.save(run, place)
+    training_run.save(make_run(name, contract), place)
     dataset.save(dataset.build(()), place)
     return place
 
@@ -90,7 +87,6 @@ def test_a_model_comes_into_use(upload: Upload) -> None:
 
     told = upload(validated(upload.folder, "v2", against="v1", says="better"))
     assert "now in use, replacing v1" in told
-    assert "orchestrator rollback --only model" in told
     assert upload.in_use == "v2"
 
 

@@ -293,8 +293,8 @@ def test_links_of_a_folder_cannot_be_forged(folder: FileStorage) -> None:
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({}, "FileStorage:Type is not set"),
-        ({"FileStorage:Type": "Azure"}, "FileStorage:Type is azure"),
+        ({}, "FileStorage:Path is not set"),
+        ({"FileStorage:Type": "Azure"}, "FileStorage:Type is 'azure'"),
         ({"FileStorage:Type": "S3"}, "FileStorage:BucketName is not set"),
         ({"FileStorage__Type": "local"}, "FileStorage:Path is not set"),
         (
@@ -319,6 +319,19 @@ def test_settings_count(tmp_path: Path) -> None:
         storage.upload(JPEG, "a.jpg")
     storage.put("a.jpg", JPEG)
     assert storage.create_link("a.jpg").expires - datetime.now(UTC) < timedelta(minutes=5, seconds=1)
+
+
+def test_the_applications_names_count(tmp_path: Path) -> None:
+    """As its appsettings.json has them: no type is Local, the bucket and the minutes of links are below Aws:S3."""
+    names = {"Aws:S3:BucketName": "shop-files", "Aws:S3:PresignedUrlExpirationMinutes": "5", "Aws:Region": "eu-west-1"}
+    local = from_settings({**names, "FileStorage:Path": str(tmp_path)})
+    local.put("a.jpg", JPEG)
+    bucket = from_settings({**names, "FileStorage__Type": "S3"})
+    ours = from_settings({**names, "FileStorage:Type": "S3", "FileStorage:BucketName": "other"})
+
+    assert isinstance(local, LocalFileStorage)
+    assert local.create_link("a.jpg").expires - datetime.now(UTC) < timedelta(minutes=5, seconds=1)
+    assert (str(bucket), str(ours)) == ("s3://shop-files", "s3://other")
 
 
 def test_an_account_that_is_away_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

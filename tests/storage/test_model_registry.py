@@ -92,6 +92,42 @@ def test_of_two_uploads_at_once_one_wins(storage: LocalFileStorage, tmp_path: Pa
     assert registry.list_versions(storage) == ["v1", "v2", "v3"]
 
 
+def test_any_uploaded_version_is_used_at_once(storage: LocalFileStorage, tmp_path: Path) -> None:
+    """Only the pointer moves, there and back; what was never uploaded, or is not whole, is never pointed to."""
+    first = registry.publish(storage, tmp_path / "v1", version(tmp_path / "v1", "v1"), None)
+    second = registry.publish(storage, tmp_path / "v2", version(tmp_path / "v2", "v2"), first)
+    before = {stored.key: stored.etag for stored in storage.list("") if stored.key != registry.POINTER_KEY}
+
+    assert registry.use(storage, "v2") == ("v2", second)
+    previous, pointer = registry.use(storage, "v1")
+    assert (previous, pointer.version) == ("v2", "v1")
+    assert registry.read_pointer(storage) == pointer
+    assert registry.use(storage, "v2")[1].version == "v2"
+    assert {stored.key: stored.etag for stored in storage.list("") if stored.key != registry.POINTER_KEY} == before
+    with pytest.raises(Problems, match="no model v9 .*there are: v1, v2"):
+        registry.use(storage, "v9")
+    storage.delete("ml-models/v1/weights-1.bin")
+    with pytest.raises(Problems, match=r"model v1 is not whole .*weights-1\.bin"):
+        registry.use(storage, "v1")
+    now = registry.read_pointer(storage)
+    assert now is not None
+    assert now.version == "v2"
+
+
+def test_only_what_browsers_need_is_public(storage: LocalFileStorage, tmp_path: Path) -> None:
+    """Keys and etags of photos lie elsewhere; where an older version has them, they are found."""
+    known = version(tmp_path / "v1", "v1", {"ring": {"product-photos/ring/1.jpg": "e1"}})
+    registry.publish(storage, tmp_path / "v1", known, None)
+    public = {stored.key for stored in storage.list("ml-models/")}
+
+    assert public == {"ml-models/current.json", *(f"ml-models/v1/{name}" for name in (
+        "metadata.json", "model.json", "weights-1.bin"))}  # fmt: skip
+    assert all(b"product-photos" not in storage.download(key) for key in public)
+    assert b"product-photos" in registry.read_training_file(storage, "v1", registry.CATALOGUE_FILE)
+    storage.put("ml-models/v0/catalogue.json", b"{}")
+    assert registry.read_training_file(storage, "v0", registry.CATALOGUE_FILE) == b"{}"
+
+
 def test_a_version_is_never_another(storage: LocalFileStorage, tmp_path: Path) -> None:
     """The same name with other content is refused before anything moves; so is a file that changed since."""
     first = registry.publish(storage, tmp_path / "v1", version(tmp_path / "v1", "v1"), None)

@@ -62,7 +62,7 @@ def status(settings: Settings, threshold: float, *, detailed_exitcode: bool, out
             canonical_json.dump({**asdict(comparison), "training_needed": comparison.is_retraining_due}).decode()
         )
     else:
-        settings.terminal.print_out(format_comparison(comparison))
+        settings.terminal.print_out(format_comparison(comparison, format_location(settings)))
     return ExitCode.CHANGES if detailed_exitcode and comparison.is_retraining_due else ExitCode.OK
 
 
@@ -87,8 +87,41 @@ def list_versions(settings: Settings) -> int:
     return ExitCode.OK
 
 
+@cli_command("use", "orchestrator model use 20261124-101500-3f2a -e prod")
+@click.argument("version")
+@common_options
+def use_version(settings: Settings, version: str) -> int:
+    """Make an uploaded VERSION the model in use, at once.
+
+    Only the pointer ml-models/current.json moves; browsers load the version the next time they start. A deploy does not
+    change it back.
+    """
+    from orchestrator.model_registry import registry
+    from orchestrator.problems import ExitCode
+
+    previous, pointer = registry.use(models_storage(settings), version)
+    if previous == version:
+        settings.terminal.print_out(f"Model {version} is already in use.")
+        return ExitCode.OK
+    settings.terminal.print_out(
+        f"Model {pointer.version} is now in use" + (f", replacing {previous}." if previous else ".")
+    )
+    if previous:
+        settings.terminal.print_out(f"To go back: orchestrator model use {previous}{format_location(settings)}")
+    return ExitCode.OK
+
+
 command.add_command(status)
 command.add_command(list_versions)
+command.add_command(use_version)
+
+
+def format_location(settings: Settings) -> str:
+    """Return the options that select the storage, for the next command."""
+    import shlex
+
+    options = {"-e": settings.environment, "-f": None if str(settings.manifests) == "manifests" else settings.manifests}
+    return "".join(f" {option} {shlex.quote(str(value))}" for option, value in options.items() if value)
 
 
 def models_storage(settings: Settings) -> FileStorage:
@@ -101,8 +134,8 @@ def models_storage(settings: Settings) -> FileStorage:
     return bucket.find_storage(settings.manifests, settings.environment)
 
 
-def format_comparison(comparison: CatalogueComparison) -> str:
-    """Return ``comparison`` as a few lines of text."""
+def format_comparison(comparison: CatalogueComparison, location: str = "") -> str:
+    """Return ``comparison`` as a few lines of text; ``location``: the options of the next command."""
     lines = [f"Model {comparison.version or 'none yet'}; {comparison.products} products with photos in the bucket."]
     for label, names in (
         ("added", comparison.added),
@@ -129,6 +162,7 @@ def format_comparison(comparison: CatalogueComparison) -> str:
     share = f"{comparison.share:.0%} of the products differ (threshold {comparison.threshold:.0%})"
     advice = "Training is needed" if comparison.is_retraining_due else "No training is needed"
     lines.append(
-        f"{advice}: {share}." + (" Next: python -m ml.download_photos" if comparison.is_retraining_due else "")
+        f"{advice}: {share}."
+        + (f" Next: python -m ml.download_photos{location}" if comparison.is_retraining_due else "")
     )
     return "\n".join(lines)
