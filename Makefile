@@ -73,6 +73,7 @@ lock: $(LOCK_VENV)/.$(LOCK_WITH) ## update the lock files; UPGRADE=--upgrade all
 	@$(COMPILE) --extra emulator --extra service --extra mcp --extra ml --extra dev --output-file requirements/dev.lock
 	@$(COMPILE) --extra emulator --extra service --constraint requirements/dev.lock --output-file requirements/demo.lock
 	@$(COMPILE) --extra service --constraint requirements/dev.lock --output-file requirements/service.lock
+	@$(COMPILE) --extra ml --constraint requirements/dev.lock --output-file requirements/ml.lock
 	@$(COMPILE) --constraint requirements/dev.lock --output-file requirements/core.lock
 	@$(COMPILE) --extra mutants --extra dev --constraint requirements/dev.lock --output-file requirements/mutants.lock
 

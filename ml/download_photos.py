@@ -54,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--smallest", type=_positive_int, default=image_checks.MIN_SIDE_PIXELS, metavar="PIXELS",
                       help="minimum shorter side of a photo (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--fewest", type=_positive_int, default=dataset.MIN_PHOTOS_PER_CLASS, metavar="N",
+    parser.add_argument("--fewest", type=_positive_int, default=dataset.RECOMMENDED_PHOTOS, metavar="N",
                       help="report products with fewer photos (default: %(default)s)")  # fmt: skip
     return parser
 
@@ -130,7 +130,7 @@ def render_report(data_set: Dataset, result: SyncResult, seconds: float, folder:
         more_text = (
             f" and {len(data_set.sparse) - MAX_LISTED_FILES} more" if len(data_set.sparse) > MAX_LISTED_FILES else ""
         )
-        lines.append(f"Products with too few photos for reliable recognition: {named}{more_text}")
+        lines.append(f"More photos would help these products: {named}{more_text}")
     lines.append(f"Dataset {data_set.hash[:12]}. Next: python -m ml.train_model --data {shlex.quote(str(folder))}")
     return "\n".join(lines)
 

@@ -18,8 +18,8 @@ from orchestrator.problems import Problems
 
 FILE_NAME = "dataset.json"
 PHOTOS_FOLDER = "photos"
-MIN_PHOTOS_PER_CLASS = 8
-"""Photos a product needs to be a class of the model; products with fewer are recognised by their prototype."""
+RECOMMENDED_PHOTOS = 4
+"""Photos from which on a product is recognised well; with one it is found, and more are better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class FileIssue:
 class Dataset:
     """The photos to train on, and the issues found.
 
-    ``rejected`` files are not in ``photos``; ``noted`` files are.  ``sparse``: products with too few photos.
+    ``rejected`` files are not in ``photos``; ``noted`` files are.  ``sparse``: products with few photos.
     ``place``: the command-line options that select the photo storage, reused by the next commands.
     """
 
@@ -94,10 +94,10 @@ def build(
     photos: tuple[Photo, ...],
     rejected: tuple[FileIssue, ...] = (),
     noted: tuple[FileIssue, ...] = (),
-    min_photos: int = MIN_PHOTOS_PER_CLASS,
+    min_photos: int = RECOMMENDED_PHOTOS,
     storage_options: Sequence[str] = (),
 ) -> Dataset:
-    """Return a dataset with its hash and sparse products; ``min_photos``: photos a product needs to be a class."""
+    """Return a dataset with its hash and sparse products; ``min_photos``: photos recommended for a product."""
     ordered = tuple(sorted(photos, key=lambda item: (item.product, item.path)))
     counts = Counter(item.product for item in ordered)
     counts.update({item.product: 0 for item in rejected if item.product})

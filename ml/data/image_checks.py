@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ml.atomic_files import sha256
 from ml.data.dataset import FileIssue, Photo
-from ml.data.preprocessing import MAX_PIXELS, flatten_transparency
+from ml.data.preprocessing import MAX_PIXELS, flatten_transparency, is_blank, register_formats
 from orchestrator.storage.content_types import HEAD_BYTES, sniff
 
 MIN_SIDE_PIXELS = 64
@@ -52,11 +52,13 @@ def check_image(path: Path) -> ImageCheck:
     if content_type not in IMAGE_FORMATS:
         return ImageCheck(checksum, size, trouble="is not an image")
     try:
-        width, height, phash = _decode(path)
+        width, height, phash, note = _decode(path)
     except UnidentifiedImageError:
         return ImageCheck(
             checksum, size, trouble=f"has the unsupported format {IMAGE_FORMATS[content_type][0]}: save it as JPEG"
         )
+    except _UnusableError as error:
+        return ImageCheck(checksum, size, trouble=str(error))
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         return ImageCheck(
             checksum, size, trouble=f"is corrupt: {str(error).splitlines()[0][:120] if str(error) else 'truncated'}"
@@ -69,24 +71,35 @@ def check_image(path: Path) -> ImageCheck:
         width,
         height,
         phash,
-        note=f"is a {format_name} despite its file extension" if has_wrong_suffix else "",
+        note=f"is a {format_name} despite its file extension" if has_wrong_suffix else note,
     )
 
 
-def _decode(path: Path) -> tuple[int, int, str]:
-    """Decode an image completely; return its width, height and perceptual hash."""
+class _UnusableError(Exception):
+    """The file is a whole picture that cannot be used; the message completes a sentence that starts with its path."""
+
+
+def _decode(path: Path) -> tuple[int, int, str, str]:
+    """Decode an image completely; return its width, height, perceptual hash and what to note.
+
+    Raises _UnusableError if it is too large or blank.
+    """
     import imagehash
 
+    register_formats()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Image.open(path) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
-                raise ValueError(f"{width} x {height} pixels exceed the limit of {MAX_PIXELS:,}")
+                raise _UnusableError(f"is too large: {width} x {height} pixels, limit {MAX_PIXELS:,} pixels")
+            note = "has 16 bits a channel, which become 8 as in browsers" if image.mode.startswith("I") else ""
             image.draft("RGB", DRAFT_SIZE)
             image.load()
             upright = flatten_transparency(ImageOps.exif_transpose(image))
-    return width, height, str(imagehash.phash(upright))
+            if is_blank(upright):
+                raise _UnusableError("is blank: it shows one colour only")
+    return width, height, str(imagehash.phash(upright)), note
 
 
 def find_duplicates(photos: Iterable[Photo]) -> dict[str, str]:

@@ -7,9 +7,11 @@ flight.  A local file counts as up to date if its checksum matches the journal.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -27,6 +29,8 @@ from orchestrator.storage import FileStorage, MissingFileError, StoredFile
 JOURNAL_FILE = ".fetched.jsonl"
 MAX_ATTEMPTS = 3
 RETRY_DELAY_SECONDS = 0.5
+MIN_FREE_BYTES = 1_000_000
+"""Free bytes, beyond a photo's own, with which a failed download has another reason than a full disk."""
 UNSAFE_CHARACTERS = re.compile(r"[^\w .()+@,-]")
 NON_PHOTO_SUFFIXES = frozenset(
     {".mp4", ".mov", ".avi", ".webm", ".pdf", ".txt", ".csv", ".json", ".zip", ".svg", ".db", ".ini"}
@@ -183,10 +187,23 @@ def _fetch_photo(
         )
         return JournalEntry(task.stored.key, task.stored.etag, task.path, image_check), False
     try:
-        _call_with_retries(lambda: storage.download_file(task.stored.key, target))
+        _call_with_retries(lambda: _download(storage, task, target))
     except MissingFileError:
         return None
     return JournalEntry(task.stored.key, task.stored.etag, task.path, check_image(target)), True
+
+
+def _download(storage: FileStorage, task: DownloadTask, target: Path) -> None:
+    """Download a file.  Raises OSError at once if it failed because the disk is full: trying again does not help."""
+    try:
+        storage.download_file(task.stored.key, target)
+    except MissingFileError:
+        raise
+    except Problems:
+        folder = next(parent for parent in target.parents if parent.is_dir())
+        if shutil.disk_usage(folder).free < task.stored.size + MIN_FREE_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target)) from None
+        raise
 
 
 def _is_up_to_date(entry: JournalEntry, folder: Path, target: Path) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from orchestrator.problems import Problems
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 MAX_PIXELS = 100_000_000
 """Maximum image size; decoding a larger one could exhaust memory."""
+MAX_BLANK_SPREAD = 2
+"""Largest difference between two values of a picture that shows nothing."""
 RESIZE_FILTERS = {
     "triangle": Image.Resampling.BILINEAR,
     "nearest": Image.Resampling.NEAREST,
@@ -27,6 +30,19 @@ RESIZE_FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 BACKGROUNDS = {"white": (255, 255, 255), "black": (0, 0, 0)}
+
+
+def register_formats() -> None:
+    """Let Pillow read HEIC, the default of iPhones, if ``pillow-heif`` is installed."""
+    with suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+
+
+def is_blank(image: Image.Image) -> bool:
+    """Return whether an RGB image shows nothing: all its pixels have the same colour."""
+    return all(high - low <= MAX_BLANK_SPREAD for low, high in image.getextrema())
 
 
 def read(path: Path, contract: Preprocessing) -> Pixels:
@@ -42,6 +58,7 @@ def load_upright(path: Path, contract: Preprocessing) -> Image.Image:
 
     Raises Problems if it cannot be read.
     """
+    register_formats()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns about large images and corrupt EXIF, which it ignores

@@ -16,6 +16,8 @@ from orchestrator.problems import Problems
 from orchestrator.storage import FileStorage, MissingFileError, StoredFile
 
 PHOTOS_PREFIX = "product-photos/"
+STATUS_KEY = f"{registry.MODELS_FOLDER}/training-needed.json"
+"""Public file that tells the shop's admin pages whether training is needed."""
 DEFAULT_THRESHOLD = 0.1
 """Share of the products that may differ before retraining is due."""
 
@@ -131,6 +133,24 @@ def compare(
         sum(map(len, removed_photos.values())) + sum(len(trained[name]) for name in removed),
         min(affected / max(len(current.keys() | trained.keys()), 1), 1.0), threshold, tuple(unplaced),
     )  # fmt: skip
+
+
+def publish_status(storage: FileStorage, comparison: CatalogueComparison, checked_at: str) -> None:
+    """Write ``STATUS_KEY``: counts only, because it is public.  ``checked_at``: ISO 8601, UTC.
+
+    Raises Problems if it cannot be written.
+    """
+    document = {
+        "version": comparison.version,
+        "needed": comparison.is_retraining_due,
+        "reason": comparison.retraining_reason,
+        "products": comparison.products,
+        "added": len(comparison.added),
+        "removed": len(comparison.removed),
+        "changed": len(comparison.changed),
+        "checked_at": checked_at,
+    }
+    storage.put(STATUS_KEY, canonical_json.dump(document), cache_control="no-cache")
 
 
 def check_staleness(storage: FileStorage, threshold: float = DEFAULT_THRESHOLD) -> CatalogueComparison:

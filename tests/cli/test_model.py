@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.manifest import schema
 from orchestrator.model_registry import registry
 from orchestrator.storage.s3 import S3FileStorage
 from tests.cli.conftest import MANIFESTS, ByHand, Run
@@ -51,12 +53,16 @@ def test_training_is_needed_when_the_shop_has_moved_on(storage: S3FileStorage, r
     assert "Model v1; 2 products" in calm.out
     assert "No training is needed: 0% of the products differ (threshold 10%)." in calm.out
 
+    assert not storage.find("ml-models/training-needed.json")
     storage.put(f"{PHOTOS}pearl/0.jpg", b"new")
     storage.put(f"{PHOTOS}p0/0.jpg", b"again")
     storage.delete(f"{PHOTOS}p1/0.jpg")
     storage.delete(f"{PHOTOS}p1/1.jpg")
-    due = run("model", "status", "--detailed-exitcode")
+    due = run("model", "status", "--detailed-exitcode", "--publish")
     assert due.code == 2
+    told = json.loads(storage.download("ml-models/training-needed.json"))
+    assert (told["version"], told["needed"], told["added"], told["removed"], told["changed"]) == ("v1", True, 1, 1, 1)
+    assert "product-photos" not in json.dumps(told), "the file is public"
     for line in ("1 added: pearl", "1 removed: p1", "1 with new photos: p0", "1 added, 1 replaced, 2 removed"):
         assert line in due.out
     assert "Next: python -m ml.download_photos" in due.out
@@ -105,3 +111,34 @@ def test_what_is_amiss_is_told(storage: S3FileStorage, run: Run, manifests: Path
     nowhere = run("model", "list")
     assert nowhere.code == 1
     assert "prefixes: [product-photos, ml-models]" in nowhere.err
+
+
+def test_any_version_is_taken_back(storage: S3FileStorage, run: Run, tmp_path: Path) -> None:
+    """At once, by its name, without a release; the way back is said as it is typed; what is not there is told."""
+    publish(storage, tmp_path, "v1")
+    publish(storage, tmp_path, "v2")
+    back = run("model", "use", "v1")
+    assert back.code == 0, back
+    assert "Model v1 is now in use, replacing v2." in back.out
+    assert "To go back: orchestrator model use v2" in back.out
+    now = registry.read_pointer(storage)
+    assert now is not None
+    assert now.version == "v1"
+    assert "* v1" in run("model", "list").out
+    assert "Model v1 is already in use." in run("model", "use", "v1").out
+    wrong = run("model", "use", "v7")
+    assert wrong.code == 1
+    assert "no model v7" in wrong.err
+    assert "there are: v1, v2" in wrong.err
+
+
+def test_the_pointer_is_as_its_schema_says(storage: S3FileStorage, run: Run, tmp_path: Path) -> None:
+    """After an upload, and after it was moved."""
+    validator = schema.get_validator("model-pointer")
+    for step in (lambda: publish(storage, tmp_path, "v1"), lambda: publish(storage, tmp_path, "v2"),
+                 lambda: run("model", "use", "v1")):  # fmt: skip
+        step()
+        data, _ = storage.read(registry.POINTER_KEY)
+        pointer = json.loads(data)
+        assert [error.message for error in validator.iter_errors(pointer)] == []
+        assert hashlib.sha256(storage.download(pointer["metadata"])).hexdigest() == pointer["sha256"]

@@ -16,11 +16,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
+from pillow_heif import register_heif_opener
 
-from ml.data import dataset
+from ml.data import dataset, preprocessing
 from ml.download_photos import main
+from ml.training_run import Preprocessing
 from orchestrator.emulator import start
 from orchestrator.model_registry.staleness import PHOTOS_PREFIX
 from orchestrator.storage.local import LocalFileStorage
@@ -97,6 +100,18 @@ def test_again_it_fetches_what_changed(storage: LocalFileStorage, download: Down
     assert download.dataset().products == {"p0": 5, "p1": 3, "p2": 4}
 
 
+def _encode(image: Image.Image, form: str) -> bytes:
+    register_heif_opener()
+    stream = io.BytesIO()
+    image.save(stream, form)
+    return stream.getvalue()
+
+
+def _deep() -> Image.Image:
+    """Grey of sixteen bits, half of it darker than eight bits could tell from black."""
+    return Image.fromarray(np.linspace(0, 65535, 120 * 90).reshape(90, 120).astype(np.uint16))
+
+
 def test_what_is_wrong_is_reported(storage: LocalFileStorage, download: Download) -> None:
     """And fatal to nothing: each file with its reason, in the file and on the screen."""
     sample_photos.fill_storage(storage, products=2, shots=4)
@@ -118,6 +133,9 @@ def test_what_is_wrong_is_reported(storage: LocalFileStorage, download: Download
         "p0/both.jpg": sample_photos.draw_photo(5, 1),
         "p1/both.jpg": sample_photos.draw_photo(5, 1),
         "p9/cut.jpg": whole[:100],
+        "p0/white.png": _encode(Image.new("RGB", (90, 90), "white"), "PNG"),
+        "p0/phone.heic": _encode(Image.open(io.BytesIO(sample_photos.draw_photo(0, 23))), "HEIF"),
+        "p0/deep.png": _encode(_deep(), "PNG"),
     }
     for name, data in odd.items():
         storage.put(PHOTOS_PREFIX + name, data)
@@ -133,10 +151,17 @@ def test_what_is_wrong_is_reported(storage: LocalFileStorage, download: Download
         "p0/film.mp4": "is not a photo: file extension .mp4", "product-photos/loose.jpg": "is not in a product folder",
         "p0/both.jpg": "appears under several products: p0 and p1",
         "p1/both.jpg": "appears under several products: p0 and p1",
+        "p0/white.png": "is blank: it shows one colour only",
     }  # fmt: skip
     notes = {one.path: one.reason for one in made.noted}
     assert notes["photos/p0/png.jpg"] == "is a PNG despite its file extension"
     assert notes["photos/p0/whole.jpg"] == "looks like photos/p0/softer.jpg"
+    assert notes["photos/p0/deep.png"] == "has 16 bits a channel, which become 8 as in browsers"
+    assert "photos/p0/phone.heic" in {one.path for one in made.photos}
+    contract = Preprocessing(("p0",), 64)
+    deep = preprocessing.read(download.data / "photos/p0/deep.png", contract)
+    assert 60 < deep.mean() < 200, "sixteen bits are neither clipped to white nor to black"
+    assert preprocessing.read(download.data / "photos/p0/phone.heic", contract).std() > 10
     assert made.sparse == ("p1", "p9")
     assert "Rejected:" in said
     assert "p1 (4), p9 (0)" in said

@@ -82,7 +82,7 @@ def test_a_model_comes_into_use(upload: Upload) -> None:
     assert upload.in_use == "v1"
     known = registry.read_metadata(upload.storage, "v1")
     for name, file in known.files.items():
-        assert registry.describe_file(upload.folder / "bucket/ml-models/v1" / name) == file
+        assert registry.describe_file(upload.folder / "bucket" / registry.key_of("v1", name)) == file
     assert "is already in use" in upload(upload.folder / "runs/v1")
 
     told = upload(validated(upload.folder, "v2", against="v1", says="better"))

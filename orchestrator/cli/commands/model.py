@@ -37,6 +37,9 @@ def command() -> None:
 )
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when training is needed.")
 @click.option(
+    "--publish", is_flag=True, help="Write the result to ml-models/training-needed.json, for the shop's pages."
+)
+@click.option(
     "--format",
     "output_format",
     type=click.Choice(["text", "json"]),
@@ -45,18 +48,23 @@ def command() -> None:
     help="Format of the output.",
 )
 @project_options
-def status(settings: Settings, threshold: float, *, detailed_exitcode: bool, output_format: str) -> int:
+def status(settings: Settings, threshold: float, *, detailed_exitcode: bool, publish: bool, output_format: str) -> int:
     """Compare the photos in the bucket with those of the current model.
 
     Training is needed when the share of products that were added, removed or got new photos exceeds --threshold.
     """
+    from datetime import UTC, datetime
+
     from msgspec.structs import asdict
 
     from orchestrator import canonical_json
     from orchestrator.model_registry import staleness
     from orchestrator.problems import ExitCode
 
-    comparison = staleness.check_staleness(models_storage(settings), threshold)
+    storage = models_storage(settings)
+    comparison = staleness.check_staleness(storage, threshold)
+    if publish:
+        staleness.publish_status(storage, comparison, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
     if output_format == "json":
         settings.terminal.print_out(
             canonical_json.dump({**asdict(comparison), "training_needed": comparison.is_retraining_due}).decode()
@@ -89,7 +97,7 @@ def list_versions(settings: Settings) -> int:
 
 @cli_command("use", "orchestrator model use 20261124-101500-3f2a -e prod")
 @click.argument("version")
-@common_options
+@project_options
 def use_version(settings: Settings, version: str) -> int:
     """Make an uploaded VERSION the model in use, at once.
 

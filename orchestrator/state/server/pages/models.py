@@ -25,6 +25,14 @@ from orchestrator.state.server.routing import SingleThreadRoute
 from orchestrator.state.server.store import Store
 
 
+METRIC_LABELS = {
+    "top1": "right product first",
+    "top3": "right product among three",
+    "ece": "error of the percentages",
+}
+"""Metrics in words; others are shown by their names."""
+
+
 class ModelHistory(Struct, frozen=True):
     """The versions of one model, newest first, and the status of its bucket if the service can read it."""
 
@@ -66,9 +74,11 @@ class ModelHistory(Struct, frozen=True):
         name = self.environment.partition("/")[2]
         return (
             Command(f"orchestrator model status -e {name}", "Compare the current model with the photos in the bucket"),
+            Command(f"python -m ml.download_photos -e {name}", "Download the photos that are new"),
             Command("python -m ml.train_model", "Train a new version"),
-            Command(f"python -m ml.validate_model runs/VERSION -e {name}", "Validate it on held-out photos"),
+            Command(f"python -m ml.validate_model runs/VERSION -e {name}", "Validate it on photos it has not learned from"),
             Command(f"python -m ml.upload_model runs/VERSION -e {name}", "Upload it and make it the current version"),
+            Command(f"orchestrator model use VERSION -e {name}", "Go back to any uploaded version"),
         )
 
 
@@ -90,6 +100,7 @@ def render_models_page(request: Request, store: Store, key: str = "", problems: 
         "upload_environments": [store_key for store_key in stores.storages if key in {"", store_key}],
         "problems": problems.problems if problems else (),
         "max_upload_bytes": bundle.MAX_BYTES,
+        "metric_labels": METRIC_LABELS,
     }
     return render_page(request, "models.html", values, 422 if problems else 200)
 
