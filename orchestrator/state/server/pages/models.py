@@ -76,7 +76,9 @@ class ModelHistory(Struct, frozen=True):
             Command(f"orchestrator model status -e {name}", "Compare the current model with the photos in the bucket"),
             Command(f"python -m ml.download_photos -e {name}", "Download the photos that are new"),
             Command("python -m ml.train_model", "Train a new version"),
-            Command(f"python -m ml.validate_model runs/VERSION -e {name}", "Validate it on photos it has not learned from"),
+            Command(
+                f"python -m ml.validate_model runs/VERSION -e {name}", "Validate it on photos it has not learned from"
+            ),
             Command(f"python -m ml.upload_model runs/VERSION -e {name}", "Upload it and make it the current version"),
             Command(f"orchestrator model use VERSION -e {name}", "Go back to any uploaded version"),
         )
