@@ -16,6 +16,8 @@
 const FORMAT = 'orchestrator-layers/2';
 const CLASSIFIER_FORMAT = 'orchestrator-layers/1'; // models with a softmax over classes, of before
 const CERTAIN_PROBABILITY = 0.5;                   // as in ml/answers.py
+const F32 = 0x7d, I32 = 0x7f, V128 = 0x7b;         // types of WebAssembly
+const TILE_ROWS = 4, TILE_COLUMNS = 8;             // outputs of one inner loop: as many sums as processors have registers
 
 /** Load a model from the URL of model.json, or of current.json, which points to it. Throws if it is incomplete. */
 export async function load(address, { worker = true } = {}) {
@@ -298,14 +300,17 @@ function coefficients(from, to) {
 // -- The network -------------------------------------------------------------------------------------------------
 
 /** Return a function from input to outputs; its buffers are allocated once and reused for every photo. */
-function buildNetwork(document, allWeights) {
+function buildNetwork(document, weights) {
   const slotLengths = [];
-  for (const op of document.ops) slotLengths[op.out] = Math.max(slotLengths[op.out] ?? 0, volume(op.shape));
+  for (const op of document.ops) slotLengths[op.out] = Math.max(slotLengths[op.out] ?? 0, paddedVolume(op.shape));
   const unrolled = document.ops.filter(op => op.kind === 'conv' && !isPointwise(op));
-  const scratch = Math.max(0, ...unrolled.map(op => op.shape[0] * op.shape[1] * op.kernel[0] * op.kernel[1] * op.from[2]));
-  const slots = slotLengths.map(length => new Float32Array(length));
-  const buffers = { slots, allWeights, scratch: new Float32Array(scratch) };
-  const steps = document.ops.map(op => buildStep(op, buffers));
+  const scratchLength = Math.max(0, ...unrolled.map(op => {
+    const depth = op.kernel[0] * op.kernel[1] * op.from[2];
+    return paddedVolume([op.shape[0] * op.shape[1], depth]);
+  }));
+  const { arrays: [scratch, allWeights, ...slots], multiply } = allocate([scratchLength, weights.length, ...slotLengths]);
+  allWeights.set(weights);
+  const steps = document.ops.map(op => buildStep(op, { slots, allWeights, scratch, multiply }));
   const opsByName = Object.fromEntries(document.ops.map(op => [op.name, op]));
   return input => {
     slots[document.ops[0].out].set(input);
@@ -315,6 +320,28 @@ function buildNetwork(document, allWeights) {
       return [name, slots[op.out].slice(0, volume(op.shape))];
     }));
   };
+}
+
+/** Buffers of these lengths, and the fastest matrix product for them: with SIMD where WebAssembly has it, or plain. */
+function allocate(lengths) {
+  try {
+    const total = lengths.reduce((sum, length) => sum + 4 * Math.ceil(length / 4), 0);
+    const memory = new WebAssembly.Memory({ initial: Math.ceil(total * 4 / 65536) });
+    const module = new WebAssembly.Module(assembleMatmul());
+    const { matmul: fast } = new WebAssembly.Instance(module, { e: { m: memory } }).exports;
+    let offset = 0;
+    const arrays = lengths.map(length => {
+      const array = new Float32Array(memory.buffer, offset, length);
+      offset += 16 * Math.ceil(length / 4);
+      return array;
+    });
+    return { arrays, multiply: (a, weights, bias, out, positions, depth, channels, low, high) => {
+      if (channels % TILE_COLUMNS) matmul(a, weights, bias, out, positions, depth, channels, low, high);
+      else fast(a.byteOffset, weights.byteOffset, bias.byteOffset, out.byteOffset, positions, depth, channels, low, high);
+    } };
+  } catch { // an old browser, or a content security policy without 'wasm-unsafe-eval'
+    return { arrays: lengths.map(length => new Float32Array(length)), multiply: matmul };
+  }
 }
 
 /** Return a function from the network's outputs to the probabilities of all products and of none, as ml/answers.py. */
@@ -353,11 +380,13 @@ function buildClassifierAnswer({ nearest, preprocessing: { classes } }, allWeigh
   };
 }
 
+/** The length of a buffer for a matrix with rows rounded up to whole tiles. */
+const paddedVolume = shape => volume(shape) + (TILE_ROWS - 1) * shape[shape.length - 1];
 const volume = shape => shape.reduce((product, length) => product * length, 1);
 const isPointwise = op => op.kernel[0] === 1 && op.kernel[1] === 1 && op.stride[0] === 1 && op.stride[1] === 1;
 
 /** Return a function that runs one operation. */
-function buildStep(op, { slots, allWeights, scratch }) {
+function buildStep(op, { slots, allWeights, scratch, multiply }) {
   const [a, b] = op.in.map(slot => slots[slot]), out = slots[op.out], size = volume(op.shape);
   const tensor = name => (op[name] ? allWeights.subarray(op[name][0], op[name][0] + volume(op[name][1])) : null);
   const weights = tensor('weights'), bias = tensor('bias'), channels = op.shape[op.shape.length - 1];
@@ -369,13 +398,13 @@ function buildStep(op, { slots, allWeights, scratch }) {
     case 'input': return () => {};
     case 'conv': {
       const positions = op.shape[0] * op.shape[1], depth = weights.length / channels;
-      if (isPointwise(op)) return () => matmul(a, weights, bias, out, positions, depth, channels, low, high);
+      if (isPointwise(op)) return () => multiply(a, weights, bias, out, positions, depth, channels, low, high);
       return () => {
         unroll(op, a, scratch);
-        matmul(scratch, weights, bias, out, positions, depth, channels, low, high);
+        multiply(scratch, weights, bias, out, positions, depth, channels, low, high);
       };
     }
-    case 'dense': return () => matmul(a, weights, bias, out, 1, weights.length / channels, channels, low, high);
+    case 'dense': return () => multiply(a, weights, bias, out, 1, weights.length / channels, channels, low, high);
     case 'depthwise': return () => depthwise(op, a, weights, bias, out, low, high);
     case 'affine': return () => {
       for (let i = 0, c = 0; i < size; i++) {
@@ -473,4 +502,91 @@ function decodeFloat16(halves) {
     floats[i] = h >> 15 ? -size : size;
   }
   return floats;
+}
+
+// -- The fast path: a matrix product in WebAssembly with SIMD, assembled here, so that nothing else has to be loaded -----
+
+/** Unsigned LEB128. */
+function leb(value) {
+  const bytes = [];
+  do {
+    bytes.push((value & 127) | (value > 127 ? 128 : 0));
+    value >>>= 7;
+  } while (value);
+  return bytes;
+}
+
+/** Signed LEB128, for constants. */
+function sleb(value) {
+  const bytes = [];
+  for (;;) {
+    const byte = value & 127;
+    value >>= 7;
+    const isLast = (value === 0 && !(byte & 64)) || (value === -1 && byte & 64);
+    bytes.push(isLast ? byte : byte | 128);
+    if (isLast) return bytes;
+  }
+}
+
+/**
+ * The module: matmul(a, weights, bias, out, positions, depth, channels, low, high), all pointers in bytes.
+ * out[p][o] = clip(bias[o] + sum over k of a[p][k] * weights[k][o]). Positions are rounded up to TILE_ROWS, so the
+ * buffers have room for that; channels are a multiple of TILE_COLUMNS.
+ */
+function assembleMatmul() {
+  const [a, weights, bias, out, positions, depth, channels, low, high] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
+  const [p, o, k, row, weight, rowBytes, outBytes, target] = [9, 10, 11, 12, 13, 14, 15, 16];
+  const [lowest, highest] = [17, 18], sums = Array.from({ length: 8 }, (_, i) => 19 + i), [w0, w1, value] = [27, 28, 29];
+  const get = i => [0x20, ...leb(i)], set = i => [0x21, ...leb(i)], constant = n => [0x41, ...sleb(n)];
+  const add = [0x6a], mul = [0x6c], simd = (op, ...more) => [0xfd, ...leb(op), ...more];
+  const load = offset => simd(0, 2, ...leb(offset)), store = offset => simd(11, 2, ...leb(offset));
+  const splatLoad = simd(9, 2, 0), splat = simd(19);
+  const vAdd = simd(228), vMul = simd(230), vMin = simd(234), vMax = simd(235);
+  const timesFour = i => [...get(i), ...constant(4), ...mul];
+  const step = (local, bytes) => [...get(local), ...bytes, ...add, ...set(local)];
+  const loop = (body, counter, limit, by) => [
+    0x03, 0x40, ...body, ...step(counter, constant(by)), ...get(counter), ...get(limit), 0x49, 0x0d, 0, 0x0b,
+  ];
+  const tileRow = r => [...get(row), ...get(rowBytes), ...constant(r), ...mul, ...add]; // address of a[p + r][k]
+  const inner = [
+    ...get(weight), ...load(0), ...set(w0), ...get(weight), ...load(16), ...set(w1),
+    ...[0, 1, 2, 3].flatMap(r => [
+      ...tileRow(r), ...splatLoad, ...set(value),
+      ...get(sums[2 * r]), ...get(value), ...get(w0), ...vMul, ...vAdd, ...set(sums[2 * r]),
+      ...get(sums[2 * r + 1]), ...get(value), ...get(w1), ...vMul, ...vAdd, ...set(sums[2 * r + 1]),
+    ]),
+    ...step(row, constant(4)), ...step(weight, get(outBytes)),
+  ];
+  const columns = [
+    ...get(bias), ...timesFour(o), ...add, ...load(0), ...set(w0),
+    ...get(bias), ...timesFour(o), ...add, ...load(16), ...set(w1),
+    ...[0, 1, 2, 3].flatMap(r => [...get(w0), ...set(sums[2 * r]), ...get(w1), ...set(sums[2 * r + 1])]),
+    ...get(a), ...get(p), ...get(rowBytes), ...mul, ...add, ...set(row),
+    ...get(weights), ...timesFour(o), ...add, ...set(weight),
+    ...constant(0), ...set(k), ...loop(inner, k, depth, 1),
+    ...get(out), ...get(p), ...get(outBytes), ...mul, ...add, ...timesFour(o), ...add, ...set(target),
+    ...[0, 1, 2, 3].flatMap(r => [
+      ...get(target), ...get(sums[2 * r]), ...get(lowest), ...vMax, ...get(highest), ...vMin, ...store(0),
+      ...get(target), ...get(sums[2 * r + 1]), ...get(lowest), ...vMax, ...get(highest), ...vMin, ...store(16),
+      ...step(target, get(outBytes)),
+    ]),
+  ];
+  const body = [
+    ...get(low), ...splat, ...set(lowest), ...get(high), ...splat, ...set(highest),
+    ...timesFour(depth), ...set(rowBytes), ...timesFour(channels), ...set(outBytes),
+    ...constant(0), ...set(p),
+    ...loop([...constant(0), ...set(o), ...loop(columns, o, channels, TILE_COLUMNS)], p, positions, TILE_ROWS),
+    0x0b,
+  ];
+  const locals = [2, 8, I32, 13, V128], code = [...locals, ...body];
+  const section = (id, bytes) => [id, ...leb(bytes.length), ...bytes];
+  const name = text => [text.length, ...[...text].map(letter => letter.charCodeAt(0))];
+  return new Uint8Array([
+    0, 0x61, 0x73, 0x6d, 1, 0, 0, 0,
+    ...section(1, [1, 0x60, 9, I32, I32, I32, I32, I32, I32, I32, F32, F32, 0]),
+    ...section(2, [1, ...name('e'), ...name('m'), 2, 0, 1]),
+    ...section(3, [1, 0]),
+    ...section(7, [1, ...name('matmul'), 0, 0]),
+    ...section(10, [1, ...leb(code.length), ...code]),
+  ]);
 }

@@ -46,12 +46,19 @@ def test_a_photo_is_recognised(browser: Any, trained_shop: TrainedShop, exported
     """The right product comes first, with the next ones and the time; the page fits, and axe finds nothing."""
     with opened(browser, exported, *look) as seen:
         page = seen.page
-        assert f"Model {trained_shop.run.version}: 4 products" in page.inner_text("#model")
+        assert f"Model {trained_shop.run.version}: 5 products" in page.inner_text("#model")
         assert find_accessibility_violations(page) == []
         for product in (2, 0):
             page.set_input_files("#photo", shot(trained_shop, product))
             page.wait_for_selector(f"#answer:not([hidden]) li:first-child span:text-is('p{product:02d}')")
-            assert page.locator("#products li").count() == 3
+            assert page.locator("#products li").count() == 4, "three products and none of them"
+            assert page.locator("#products li.none").count() == 1
+            shares = [
+                float(text.rstrip("%")) for text in page.locator("#products li span:last-child").all_inner_texts()
+            ]
+            assert shares == sorted(shares, reverse=True)
+            assert sum(shares) <= 100.3
+            assert page.inner_text("#decision") != ""
             assert "ms to recognise it" in page.inner_text("#timing")
             assert page.evaluate("document.getElementById('shown').naturalWidth") == 176
         assert seen.overflow == []
@@ -65,22 +72,53 @@ def test_what_is_no_photo_is_told(browser: Any, trained_shop: TrainedShop, expor
         (tmp_path / "text.jpg").write_text("no picture")
         seen.page.set_input_files("#photo", tmp_path / "text.jpg")
         seen.page.wait_for_selector("#trouble:not([hidden])")
-        assert seen.page.inner_text("#trouble") == "Cannot read text.jpg as a photo. Choose a JPEG, PNG or WebP file."
+        assert seen.page.inner_text("#trouble") == (
+            "Cannot read text.jpg: this browser cannot read the file as a photo. Choose a JPEG, PNG or WebP file."
+        )
         assert not seen.page.is_visible("#answer")
         seen.page.set_input_files("#photo", shot(trained_shop, 1))
         seen.page.wait_for_selector("#answer:not([hidden])")
         assert not seen.page.is_visible("#trouble")
 
 
-def test_a_product_of_few_photos_is_known_by_its_prototype(
+def test_a_product_of_few_photos_is_recognised(
     browser: Any, trained_shop: TrainedShop, exported: Path, tmp_path: Path
 ) -> None:
-    """It is no class, and a photo that nobody has seen shows it; who is a class is recognised as ever."""
+    """In a photo that nobody has seen, as one of many photos is."""
     composed_photos.compose_photo(4, 50).save(tmp_path / "new.png")
     with opened(browser, exported) as seen:
         for name, path in (("p04", tmp_path / "new.png"), ("p02", shot(trained_shop, 2))):
             seen.page.set_input_files("#photo", path)
             seen.page.wait_for_selector(f"#answer:not([hidden]) li:first-child span:text-is('{name}')")
+
+
+def test_without_workers_or_simd_the_answer_is_the_same(
+    browser: Any, trained_shop: TrainedShop, exported: Path
+) -> None:
+    """Old browsers have neither; the page asks the slow way, and says the same."""
+    seen_answers = []
+    for script in ("", "delete self.Worker", "delete self.WebAssembly; delete self.Worker",
+                   "delete self.OffscreenCanvas; delete self.Worker; delete self.WebAssembly"):  # fmt: skip
+        with opened(browser, exported) as seen:
+            if script:
+                seen.page.add_init_script(script)
+                seen.page.reload()
+                seen.page.wait_for_selector("#photo:enabled")
+            seen.page.set_input_files("#photo", shot(trained_shop, 1))
+            seen.page.wait_for_selector("#answer:not([hidden])")
+            seen_answers.append(seen.page.locator("#products li").all_inner_texts())
+            assert seen.errors == []
+    assert all(one == seen_answers[0] for one in seen_answers)
+
+
+def test_a_photo_is_taken_by_keyboard(browser: Any, trained_shop: TrainedShop, exported: Path) -> None:
+    """The camera is asked for with a file dialog, which phones answer with their camera."""
+    with opened(browser, exported, 390) as seen:
+        seen.page.focus("#camera")
+        assert seen.page.get_attribute("#camera", "capture") == "environment"
+        seen.page.set_input_files("#camera", shot(trained_shop, 2))
+        seen.page.wait_for_selector("#answer:not([hidden]) li:first-child span:text-is('p02')")
+        assert seen.errors == []
 
 
 def _gone(folder: Path) -> None:
