@@ -199,7 +199,7 @@ def _check_parity(
         started = time.perf_counter()
         exported = _run_export("exported", model, preprocessing.read_all(paths, contract).astype(np.float32))
         latency, load_ms = (time.perf_counter() - started) * 1000 / len(paths), None
-        tolerance = parity.MAX_DIFFERENCES[model.document["weights"]["type"]]
+        tolerance = writer.MAX_DIFFERENCES[model.document["weights"]["type"]]
         difference, browser_difference = parity.max_difference(reference, exported), None
         fault = parity.find_contract_mismatch(trained, model.document["preprocessing"]) or parity.find_answer_mismatch(
             keras.run.answer, keras.prototypes, model.document["answer"], model.prototypes

@@ -21,8 +21,6 @@ from ml.data import preprocessing
 from ml.export.exported_model import Array
 from ml.training_run import Preprocessing
 
-MAX_DIFFERENCES: Mapping[str, float] = {"f4": 1e-3, "f2": 2e-2, "i1": 0.12}
-"""Maximum difference between percentages of Keras and the export, as a share of 1, by data type of the weights."""
 MAX_BROWSER_DIFFERENCE = 1e-2
 """Maximum difference between the export in a browser and with numpy: photos decode up to two grey levels apart."""
 MAX_MEAN_INPUT_DIFFERENCE = 0.5

@@ -3,8 +3,8 @@
 Why a custom format: the runtimes for ONNX, LiteRT or TensorFlow.js are 2 to 14 MB, while this model needs only a dozen
 kinds of operations, which ``ml/web/predict.js`` implements without dependencies.  See docs/benchmarks.md for numbers.
 
-Weights are int8 by default: matrices and pointwise convolutions as bytes with one scale for each output channel, all
-else as float32, and prototypes as float16.  ``ml.validate_model`` checks that the answers stay the same.  A tensor of
+Weights are int8 if the answers stay the same, else float16 or float32.  In an int8 export matrices and convolutions are
+bytes with one scale for each output channel, prototypes are float16, and all else is float32.  A tensor of
 ``model.json`` is ``{at: byte, shape, type: f4 | f2 | i1, scales: byte}``.
 """
 
@@ -16,14 +16,16 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ml import answers
 from ml.atomic_files import write_atomic
+from ml.export import exported_model
 from ml.export.exported_model import FORMAT, MODEL_FILE
 from ml.export.op_graph import Array, Graph, Op, build_graph
 from orchestrator import canonical_json
@@ -32,6 +34,10 @@ from orchestrator.problems import Problems
 if TYPE_CHECKING:
     from ml.training_run import TrainingRun
 
+MAX_DIFFERENCES: Mapping[str, float] = {"f4": 1e-3, "f2": 2e-2, "i1": 0.12}
+"""Maximum difference between percentages of Keras and the export, as a share of 1, by data type of the weights."""
+MIN_AGREEMENT = 0.9
+"""Smallest share of photos whose first product smaller weights may not change."""
 EXPORT_FOLDER = "web"
 """Subfolder of a run's folder for the export."""
 WEIGHT_DTYPES = {"float32": "f4", "float16": "f2", "int8": "i1"}
@@ -83,6 +89,26 @@ def write(
     write_atomic(target / weights_file, data)
     write_atomic(target / MODEL_FILE, text)
     return len(data) + len(text)
+
+
+def write_smallest(model: Any, run: TrainingRun, prototypes: Array, target: Path, inputs: Array) -> int:
+    """Write the export with the smallest weights whose answers to ``inputs`` stay those of the Keras model.
+
+    Return the number of bytes a browser has to load.
+    """
+    rule = run.answer
+    embeddings = np.asarray(model(inputs, training=False), dtype=np.float32)
+    similarities = answers.product_similarities(embeddings, prototypes, rule.owners, len(run.classes))
+    wanted = answers.probabilities(similarities, rule.scale, rule.none)
+    size = 0
+    for weights_type in ("int8", "float16", "float32"):
+        size = write(model, run, prototypes, target, weights_type=weights_type)
+        shown = exported_model.load(target).answer(inputs)
+        agreement = (shown[:, :-1].argmax(axis=1) == wanted[:, :-1].argmax(axis=1)).mean()
+        difference = float(np.abs(shown - wanted).max())
+        if difference <= MAX_DIFFERENCES[WEIGHT_DTYPES[weights_type]] and agreement >= MIN_AGREEMENT:
+            break
+    return size
 
 
 def _build_checked_graph(model: Any, run: TrainingRun, prototypes: Array) -> Graph:

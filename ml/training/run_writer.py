@@ -14,6 +14,7 @@ import numpy as np
 from ml import atomic_files
 from ml import training_run as runs
 from ml.command_runner import format_duration
+from ml.data import preprocessing
 from ml.evaluation import report
 from ml.export import writer
 from ml.training import network
@@ -22,6 +23,8 @@ from ml.training_run import HeldOut, Split, TrainingRun
 from orchestrator import canonical_json, shell
 from orchestrator.problems import Problems
 
+EXPORT_SAMPLE_SIZE = 12
+"""Photos on which smaller weights have to give the same answers."""
 TOOL_PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
 
 
@@ -53,10 +56,11 @@ def write_run(trainer: Trainer, training_result: TrainingResult) -> FinishedRun:
     atomic_files.write_atomic(folder / runs.DATASET_FILE, canonical_json.dump(trainer.data))
     run = _build_run(trainer, training_result)
     report.write(folder, run, training_result.epochs, evaluation, trainer.folds.photos, trainer.data_folder)
-    exported_bytes = writer.write(
-        training_result.model, run, training_result.prototypes, folder / writer.EXPORT_FOLDER,
-        weights_type=writer.DEFAULT_WEIGHTS_TYPE,
-    )  # fmt: skip
+    sample = trainer.folds.photos[:: max(1, len(trainer.folds.photos) // EXPORT_SAMPLE_SIZE)]
+    inputs = preprocessing.read_all([trainer.data_folder / photo.path for photo in sample], trainer.contract)
+    exported_bytes = writer.write_smallest(
+        training_result.model, run, training_result.prototypes, folder / writer.EXPORT_FOLDER, inputs.astype(np.float32)
+    )
     names = (runs.MODEL_FILE, runs.PROTOTYPES_FILE, runs.DATASET_FILE, runs.REPORT_FILE)
     stage_seconds = {**training_result.stage_seconds, "writing": time.perf_counter() - started}
     checksums = {name: atomic_files.sha256(folder / name) for name in names}

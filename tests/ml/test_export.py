@@ -130,3 +130,14 @@ def test_what_is_not_whole_is_refused(model: Any, tmp_path: Path) -> None:
     next(tmp_path.glob("weights-*.bin")).write_bytes(b"broken")
     with pytest.raises(Problems, match=r"does not match the checksum in model\.json"):
         exported_model.load(tmp_path)
+
+
+def test_the_smallest_weights_that_say_the_same_are_chosen(model: Any, photos: list[Path], tmp_path: Path) -> None:
+    """Bytes where they are enough; more where they would change the answers."""
+    inputs = np.stack([prepared(path) for path in photos])
+    size = writer.write_smallest(model, RUN, PROTOTYPES, tmp_path, inputs)
+    assert exported_model.load(tmp_path).document["weights"]["type"] == "i1"
+    sharp = make_run("v1", CONTRACT, answer=AnswerRule(3000.0, 4.0, RULE.owners), embedding_size=12)
+    sharp_size = writer.write_smallest(model, sharp, PROTOTYPES, tmp_path, inputs)
+    assert exported_model.load(tmp_path).document["weights"]["type"] != "i1"
+    assert sharp_size > size
