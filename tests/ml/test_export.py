@@ -137,7 +137,11 @@ def test_the_smallest_weights_that_say_the_same_are_chosen(model: Any, photos: l
     inputs = np.stack([prepared(path) for path in photos])
     size = writer.write_smallest(model, RUN, PROTOTYPES, tmp_path, inputs)
     assert exported_model.load(tmp_path).document["weights"]["type"] == "i1"
-    sharp = make_run("v1", CONTRACT, answer=AnswerRule(3000.0, 4.0, RULE.owners), embedding_size=12)
-    sharp_size = writer.write_smallest(model, sharp, PROTOTYPES, tmp_path, inputs)
+    vector = np.asarray(model(inputs, training=False))[0]
+    aside = np.roll(vector, 1) - vector * (np.roll(vector, 1) @ vector)
+    beside = np.stack([vector + 0.5 * aside, vector - 0.5 * aside, -vector])  # the photo is between two products
+    beside /= np.linalg.norm(beside, axis=1, keepdims=True)
+    sharp = make_run("v1", CONTRACT, answer=AnswerRule(3000.0, 4.0, (0, 1, 2)), embedding_size=12)
+    sharp_size = writer.write_smallest(model, sharp, beside.astype(np.float32), tmp_path, inputs)
     assert exported_model.load(tmp_path).document["weights"]["type"] != "i1"
     assert sharp_size > size
