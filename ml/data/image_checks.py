@@ -58,7 +58,7 @@ def check_image(path: Path) -> ImageCheck:
             checksum, size, trouble=f"has the unsupported format {IMAGE_FORMATS[content_type][0]}: save it as JPEG"
         )
     except _UnusableError as error:
-        return ImageCheck(checksum, size, trouble=str(error))
+        return ImageCheck(checksum, size, error.width, error.height, trouble=str(error))
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         return ImageCheck(
             checksum, size, trouble=f"is corrupt: {str(error).splitlines()[0][:120] if str(error) else 'truncated'}"
@@ -78,6 +78,10 @@ def check_image(path: Path) -> ImageCheck:
 class _UnusableError(Exception):
     """The file is a whole picture that cannot be used; the message completes a sentence that starts with its path."""
 
+    def __init__(self, message: str, width: int, height: int) -> None:
+        super().__init__(message)
+        self.width, self.height = width, height
+
 
 def _decode(path: Path) -> tuple[int, int, str, str]:
     """Decode an image completely; return its width, height, perceptual hash and what to note.
@@ -92,13 +96,13 @@ def _decode(path: Path) -> tuple[int, int, str, str]:
         with Image.open(path) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
-                raise _UnusableError(f"is too large: {width} x {height} pixels, limit {MAX_PIXELS:,} pixels")
+                raise _UnusableError(f"is too large: {width} x {height} pixels, limit {MAX_PIXELS:,}", width, height)
             note = "has 16 bits a channel, which become 8 as in browsers" if image.mode.startswith("I") else ""
             image.draft("RGB", DRAFT_SIZE)
             image.load()
             upright = flatten_transparency(ImageOps.exif_transpose(image))
             if is_blank(upright):
-                raise _UnusableError("is blank: it shows one colour only")
+                raise _UnusableError("is blank: it shows one colour only", width, height)
     return width, height, str(imagehash.phash(upright)), note
 
 

@@ -138,7 +138,8 @@ def classify_photos(
         is_too_small = min(image_check.width, image_check.height) < min_pixels
         if image_check.trouble or is_too_small:
             size_reason = f"is too small: {image_check.width} x {image_check.height} pixels, minimum {min_pixels}"
-            rejected.append(FileIssue(task.path, image_check.trouble or size_reason, **source))
+            reason = size_reason if is_too_small and image_check.width else image_check.trouble
+            rejected.append(FileIssue(task.path, reason, **source))
             continue
         photos.append(
             Photo(
