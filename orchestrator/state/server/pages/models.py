@@ -24,7 +24,6 @@ from orchestrator.state.server.request_context import CurrentOperator, CurrentRe
 from orchestrator.state.server.routing import SingleThreadRoute
 from orchestrator.state.server.store import Store
 
-
 METRIC_LABELS = {
     "top1": "right product first",
     "top3": "right product among three",
