@@ -42,7 +42,8 @@ def register_formats() -> None:
 
 def is_blank(image: Image.Image) -> bool:
     """Return whether an RGB image shows nothing: all its pixels have the same colour."""
-    return all(high - low <= MAX_BLANK_SPREAD for low, high in image.getextrema())
+    pixels = np.asarray(image.convert("RGB"), dtype=np.uint8)
+    return bool(np.ptp(pixels, axis=(0, 1)).max() <= MAX_BLANK_SPREAD)
 
 
 def read(path: Path, contract: Preprocessing) -> Pixels:

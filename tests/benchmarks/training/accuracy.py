@@ -122,9 +122,8 @@ def _measure_ours(shape: str, folder: Path, tests: Mapping[str, Photos]) -> None
     train_model.main([*words, "--runs", str(folder / "runs"), "--weights", str(composed_photos.find_weights())])
     (run_folder,) = (folder / "runs").glob("2*")
     model = exported_model.load(run_folder / "web")
-    contract = Preprocessing(model.classes, SIZE)
     shown = {
-        name: np.concatenate([model.answer(preprocessing.read_all(photos.paths[at : at + 16], contract))
+        name: np.concatenate([model.answer(_read(photos.paths[at : at + 16]))
                               for at in range(0, len(photos.paths), 16)])
         for name, photos in tests.items()
     }  # fmt: skip
@@ -134,6 +133,10 @@ def _measure_ours(shape: str, folder: Path, tests: Mapping[str, Photos]) -> None
         error = cross_validation.calibration_error(known[:, :-1].max(axis=1), right)
         _print(shape, condition, "**ours, as in browsers**", known[:, :-1], truth, -known[:, -1], -strange[:, -1],
                f"{error:.3f}")  # fmt: skip
+
+
+def _read(paths: Sequence[Path]) -> Array:
+    return preprocessing.read_all(paths, Preprocessing(("a", "b"), SIZE)).astype(np.float32)
 
 
 def _print(
