@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 from scipy import ndimage
 
-from ml.training.network import Array
+from ml.answers import Array
 from ml.training.simulated_backgrounds import make_background
 
 MASK_SIDE = 112

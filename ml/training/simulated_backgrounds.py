@@ -10,7 +10,7 @@ import math
 import numpy as np
 from scipy import ndimage
 
-from ml.training.network import Array
+from ml.answers import Array
 
 SIDE = 256
 """Width and height of a background, in pixels."""
