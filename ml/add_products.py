@@ -100,7 +100,7 @@ def _build_run(
 ) -> TrainingRun:
     """Return the new run: measured products stay measured, added ones are not."""
     contract = replace(run.preprocessing, classes=products)
-    groups = tuple(kept for group in run.answer.groups if len(kept := tuple(set(group) & set(products))) > 1)
+    groups = tuple(present for group in run.answer.groups if len(present := tuple(set(group) & set(products))) > 1)
     paths = {photo.sha256 for photo in data.photos}
     return replace(
         run,

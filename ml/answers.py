@@ -62,14 +62,14 @@ def calibrate(similarities: Array, truth: Array, unknown: Array) -> tuple[float,
         return 16.0, 8.0
     best = (math.inf, 16.0, 8.0)
     for scale in np.geomspace(4, 64, 25):
-        known_peaks = _log_sum(similarities * scale)
+        true_peaks = _log_sum(similarities * scale)
         unknown_peaks = _log_sum(unknown * scale)
         true_logits = similarities[np.arange(len(truth)), truth] * scale
         for threshold in np.linspace(0.0, 1.3, 53):
             none = float(scale * threshold)
-            known_loss = np.mean(np.logaddexp(known_peaks, none) - true_logits)
+            true_loss = np.mean(np.logaddexp(true_peaks, none) - true_logits)
             unknown_loss = np.mean(np.logaddexp(unknown_peaks, none) - none) if len(unknown) else 0.0
-            loss = (1 - ASSUMED_UNKNOWN_SHARE) * known_loss + ASSUMED_UNKNOWN_SHARE * unknown_loss
+            loss = (1 - ASSUMED_UNKNOWN_SHARE) * true_loss + ASSUMED_UNKNOWN_SHARE * unknown_loss
             best = min(best, (float(loss), float(scale), none))
     return best[1], best[2]
 
@@ -108,10 +108,10 @@ def _normalise(vector: Array) -> Array:
     return np.asarray(vector / (np.linalg.norm(vector) + 1e-12), dtype=np.float32)
 
 
-def rank_auc(known: Array, unknown: Array) -> float:
-    """Return the probability that a known photo scores higher than an unknown one (AUROC); ties count half."""
+def rank_auc(higher: Array, lower: Array) -> float:
+    """Return the probability that one of ``higher`` scores above one of ``lower`` (AUROC); ties count half."""
     from scipy.stats import rankdata
 
-    ranks = rankdata(np.concatenate([known, unknown]))
-    wins = ranks[: len(known)].sum() - len(known) * (len(known) + 1) / 2
-    return float(wins / (len(known) * len(unknown)))
+    ranks = rankdata(np.concatenate([higher, lower]))
+    wins = ranks[: len(higher)].sum() - len(higher) * (len(higher) + 1) / 2
+    return float(wins / (len(higher) * len(lower)))

@@ -231,11 +231,11 @@ def _explain_deviation(keras: KerasAnswers, photos: MeasuredPhotos) -> str:
     def mean_similarity(inputs: Array) -> float:
         return float(keras.similarities(keras.embed(inputs))[rows, truth].mean())
 
-    found = mean_similarity(preprocessing.read_all(photos.paths, run.preprocessing).astype(np.float32))
-    if found >= run.learned_similarity - parity.MAX_SIMILARITY_LOSS:
+    similarity = mean_similarity(preprocessing.read_all(photos.paths, run.preprocessing).astype(np.float32))
+    if similarity >= run.learned_similarity - parity.MAX_SIMILARITY_LOSS:
         return ""
     cause = parity.find_training_mismatch(photos.paths, run.preprocessing, run.learned_similarity, mean_similarity)
-    return f"{cause} (mean similarity {found:.3f}, but {run.learned_similarity:.3f} in training)"
+    return f"{cause} (mean similarity {similarity:.3f}, but {run.learned_similarity:.3f} in training)"
 
 
 def _write_training_photos(run_folder: Path, export_folder: Path) -> None:

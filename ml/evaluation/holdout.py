@@ -91,7 +91,7 @@ def load_test_folder(folder: Path) -> MeasuredPhotos:
         raise Problems.from_message(
             f"no photos in {folder}", hint="put them into folders named after their products: FOLDER/PRODUCT/PHOTO.jpg"
         )
-    if unreadable := [f"{path} {trouble}" for path in paths if (trouble := check_image(path).trouble)]:
+    if unreadable := [f"{path} {reason}" for path in paths if (reason := check_image(path).trouble)]:
         raise Problems.from_message(
             f"{len(unreadable)} test photos cannot be used: {'; '.join(unreadable[:5])}", hint="remove or replace them"
         )

@@ -70,12 +70,12 @@ class Comparison:
 
 def measure(predictions: Predictions) -> Metrics:
     """Measure answers; photos of products that the model does not know measure how well "none of ours" works."""
-    known = np.array([name in predictions.products for name in predictions.truth])
+    is_shown = np.array([name in predictions.products for name in predictions.truth])
     truth = np.array([predictions.products.index(name) for name in predictions.truth if name in predictions.products])
     if not len(truth):
         return cross_validation.UNMEASURED
-    unknown = predictions.answers[~known] if not known.all() else None
-    return cross_validation.measure(predictions.answers[known], truth, predictions.products, unknown)
+    unknown = predictions.answers[~is_shown] if not is_shown.all() else None
+    return cross_validation.measure(predictions.answers[is_shown], truth, predictions.products, unknown)
 
 
 def to_model_metrics(measured: Metrics, condition: str, studio: Metrics, latency_ms: float) -> ModelMetrics:

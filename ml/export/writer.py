@@ -99,13 +99,13 @@ def write_smallest(model: Any, run: TrainingRun, prototypes: Array, target: Path
     rule = run.answer
     embeddings = np.asarray(model(inputs, training=False), dtype=np.float32)
     similarities = answers.product_similarities(embeddings, prototypes, rule.owners, len(run.classes))
-    wanted = answers.probabilities(similarities, rule.scale, rule.none)
+    expected = answers.probabilities(similarities, rule.scale, rule.none)
     size = 0
     for weights_type in ("int8", "float16", "float32"):
         size = write(model, run, prototypes, target, weights_type=weights_type)
         shown = exported_model.load(target).answer(inputs)
-        agreement = (shown[:, :-1].argmax(axis=1) == wanted[:, :-1].argmax(axis=1)).mean()
-        difference = float(np.abs(shown - wanted).max())
+        agreement = (shown[:, :-1].argmax(axis=1) == expected[:, :-1].argmax(axis=1)).mean()
+        difference = float(np.abs(shown - expected).max())
         if difference <= MAX_DIFFERENCES[WEIGHT_DTYPES[weights_type]] and agreement >= MIN_AGREEMENT:
             break
     return size
