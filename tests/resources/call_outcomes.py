@@ -24,6 +24,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from msgspec.structs import replace
 from orchestrator.aws import AwsError, StepExecutor, StepFailedError, WaitTimeoutError
 from orchestrator.steps import ApiCall, Batch, Sweep, Wait, to_operation_name
 from tests.aws.fake_clients import FakeClock, ScriptedCaller
-from tests.resources import cases
+from tests.resources import cases, site_steps
 
 FOLDER = Path(__file__).parent / "outcomes"
 RESPONSE = {"ok": True}
@@ -101,18 +102,18 @@ def list_steps(resource_type: str) -> tuple[ApiCall | Wait, ...]:
 
 def _iter_steps(resource_type: str) -> Iterator[ApiCall | Wait]:
     path = cases.FOLDER / f"{resource_type}.yaml"
-    for case in cases.load_file(path) if path.exists() else ():
-        for step in case.recording.steps:
-            match step:
-                case ApiCall() | Wait():
-                    yield step
-                case Sweep():
-                    yield step.listing
-                    removal = step.remove(LISTINGS[step.listing.operation])
-                    assert removal is not None
-                    yield removal
-                case Batch():
-                    yield from step.calls
+    recorded = [case.recording.steps for case in cases.load_file(path)] if path.exists() else [site_steps.list_steps()]
+    for step in chain.from_iterable(recorded):
+        match step:
+            case ApiCall() | Wait():
+                yield step
+            case Sweep():
+                yield step.listing
+                removal = step.remove(LISTINGS[step.listing.operation])
+                assert removal is not None
+                yield removal
+            case Batch():
+                yield from step.calls
 
 
 def observe_call(call: ApiCall, probes: list[str]) -> Outcomes:

@@ -193,7 +193,7 @@ def test_every_known_wording_is_met_by_a_call() -> None:
 
 
 def test_every_call_with_attributes_is_in_a_case() -> None:
-    """What no case reaches, nothing here checks.  ``s3_site`` has no cases: see test_s3_site_calls.py."""
+    """What no case reaches, nothing here checks."""
     reached = {
         (resource_type, call_outcomes.name_of(step.call if isinstance(step, Wait) else step))
         for resource_type in TYPES
@@ -201,7 +201,7 @@ def test_every_call_with_attributes_is_in_a_case() -> None:
     }
     written = {call for path in sorted(RESOURCES.rglob("*.py")) for call in find_calls_with_attributes(path)}
 
-    assert sorted(call for call in written - reached if call[0] != "s3_site") == []
+    assert sorted(written - reached) == []
 
 
 def test_every_call_of_a_bucket_names_its_owner() -> None:
