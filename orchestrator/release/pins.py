@@ -63,8 +63,9 @@ def describe(pins: tuple[Pin, ...]) -> str:
     return (
         f"Release {pins[0].left} was rolled back{reason}, and the checkout has the same content: "
         f"{part_list} {'stay' if len(pins) > 1 else 'stays'} at release {pins[0].release}, "
-        f"together with everything else that is served. To release the checkout, change {suspects} "
-        f"or run: orchestrator unpin {' '.join(pin.part for pin in pins)}"
+        f"together with everything else that is served. To release the checkout, change {suspects}, "
+        "start the workflow `deploy` with `unpin: all`, or run: "
+        f"orchestrator unpin {' '.join(pin.part for pin in pins)}"
     )
 
 
@@ -202,7 +203,8 @@ def _describe_choice(pins: tuple[Pin, ...], changed: frozenset[str]) -> Problem:
         "Nothing was changed"
     )
     hint = (
-        f"if the checkout fixes the problem, run: orchestrator unpin {' '.join(pin.part for pin in pins)}; "
+        f"if the checkout fixes the problem, start the workflow `deploy` with `unpin: all`, or run: "
+        f"orchestrator unpin {' '.join(pin.part for pin in pins)}; "
         f"otherwise hold the release back: orchestrator blame {' '.join(others)}; then deploy again"
     )
     return Problem(message, hint=hint)

@@ -21,6 +21,7 @@ on:
       environment: {description: Environment to deploy, type: string, default: prod}
       digest: {description: Digest of a plan to approve, type: string}
       allow: {description: Token that lifts the vetoes of one plan, type: string}
+      unpin: {description: "What a rollback pinned and this deploy ships: all, or parts", type: string}
 """,
     "rollback": """\
 on:
@@ -49,7 +50,7 @@ DEFAULT_BRANCH: Final = "main"
 _ENVIRONMENT_INPUT: Final = re.compile(r"^ +environment: \{.*\n", re.MULTILINE)
 _INPUTS: Final[Mapping[str, tuple[str, ...]]] = {
     "plan": (),
-    "deploy": ("digest", "allow"),
+    "deploy": ("digest", "allow", "unpin"),
     "rollback": ("release", "parts", "reason", "allow", "plan-only", "unlock"),
     "drift": ("answer", "targets", "allow"),
 }

@@ -57,6 +57,7 @@ def test_every_named_input_exists(files: dict[str, str]) -> None:
     (allow,) = re.findall(r"with `(\w+)`", deploy_notifier.HOW_TO_LIFT)
     for workflow in ("deploy.yml", "rollback.yml", "drift.yml"):
         assert allow in dispatch_inputs(files[workflow])
+    assert {"unpin", "unlock"} <= {*dispatch_inputs(files["deploy.yml"]), *dispatch_inputs(files["rollback.yml"])}
     answers = dispatch_inputs(files["drift.yml"])
     body = comment_body.render_drift(drift.build_view(FULL_PLAN), "<!-- m -->", "0" * 40, "https://run")
 

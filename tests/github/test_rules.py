@@ -119,6 +119,7 @@ def test_a_write_is_never_cancelled_half_way() -> None:
 HOSTILE = [
     ("deploy", "ORCHESTRATOR_DIGEST", "$(true)", "invalid digest"),
     ("deploy", "ORCHESTRATOR_ALLOW", "x; true", "invalid token to allow"),
+    ("deploy", "ORCHESTRATOR_UNPIN", "all; true", "invalid parts to unpin"),
     ("validate --silent", "ORCHESTRATOR_ENVIRONMENT", "../prod", "../prod"),
     ("validate --silent", "ORCHESTRATOR_MANIFESTS", "/etc/none\n::error::x", "no such folder"),
     ("rollback", "ORCHESTRATOR_RELEASE", "-1", "invalid release"),

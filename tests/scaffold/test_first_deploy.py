@@ -74,6 +74,27 @@ def test_a_new_repository_is_deployed_by_the_workflows_that_init_writes(
     assert read_page(running, run.outputs["url"]) == "built"
 
 
+def test_an_emergency_is_handled_from_github(shop: ShopRepository, running: Emulator) -> None:
+    """Nobody needs a laptop with rights: roll back, stay there over a merge, and let go, by the workflows of `init`."""
+    empty(shop)
+    shop.write(SHAPES["static"])
+    flags = ("--name", "shop", "--repository", "shop/shop", "--account", "123456789012", "--tool", TOOL)
+    assert main(["init", *flags, str(shop.folder)]) == ExitCode.OK
+    shop.commit("Set up deployment")
+    url = shop.run_deploy().outputs["url"]
+    shop.write({"web/index.html": "bad"})
+    shop.commit("Break the page")
+    shop.run_deploy()
+
+    back = shop.run_dispatched("rollback.yml", {"reason": "wrong prices"})
+    assert (back.outputs.get("result"), read_page(running, url)) == ("released", "built"), back.log
+    stays = shop.run_deploy()
+    assert (stays.outputs["result"], read_page(running, url)) == ("unchanged", "built")
+    assert "start the workflow `deploy` with `unpin: all`" in stays.log
+    released = shop.run_dispatched("deploy.yml", {"unpin": "all"})
+    assert (released.outputs.get("result"), read_page(running, url)) == ("released", "bad"), released.log
+
+
 def test_a_second_environment_is_deployed_beside_the_first(
     shop: ShopRepository, running: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

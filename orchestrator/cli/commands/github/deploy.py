@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from orchestrator.github.deploy_notifier import DeployNotifier
     from orchestrator.runs.result import DeployRun
 
+PARTS_PATTERN = r"(all|[a-z]+:[a-z0-9.-]+(, ?[a-z]+:[a-z0-9.-]+)*)?"
 MAX_LOCK_WAIT_SECONDS = 1800.0
 """Maximum time to wait for another run that holds the lock."""
 
@@ -32,8 +33,15 @@ MAX_LOCK_WAIT_SECONDS = 1800.0
     metavar="TOKEN",
     help="Lift the vetoes of the plan that printed TOKEN.",
 )
+@click.option(
+    "--unpin",
+    "unpinned_parts",
+    default="",
+    envvar="ORCHESTRATOR_UNPIN",
+    help="First let go of what a rollback pinned: `all`, or parts, comma-separated.",
+)
 @common_options
-def command(settings: Settings, digest: str, allow: str) -> int:
+def command(settings: Settings, digest: str, allow: str, unpinned_parts: str) -> int:
     """Deploy the checked-out commit, if its plan was reviewed as the Project's `approval` requires.
 
     Waits for the lock. Reports to the run's summary, to GitHub's deployments, and, if it fails, to the merged pull
@@ -46,8 +54,15 @@ def command(settings: Settings, digest: str, allow: str) -> int:
 
     check_input(digest, r"([0-9a-f]{64})?", "digest", "64 hexadecimal digits, as printed at the end of the plan")
     check_veto_token(allow)
+    check_input(unpinned_parts, PARTS_PATTERN, "parts to unpin", "`all`, or parts that `orchestrator releases` lists")
     github = GitHubNotifier.from_environment(settings.manifests, settings.environment)
-    run = deploy_with_reports(settings, DeployNotifier(github, digest), allow)
+    notifier = DeployNotifier(github, digest)
+    if unpinned_parts:
+        from orchestrator.runs.unpin import unpin
+
+        parts = [] if unpinned_parts == "all" else [part.strip() for part in unpinned_parts.split(",")]
+        unpin(settings, parts)
+    run = deploy_with_reports(settings, notifier, allow)
     if run.result is not None:
         close_merged(settings, github, run.environment)
     return run.exit_code
