@@ -240,3 +240,20 @@ def test_what_is_optional_is_passed_on(tmp_path: Path) -> None:
     assert (spec["storage_max_gb"], spec["iops"], spec["throughput"]) == (800, 12000, 500)
     assert (spec["insights"], spec["insights_retention_days"], spec["monitoring_seconds"]) == (True, 7, 60)
     assert (spec["availability_zone"], spec["ca_certificate"]) == ("eu-west-1a", "rds-ca-rsa2048-g1")
+
+
+@pytest.mark.parametrize(
+    ("instance_class", "expected"),
+    [
+        ("db.t3.medium", "gets up to 50 connections (10 from each instance: 5 of containerservice.api), 100 while"),
+        ("db.t3.medium", "replaces all of them; db.t3.medium allows about 337."),
+        ("db.t3.micro", "A deployment can run out of connections: lower `pool.max`."),
+    ],
+)  # fmt: skip
+def test_the_plan_names_the_connections_that_the_services_open(
+    tmp_path: Path, instance_class: str, expected: str
+) -> None:
+    """Instances times pool against LEAST({DBInstanceClassMemory/9531392}, 5000), RDS's documented default."""
+    notes = manifest_stacks.load_desired(tmp_path, database(f"instanceClass: {instance_class}"), API).notes
+
+    assert [note for note in notes if expected in note]

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from orchestrator.components import Stack
 from orchestrator.components.database.alarms import build_alarms
-from orchestrator.components.database.checks import check
+from orchestrator.components.database.checks import check, describe_connections
 from orchestrator.ownership_tags import build_ownership_tags
 from orchestrator.values import Ref, TemplateString, Value
 from orchestrator.vocabulary import Component, Resource, Scope
@@ -58,7 +58,7 @@ def access(component: Component, scope: Scope) -> Iterator[Mapping[str, Any]]:
 
 
 def notes(component: Component, stack: Stack) -> Iterator[str]:
-    """Yield notes about settings that are valid but rarely a good idea."""
+    """Yield notes about settings that are valid but rarely a good idea, and the connections that the services open."""
     spec, handle = component.spec, component.handle
     if spec["public"]:
         yield f"{handle} has a public address: everyone within its `allowFrom` can try passwords."
@@ -68,6 +68,9 @@ def notes(component: Component, stack: Stack) -> Iterator[str]:
         yield f"{handle} stays on its version after standard support ends, at about 0.10 USD per vCPU and hour."
     if str(spec.get("parameters", {}).get("rds.force_ssl", "1")) in {"0", "False"}:
         yield f"{handle} accepts connections without TLS (`rds.force_ssl`)."
+    connections = describe_connections(component, stack.components)
+    if connections:
+        yield connections
 
 
 def expand(component: Component, stack: Stack) -> list[Resource]:

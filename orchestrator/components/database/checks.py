@@ -110,11 +110,10 @@ def _check_instance(spec: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _check_pool(component: Component, siblings: Siblings) -> Iterator[Finding]:
-    pool, limit = component.spec["pool"], _max_connections(component.spec)
+    pool, limit = component.spec["pool"], max_connections(component.spec)
     if pool["min"] > pool["max"]:
         yield ("spec", "pool", "min"), f"pool.min {pool['min']} is greater than pool.max {pool['max']}", None
-    clients = [client for client in siblings.values() if component.handle in client.spec.get("access", ())]
-    instances = sum(client.spec.get("instances", {}).get("max", 1) for client in clients)
+    instances = sum(count_instances(component, siblings).values())
     total_connections = instances * pool["max"]
     if limit is not None and total_connections > limit:
         message = (
@@ -128,8 +127,32 @@ def _check_pool(component: Component, siblings: Siblings) -> Iterator[Finding]:
         )
 
 
+def count_instances(component: Component, siblings: Siblings) -> dict[str, int]:
+    """Return the most instances of every service that connects to the database, by its handle."""
+    clients = [client for client in siblings.values() if component.handle in client.spec.get("access", ())]
+    return {client.handle: int(client.spec.get("instances", {}).get("max", 1)) for client in clients}
+
+
+def describe_connections(component: Component, siblings: Siblings) -> str:
+    """Return how many connections the services open at most, and what the class allows; "" if that is unknown.
+
+    App Runner and ECS Express start the new instances of a deployment before they stop the old ones.
+    """
+    limit, instances = max_connections(component.spec), count_instances(component, siblings)
+    if limit is None or not instances:
+        return ""
+    pool_max = component.spec["pool"]["max"]
+    total = sum(instances.values()) * pool_max
+    parts = ", ".join(f"{count} of {handle}" for handle, count in sorted(instances.items()))
+    warning = "" if 2 * total <= limit else " A deployment can run out of connections: lower `pool.max`."
+    return (
+        f"{component.handle} gets up to {total} connections ({pool_max} from each instance: {parts}), {2 * total} "
+        f"while a deployment replaces all of them; {component.spec['instanceClass']} allows about {limit}.{warning}"
+    )
+
+
 def _check_alarms(spec: Mapping[str, Any]) -> Iterator[Finding]:
-    alarms, limit = spec["alarms"], _max_connections(spec)
+    alarms, limit = spec["alarms"], max_connections(spec)
     if "cpuCredits" in alarms and not str(spec["instanceClass"]).startswith("db.t"):
         message = f"{spec['instanceClass']} has no CPU credits; only burstable classes (db.t...) have them"
         yield ("spec", "alarms", "cpuCredits"), message, "remove it, or use `cpuPercent`, which works with every class"
@@ -141,7 +164,7 @@ def _check_alarms(spec: Mapping[str, Any]) -> Iterator[Finding]:
         yield ("spec", "alarms", "freeStorageGb"), message, None
 
 
-def _max_connections(spec: Mapping[str, Any]) -> int | None:
+def max_connections(spec: Mapping[str, Any]) -> int | None:
     """Return the approximate connection limit of the class, or None if it is unknown or set in the manifest."""
     family, _, size = str(spec["instanceClass"]).removeprefix("db.").partition(".")
     memory_gb = MEMORY_GB_BY_SIZE.get(size)
