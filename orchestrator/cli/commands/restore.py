@@ -1,4 +1,4 @@
-"""``orchestrator restore``: bring back a database."""
+"""``orchestrator restore``: bring back a database or files."""
 
 from __future__ import annotations
 
@@ -71,3 +71,42 @@ def database(  # noqa: PLR0913 - its options
     approval = Approval(None, expect, auto_approve)
     options = RestoreOptions(to, snapshot, latest, undo, not no_verify, ca_file, plan_only, approval, run_options)
     return restore_database(settings, name, options)
+
+
+@command.command(
+    "files",
+    cls=CliCommand,
+    examples=(
+        "orchestrator restore files --bucket files --prefix sale-photos/ --to '2026-11-29 14:05' --plan",
+        "orchestrator restore files --bucket files --prefix sale-photos/ --to '2026-11-29 14:05'",
+    ),
+)
+@click.option("--bucket", required=True, metavar="NAME", help="Name of the Bucket in the manifests.")
+@click.option("--prefix", default="", metavar="PREFIX", help="Only files whose key begins so.")
+@click.option("--to", required=True, metavar="TIME", help="Restore the files of this moment, in UTC.")
+@click.option("--overwrite", is_flag=True, help="Also replace files that were written since.")
+@click.option("--plan", "plan_only", is_flag=True, help="Show what would come back; change nothing.")
+@click.option("--auto-approve", is_flag=True, help="Do not ask for confirmation.")
+@run_options
+@common_options
+def files(  # noqa: PLR0913 - its options
+    settings: Settings,
+    bucket: str,
+    prefix: str,
+    to: str,
+    overwrite: bool,
+    plan_only: bool,
+    auto_approve: bool,
+    run_options: RunOptions,
+) -> int:
+    """Restore files of a bucket from their versions.
+
+    Copies each version back on condition that nobody has written the file since: what is newer stays. Nothing is
+    deleted. A run that broke off is continued by the same command. Exits 4 if files are still missing afterwards.
+    """
+    from orchestrator.runs.approval import Approval
+    from orchestrator.runs.restore_files import RestoreFilesOptions, restore_files
+
+    approval = Approval(None, "", auto_approve)
+    options = RestoreFilesOptions(bucket, to, prefix, overwrite, plan_only, approval, run_options)
+    return restore_files(settings, options)
