@@ -83,8 +83,22 @@ def render_problems(title: str, problem_list: Iterable[Problem], commit: str, ru
 def render_result(title: str, result_view: DeployView, commit: str, run_url: str) -> str:
     """Render the result of a deploy or rollback: root cause, applied and skipped changes, next step."""
     header = f"{plan_markdown.marker(title, 'deploy')}\n### {code_span(title)}: {escape(result_view.headline)}"
-    parts = [header, *_render_result(result_view), _render_small(f"Commit {code_span(commit[:12])}, [run]({run_url}).")]
+    parts = [header, *_render_result(result_view), _render_shipped(result_view)]
+    parts.append(_render_small(f"Commit {code_span(commit[:12])}, [run]({run_url})."))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _render_shipped(result_view: DeployView) -> str:
+    """Render the commits that a deploy shipped; GitHub links the numbers of pull requests by itself."""
+    commits = result_view.shipped
+    if not commits:
+        return ""
+    lines = []
+    for commit in commits[:MAX_LIST_ITEMS]:
+        number = f" (#{commit.pull_request})" if commit.pull_request else ""
+        lines.append(f"- {escape(commit.title)}{number}, {escape(commit.author)}")
+    omitted = [f"- and {len(commits) - MAX_LIST_ITEMS} more"] if len(commits) > MAX_LIST_ITEMS else []
+    return "\n".join(["**Shipped**", "", *lines, *omitted])
 
 
 def render_not_approved(title: str, decision: ApprovalDecision, commit: str, run_url: str, digest: str) -> str:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from orchestrator.release.deploy import DeployResult
 from orchestrator.release.probe import ProbeResult
 from orchestrator.release.ship import ShipResult
+from orchestrator.release.shipped_commits import ShippedCommit, ShippedCommits
 from orchestrator.render import apply_report
 from orchestrator.render.apply_report import Report
 from orchestrator.render.field_values import shorten
@@ -21,6 +22,8 @@ from orchestrator.render.style import Style
 from orchestrator.vocabulary import Action, Actuation, Outcome
 
 _MAX_SUMMARY_CHARACTERS = 100
+MAX_SHOWN_COMMITS = 10
+"""Commits that the report of a deploy names."""
 
 
 class DeployView(Struct, frozen=True):
@@ -41,12 +44,20 @@ class DeployView(Struct, frozen=True):
     next_step: str
     next_command: str
     held: tuple[str, ...] = ()
+    shipped: tuple[ShippedCommit, ...] = ()
 
 
-def build_view(result: DeployResult, seconds: float, *, retry_command: str, list_command: str) -> DeployView:
+def build_view(
+    result: DeployResult,
+    seconds: float,
+    *,
+    retry_command: str,
+    list_command: str,
+    commits: ShippedCommits | None = None,
+) -> DeployView:
     """Build the view of a run that took ``seconds`` of wall time.
 
-    ``retry_command`` runs it again, ``list_command`` lists the releases.
+    ``retry_command`` runs it again, ``list_command`` lists the releases.  ``commits`` are those that it shipped.
     """
     outcomes = [item for item in result.ship_result.outcomes if item.action is not Action.NONE]
     is_success = result.status in {"released", "unchanged"}
@@ -65,6 +76,7 @@ def build_view(result: DeployResult, seconds: float, *, retry_command: str, list
         next_step=next_step,
         next_command=command,
         held=tuple(map(clean_sentence, result.held)),
+        shipped=commits.added if commits is not None else (),
     )
 
 
@@ -82,12 +94,25 @@ def render_text(deploy_view: DeployView, style: Style) -> str:
         list(_render_report(deploy_view, style)),
         list(_render_probes(deploy_view, style)),
         [line for note in deploy_view.notes for line in style.wrap(note, "  • ")],
+        list(_render_shipped(deploy_view, style)),
         [style.paint(deploy_view.headline, "good" if deploy_view.is_success else "alarm")],
         [*style.wrap(deploy_view.next_step, ""), f"    {style.paint(deploy_view.next_command, 'bold')}"]
         if deploy_view.next_step
         else [],
     ]
     return style.replace_unencodable("\n\n".join("\n".join(section) for section in sections if section) + "\n")
+
+
+def _render_shipped(deploy_view: DeployView, style: Style) -> Iterator[str]:
+    """Yield the first commits that a deploy shipped."""
+    commits = deploy_view.shipped
+    if commits:
+        yield f"Shipped {len(commits)} {'commit' if len(commits) == 1 else 'commits'}"
+    for commit in commits[:MAX_SHOWN_COMMITS]:
+        number = f" (#{commit.pull_request})" if commit.pull_request else ""
+        yield from style.wrap(f"{commit.title}{number}, {commit.author}", "  • ")
+    if len(commits) > MAX_SHOWN_COMMITS:
+        yield f"  • and {len(commits) - MAX_SHOWN_COMMITS} more: orchestrator releases show"
 
 
 def _list_notes(result: DeployResult) -> Iterator[str]:

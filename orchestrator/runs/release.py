@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from orchestrator.release.deploy import Deployment, DeployResult, OnFailure
     from orchestrator.release.ledger_store import LedgerStore
     from orchestrator.release.rollback import RollbackTarget
+    from orchestrator.release.shipped_commits import ShippedCommits
     from orchestrator.render.deploy_view import DeployView
     from orchestrator.state.protocol.records import RunVerb
 
@@ -162,10 +163,25 @@ class ReleaseSession(Struct, frozen=True):
             time.monotonic() - started_at,
             retry_command=retry_command,
             list_command=settings.command_line("releases"),
+            commits=self._list_shipped(result),
         )
         settings.terminal.print_out("\n" + deploy_view.render_text(view, settings.terminal.style))
         self._record_result(result, view)
         return DeployRun(EXIT_CODES[result.status], planned.plan, result, view)
+
+    def _list_shipped(self, result: DeployResult) -> ShippedCommits | None:
+        """Return the commits that a deploy has shipped; None after a rollback or failure, and of the first release."""
+        from orchestrator.release.shipped_commits import list_shipped_commits
+
+        release = result.release
+        if result.status != "released" or release is None or release.of is not None:
+            return None
+        with suppress(Problems):  # that the release is recorded is said elsewhere
+            earlier = [item for item in self.store.read().releases if item.number < release.number and item.is_complete]
+            return (
+                list_shipped_commits(self.settings.manifests, earlier[-1].commit, release.commit) if earlier else None
+            )
+        return None
 
     def _record_result(self, result: DeployResult, view: DeployView) -> None:
         """Send the result and the releases as they are now to the state service."""

@@ -75,7 +75,10 @@ def repository(shop: SiteCheckout, run: Run) -> Repository:
     repository.commit("Correct prices (#12)", "Ben")
     repository.merge(13, "Show rings first", "Cleo")
     repository.commit("Tidy up \x1b[31m", "Ana")
-    assert run("deploy").code == 0
+    deployed = run("deploy")
+    assert deployed.code == 0
+    assert "Shipped 3 commits" in deployed.out
+    assert "  • Show rings first (#13), Cleo" in deployed.out
     return repository
 
 
