@@ -94,7 +94,6 @@ def name_of(call: ApiCall) -> str:
     return f"{call.service}:{to_operation_name(call.operation)}"
 
 
-@cache
 def list_steps(resource_type: str) -> tuple[ApiCall | Wait, ...]:
     """Every call and wait of all cases of a type, with the removals of sweeps and the calls of batches."""
     return tuple(_iter_steps(resource_type))

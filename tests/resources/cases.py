@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ CASE_KEYS = frozenset(["it", "name", "desired", "live", "action", "fields", "ste
 
 @dataclass(frozen=True)
 class Case:
-    """One case and what came of it."""
+    """One case and what comes of it."""
 
     type: str
     description: str
@@ -48,14 +48,16 @@ class Case:
     expected: Mapping[str, Any]
     secrets: tuple[str, ...] = ()
     emulated: bool = False
-    fields: tuple[FieldChange, ...] = field(init=False)
-    recording: StepTrace = field(init=False)
 
-    def __post_init__(self) -> None:
-        spec = self.spec if self.desired is not None else {}
-        differences = diff(spec, self.live.spec if self.live else {})
-        object.__setattr__(self, "fields", differences)
-        object.__setattr__(self, "recording", trace_steps(f"{self.type}.main", self.generate_steps()))
+    @property
+    def fields(self) -> tuple[FieldChange, ...]:
+        """What differs.  Found when a test asks, and each time: mutants are switched on after cases are loaded."""
+        return diff(self.spec if self.desired is not None else {}, self.live.spec if self.live else {})
+
+    @property
+    def recording(self) -> StepTrace:
+        """The steps of the change, and its outputs."""
+        return trace_steps(f"{self.type}.main", self.generate_steps())
 
     @property
     def module(self) -> resources.ResourceType:
