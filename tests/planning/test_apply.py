@@ -31,7 +31,17 @@ from orchestrator.planning.snapshot import Snapshot
 from orchestrator.problems import ExitCode, Position
 from orchestrator.steps import ApiCall, Batch, Step
 from orchestrator.values import Ref, WriteOnly
-from orchestrator.vocabulary import Action, Actuation, DesiredState, Health, LiveResource, Outcome, Resource, Scope
+from orchestrator.vocabulary import (
+    Action,
+    Actuation,
+    DesiredState,
+    DiscoveredResource,
+    Health,
+    LiveResource,
+    Outcome,
+    Resource,
+    Scope,
+)
 
 SCOPE = Scope("shop", "prod", "123456789012", "eu-west-1")
 HERE = Position("roles.yaml")
@@ -146,6 +156,34 @@ def test_a_change_that_came_to_nothing_makes_no_call() -> None:
 
     assert [outcome.actuation for outcome in outcomes] == [Actuation.SUCCEEDED, Actuation.UNCHANGED]
     assert [call for call in performed if call.endswith("-b")] == []
+
+
+def test_what_is_deleted_is_what_was_read() -> None:
+    """Of a type whose ids AWS makes, the call names the one that the plan found."""
+    live = LiveResource({}, {}, {"arn": "arn:of-the-old-one", "status": "RUNNING"}, owner=SCOPE.owner)
+    orphans = {"apprunner_service.old": (DiscoveredResource("apprunner_service", "old"), live)}
+    prepared = build(DesiredState(SCOPE, (role("a"),)), Snapshot(SCOPE.account, orphans=orphans))
+    named: list[Any] = []
+
+    def perform(step: Step) -> Any:
+        if isinstance(step, ApiCall) and step.service == "apprunner":
+            named.append((step.operation, step.parameters["ServiceArn"]))
+        return {}
+
+    apply(prepared, perform, ignore_event)
+
+    assert named[0] == ("delete_service", "arn:of-the-old-one")
+
+
+def test_what_is_unchanged_and_unwell_keeps_its_reason() -> None:
+    live = LiveResource(
+        resources.load("iam_role").normalise(role("a").spec), owner=SCOPE.owner, health=Health.FAILED, status="is full"
+    )
+    prepared = build(DesiredState(SCOPE, (role("a"),)), Snapshot(SCOPE.account, {"iam_role.a": live}))
+
+    (outcome,) = apply(prepared, lambda step: {}, ignore_event)
+
+    assert (outcome.actuation, outcome.health, outcome.reason) == (Actuation.UNCHANGED, Health.FAILED, "is full")
 
 
 def descendants(graph: Mapping[str, frozenset[str]], root: str) -> set[str]:

@@ -111,6 +111,7 @@ def test_what_is_ours_but_no_longer_desired_is_deleted_after_what_used_it() -> N
     deletions = {change.address: change for change in plan.changes if change.action is Action.DELETE}
     assert set(deletions) == set(strays)
     assert "apprunner_service.old" in deletions["iam_role.old"].depends_on
+    assert [deletions[address].component for address in strays] == ["service.x", ""]
 
 
 def test_what_refers_to_something_unread_is_not_guessed_at() -> None:
@@ -307,3 +308,16 @@ def test_no_token_lifts_what_needs_the_manifests_word(case: str) -> None:
     desired, seen, _, _ = GUARDS[case]
 
     assert build(desired, seen, allow=build(desired, seen).plan.token).plan.is_vetoed
+
+
+@pytest.mark.parametrize("destroying", [False, True])
+def test_what_a_rollback_retained_goes_only_when_all_goes(destroying: bool) -> None:
+    """An undeclared database of a release that was rolled back stays, until somebody destroys the environment."""
+    strays = {f"iam_role.{name}": (DiscoveredResource("iam_role", name), live_role(name)) for name in ("kept", "other")}
+    desired = DesiredState(SCOPE, () if destroying else (role("a"),), retained=("iam_role.kept",))
+
+    planned = build(desired, snapshot({"iam_role.a": live_role("a")}, orphans=strays), destroying=destroying)
+
+    deleted = {change.address for change in planned.plan.changes if change.action is Action.DELETE}
+    assert deleted == ({"iam_role.kept", "iam_role.other"} if destroying else {"iam_role.other"})
+    assert planned.retained == (() if destroying else ("iam_role.kept",))
