@@ -314,7 +314,7 @@ def test_no_token_lifts_what_needs_the_manifests_word(case: str) -> None:
 def test_what_a_rollback_retained_goes_only_when_all_goes(destroying: bool) -> None:
     """An undeclared database of a release that was rolled back stays, until somebody destroys the environment."""
     strays = {f"iam_role.{name}": (DiscoveredResource("iam_role", name), live_role(name)) for name in ("kept", "other")}
-    desired = DesiredState(SCOPE, () if destroying else (role("a"),), retained=("iam_role.kept",))
+    desired = DesiredState(SCOPE, () if destroying else (role("a"),), retained=frozenset({"iam_role.kept"}))
 
     planned = build(desired, snapshot({"iam_role.a": live_role("a")}, orphans=strays), destroying=destroying)
 
