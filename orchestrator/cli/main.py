@@ -39,6 +39,7 @@ COMMANDS = {
     "logs": "Print what the containers of a service wrote.",
     "graph": "Draw which component needs which.",
     "drift": "Show where AWS differs from the manifests.",
+    "secret": "Store, list and remove values that come from outside.",
     "model": "Show the model in use, and whether to retrain it.",
     "destroy": "Delete everything of one environment.",
     "emulator": "Run an emulated AWS on this machine.",

@@ -18,7 +18,7 @@ from orchestrator.vocabulary import Component, Resource, Scope
 PASSWORD_EXPORT = "password"  # noqa: S105 - the name of an export
 PASSWORD_LENGTH = 32
 MAX_GENERATED_VALUES = 30
-"""Each generated value needs a tag, and AWS allows 50 tags."""
+"""Each generated or external value needs a tag, and AWS allows 50 tags."""
 
 _PASSWORD_REFERENCE_PATTERN = re.compile(r"\$\{\s*(database\.[a-z][a-z0-9-]*)\.(?:connectionString|url|password)\s*\}")
 _ARN_SUFFIX_PATTERN = re.compile(r".*-[A-Za-z0-9]{6}")
@@ -69,17 +69,40 @@ def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
                 f"{key} is reserved: the orchestrator writes the database's credentials there",
                 None,
             )
-    generated_count = sum(1 for value in data.values() if _is_generated(value))
-    if generated_count > MAX_GENERATED_VALUES:
+    tagged_count = sum(1 for value in data.values() if isinstance(value, Mapping))
+    if tagged_count > MAX_GENERATED_VALUES:
         yield (
             ("spec", "data"),
-            f"too many generated values: {generated_count}; a Secret can have at most {MAX_GENERATED_VALUES}",
-            None,
+            f"too many generated and external values: {tagged_count}; a Secret can have {MAX_GENERATED_VALUES}",
+            "use several Secrets",
         )
+    for key, value in data.items():
+        yield from _check_source(key, value)
     if _ARN_SUFFIX_PATTERN.fullmatch(str(component.spec.get("name", ""))) and "${" not in component.spec["name"]:
         message = "AWS mistakes the end of this name, a hyphen and six characters, for the suffix of an ARN"
         yield ("spec", "name"), message, "add or remove a character at the end"
     yield from _check_shared_passwords(component, siblings)
+
+
+def _check_source(key: str, value: Value) -> Iterator[Finding]:
+    """Yield what is wrong with an object that says where a value comes from."""
+    if not isinstance(value, Mapping):
+        return
+    path = ("spec", "data", key)
+    if ("generate" in value) == ("external" in value):
+        yield path, f"{key} needs either `generate` or `external: true`", None
+    for field in sorted({"description", "pattern"} & value.keys()):
+        if "external" not in value:
+            yield (*path, field), f"`{field}` belongs to an external value", "add `external: true`"
+    try:
+        re.compile(value.get("pattern", ""))
+    except re.error as error:
+        yield (*path, "pattern"), f"the pattern is no regular expression: {error}", None
+
+
+def external_keys(component: Component) -> Mapping[str, Mapping[str, Any]]:
+    """Return the values that come from outside, by key, with their ``description`` and ``pattern``."""
+    return {key: value for key, value in component.spec["data"].items() if _is_external(value)}
 
 
 def expand(component: Component, stack: Stack) -> list[Resource]:
@@ -105,6 +128,7 @@ def _secret_spec(component: Component, stack: Stack) -> Mapping[str, Value]:
     return {
         "description": spec["description"],
         "generate": {**lengths, **passwords},
+        "external": sorted(external_keys(component)),
         "tags": build_ownership_tags(stack.scope, component.handle, deletable=spec["deletionPolicy"] == "delete"),
         **({"kms_key": spec["kmsKey"]} if "kmsKey" in spec else {}),
     }
@@ -112,7 +136,9 @@ def _secret_spec(component: Component, stack: Stack) -> Mapping[str, Value]:
 
 def _build_template(component: Component, stack: Stack) -> Mapping[str, Value]:
     template = {
-        key: _placeholder(key) if _is_generated(value) else _replace_passwords(value)
+        key: _placeholder(key, "external" if _is_external(value) else "generated")
+        if isinstance(value, Mapping)
+        else _replace_passwords(value)
         for key, value in component.spec["data"].items()
     }
     for handle in _list_databases(component):
@@ -143,8 +169,8 @@ def _is_password(ref: Ref) -> bool:
     return ref.output == PASSWORD_EXPORT and ref.address.startswith("database.")
 
 
-def _placeholder(key: str) -> str:
-    return f"{{{{generated {key}}}}}"
+def _placeholder(key: str, source: str = "generated") -> str:
+    return f"{{{{{source} {key}}}}}"
 
 
 def _list_databases(component: Component) -> list[str]:
@@ -172,6 +198,10 @@ def _database_key(handle: str, suffix: str) -> str:
 
 def _is_generated(value: Value) -> bool:
     return isinstance(value, Mapping) and "generate" in value
+
+
+def _is_external(value: Value) -> bool:
+    return isinstance(value, Mapping) and "external" in value
 
 
 def _physical_name(component: Component, scope: Scope) -> str:

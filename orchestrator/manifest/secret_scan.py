@@ -19,7 +19,8 @@ from orchestrator.problems import Problem
 
 ALLOW_COMMENT = "orchestrator: not-a-secret"
 PLAIN_TEXT_SECRET_HINT = (
-    "generate it in a Secret (`generate: {length: 64}`) or store it in one, and refer to that; "
+    "generate it in a Secret (`generate: {length: 64}`), or declare it there with `external: true` and store it with "
+    "`orchestrator secret set`; "
     f"if it is not a secret, end the line with `# {ALLOW_COMMENT}`"
 )
 

@@ -127,6 +127,17 @@ def check_refusals(change: Change, context: GuardContext) -> Iterator[Veto]:
             yield Veto("Refused", sentence)
 
 
+def check_missing_values(change: Change, context: GuardContext) -> Iterator[Veto]:
+    """Veto a change whose external values nobody has set: it would fail after other changes were made."""
+    task = context.tasks[change.address]
+    if task.resource is None:
+        return
+    resource_type, _, name = change.address.partition(".")
+    for key in resources.missing_values(resource_type, task.resource.spec, task.live):
+        command = f"orchestrator secret set {name} {key} -e {context.desired.scope.environment}"
+        yield Veto("MissingValue", f"nobody has set the value {key} of {change.component}. Set it with `{command}`.")
+
+
 def check_empty_manifests(plan: Plan, context: GuardContext) -> Iterator[Veto]:
     """Veto a plan that deletes everything because the manifests define no resources."""
     deletions = [change for change in plan.changes if change.action is Action.DELETE]
@@ -211,6 +222,7 @@ CHANGE_GUARDS: tuple[Callable[[Change, GuardContext], Iterator[Veto]], ...] = (
     check_deletion_protection,
     check_replacement,
     check_refusals,
+    check_missing_values,
 )
 PLAN_GUARDS: tuple[Callable[[Plan, GuardContext], Iterator[Veto]], ...] = (
     check_account,

@@ -56,8 +56,8 @@ class ResourceType(Protocol):
     ``USES``       resource types it may refer to: it is deleted before them
     ``ARN``        pattern with group ``name`` that matches ARNs of the tagging API; None: found by ``discover``
 
-    Optional: ``discover``, ``effects``, ``refusals``, ``losses``, ``stuck``, ``clean_up``, ``GENTLE``, ``TAKES_OVER``;
-    see the functions of this package.
+    Optional: ``discover``, ``effects``, ``refusals``, ``missing_values``, ``losses``, ``stuck``, ``clean_up``,
+    ``GENTLE``, ``TAKES_OVER``; see the functions of this package.
     """
 
     IMMUTABLE: frozenset[str]
@@ -178,6 +178,12 @@ def refusals(resource_type: str, fields: tuple[FieldChange, ...], live: LiveReso
     """Return why AWS would refuse an update, one sentence each with what to do instead."""
     hook = getattr(load(resource_type), "refusals", None)
     return () if hook is None else tuple(hook(fields, live))
+
+
+def missing_values(resource_type: str, spec: Mapping[str, Value], live: LiveResource | None) -> tuple[str, ...]:
+    """Return the names of values that only a person can provide and nobody has provided."""
+    hook = getattr(load(resource_type), "missing_values", None)
+    return () if hook is None else tuple(hook(spec, live))
 
 
 def deletion_effects(resource_type: str, live: LiveResource) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
@@ -32,6 +32,8 @@ DELETED_CODES = tuple(
     f"InvalidRequestException: {text}" for text in ("scheduled for deletion", "marked for deletion", "marked deleted")
 )
 TAG_GENERATED = "orchestrator:generated:"
+TAG_EXTERNAL = "orchestrator:external:"
+"""Prefix of the tags of external values; their value says when and by whom it was set."""
 WATCHED = {
     "rotation": Watched("RotationEnabled", "AWS replaces the value: `aws secretsmanager cancel-rotate-secret`"),
     "replicas": Watched(
@@ -50,7 +52,8 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     generate = spec.get("generate", {})
     if isinstance(generate, Mapping):
         generate = [{"key": key, "length": length} for key, length in generate.items()]
-    return {"scheduled_for_deletion": False, "kms_key": None, **spec, "generate": sort_canonically(generate)}
+    defaults: dict[str, Value] = {"scheduled_for_deletion": False, "kms_key": None, "external": []}
+    return {**defaults, **spec, "generate": sort_canonically(generate)}
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
@@ -68,6 +71,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
         "description": response.get("Description", ""),
         "kms_key": response.get("KmsKeyId"),
         "generate": {key: int(value) for key, value in generated.items() if value.isdigit()},
+        "external": sorted(key.removeprefix(TAG_EXTERNAL) for key in tags if key.startswith(TAG_EXTERNAL)),
         "scheduled_for_deletion": is_deleted,
         "tags": tags,
     }
@@ -134,10 +138,20 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
         if live_keys - desired_keys:
             obsolete_tags = [TAG_GENERATED + key for key in sorted(live_keys - desired_keys)]
             yield ApiCall("secretsmanager", "untag_resource", {**secret, "TagKeys": obsolete_tags})
+    if obsolete := sorted(set(live.spec["external"]) - set(spec["external"])):
+        yield ApiCall(
+            "secretsmanager", "untag_resource", {**secret, "TagKeys": [TAG_EXTERNAL + key for key in obsolete]}
+        )
     if changed & {"generate", "tags"}:
         tags = to_aws_tags({**spec["tags"], **_build_generated_tags(spec["generate"])})
         yield ApiCall("secretsmanager", "tag_resource", {**secret, "Tags": tags})
     return {}
+
+
+def missing_values(spec: Mapping[str, Value], live: LiveResource | None) -> Iterator[str]:
+    """Yield the external values that nobody has set yet."""
+    present = set(live.spec["external"]) if live else set()
+    yield from (key for key in spec.get("external", ()) if key not in present)
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:

@@ -34,7 +34,7 @@ TAG_FINGERPRINT = "orchestrator:fingerprint"
 TAG_VERSION = "orchestrator:version"
 MANUAL_CHANGE = "changed by hand"
 
-_PLACEHOLDER = re.compile(r"\{\{generated ([^{}]+)\}\}")
+_PLACEHOLDER = re.compile(r"\{\{(?:generated|external) ([^{}]+)\}\}")
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -155,9 +155,10 @@ def _fill_placeholders(text: str, current_values: Mapping[str, Any]) -> str:
     missing = sorted(set(_PLACEHOLDER.findall(text)) - set(current_values))
     if missing:
         message = f"the secret has no value for {', '.join(missing)}"
-        raise Problems.from_message(
-            message, hint=f"remove the secret's tag `orchestrator:generated:{missing[0]}` and apply again"
-        )
+        hint = f"remove the secret's tag `orchestrator:generated:{missing[0]}` and apply again"
+        if f"{{{{external {missing[0]}}}}}" in text:
+            hint = f"set it with `orchestrator secret set SECRET {missing[0]}`"
+        raise Problems.from_message(message, hint=hint)
     return _PLACEHOLDER.sub(lambda match: str(current_values[match[1]]), text)
 
 

@@ -122,10 +122,13 @@ BAD = {
         "data: { Dsn: '${database.main.url}', 'Database:main:Host': x }",
         "Database:main:Host is reserved",
     ),
-    "too many to declare by tags": (f"data: {{ {MANY} }}", "too many generated values: 31"),
+    "too many to declare by tags": (f"data: {{ {MANY} }}", "too many generated and external values: 31"),
     "a name like an ARN": ("name: shop-secret\ndata: { A: b }", "a hyphen and six characters, for the suffix"),
     "a key that is none": ("data: { 'A B': x }", "invalid key `A B`"),
-    "a value of nothing": ("data: { A: {} }", "generate is missing"),
+    "a value of nothing": ("data: { A: {} }", "an object with either `generate` or `external`"),
+    "a value of two sources": ("data: { A: { generate: {}, external: true } }", "needs either `generate` or `external"),
+    "a description of nothing": ("data: { A: { generate: {}, description: x } }", "belongs to an external value"),
+    "a pattern that is none": ('data: { A: { external: true, pattern: "(" } }', "is no regular expression"),
     "a secret that is too short": ("data: { A: { generate: { length: 8 } } }", "16 to 1024 characters"),
 }
 

@@ -1,0 +1,109 @@
+"""``orchestrator secret``: store, list and remove values that come from outside, such as a Stripe key."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.command import CliCommand
+from orchestrator.cli.options import project_options
+from orchestrator.runs.settings import Settings
+
+if TYPE_CHECKING:
+    from orchestrator.runs.secret_values import SecretValues
+
+
+@click.group("secret")
+def command() -> None:
+    """Store, list and remove values that come from outside.
+
+    A manifest declares them with `external: true`; their values are in no manifest, plan, log or command line.
+    """
+
+
+@command.command(
+    "set",
+    cls=CliCommand,
+    examples=(
+        "orchestrator secret set app Stripe:Key -e prod",
+        "orchestrator secret set app Tls:Key --file key.pem -e prod",
+    ),
+)
+@click.argument("secret")
+@click.argument("key")
+@click.option(
+    "--file",
+    "source_file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="File that holds the value, such as a PEM key; its content is stored as it is.",
+)
+@project_options
+def set_value(settings: Settings, secret: str, key: str, source_file: Path | None) -> int:
+    """Store the value of KEY in SECRET.
+
+    Reads it from a hidden prompt, from standard input if that is not a terminal, or from --file. It is never an
+    argument. Services receive it with their next deployment.
+    """
+    from orchestrator.problems import ExitCode
+    from orchestrator.release import ledger_entry
+
+    values = _open_values(settings, secret)
+    declaration = values.require_declared(key)
+    if description := declaration.get("description"):
+        settings.terminal.print_err(f"{key}: {description}")
+    actor = ledger_entry.detect_origin(settings.manifests).actor
+    values.store(key, _read_value(key, source_file), actor)
+    settings.terminal.print_out(f"Stored {key} in {secret}. Services receive it with their next deployment.")
+    return ExitCode.OK
+
+
+@command.command("list", cls=CliCommand, examples=("orchestrator secret list app -e prod",))
+@click.argument("secret")
+@project_options
+def list_values(settings: Settings, secret: str) -> int:
+    """List the keys of SECRET: where each value comes from, and who set it when. Never prints a value."""
+    from orchestrator.problems import ExitCode
+
+    stored = list(_open_values(settings, secret).list_values())
+    width = max((len(item.key) for item in stored), default=0)
+    for item in stored:
+        settings.terminal.print_out(f"{item.key:<{width}}  {item.source:<19}  {item.set_by}".rstrip())
+    return ExitCode.OK
+
+
+@command.command("unset", cls=CliCommand, examples=("orchestrator secret unset app Stripe:Key -e prod",))
+@click.argument("secret")
+@click.argument("key")
+@project_options
+def unset_value(settings: Settings, secret: str, key: str) -> int:
+    """Remove the value of KEY from SECRET. The next plan is refused until it is set again or not declared any more."""
+    from orchestrator.problems import ExitCode
+
+    was_removed = _open_values(settings, secret).remove(key)
+    settings.terminal.print_out(f"Removed {key} from {secret}." if was_removed else f"{secret} has no value for {key}.")
+    return ExitCode.OK
+
+
+def _open_values(settings: Settings, secret: str) -> SecretValues:
+    from orchestrator.aws import Clients
+    from orchestrator.planning import pipeline
+    from orchestrator.runs.secret_values import SecretValues
+
+    desired = pipeline.load_desired(settings.manifests, settings.environment, include_artefacts=False)
+    clients = Clients(desired.scope.region)
+    pipeline.check_connection(clients)
+    return SecretValues(clients, desired, secret)
+
+
+def _read_value(key: str, source_file: Path | None) -> str:
+    """Return the value from the file, from standard input or from a hidden prompt."""
+    from orchestrator.redaction.github_masks import mask
+
+    if source_file is not None:
+        return mask(source_file.read_text(encoding="utf-8"))
+    if not sys.stdin.isatty():
+        return mask(sys.stdin.read().rstrip("\r\n"))
+    return mask(str(click.prompt(f"Value of {key}", hide_input=True)))
