@@ -13,7 +13,7 @@ from orchestrator.cli.options import project_options
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
-    from orchestrator.runs.secret_values import SecretValues
+    from orchestrator.runs.external_values import ExternalValues
 
 
 @click.group("secret")
@@ -87,15 +87,15 @@ def unset_value(settings: Settings, secret: str, key: str) -> int:
     return ExitCode.OK
 
 
-def _open_values(settings: Settings, secret: str) -> SecretValues:
+def _open_values(settings: Settings, secret: str) -> ExternalValues:
     from orchestrator.aws import Clients
     from orchestrator.planning import pipeline
-    from orchestrator.runs.secret_values import SecretValues
+    from orchestrator.runs.external_values import ExternalValues
 
     desired = pipeline.load_desired(settings.manifests, settings.environment, include_artefacts=False)
     clients = Clients(desired.scope.region)
     pipeline.check_connection(clients)
-    return SecretValues(clients, desired, secret)
+    return ExternalValues(clients, desired, secret)
 
 
 def _read_value(key: str, source_file: Path | None) -> str:

@@ -35,7 +35,7 @@ class StoredValue(Struct, frozen=True):
     set_by: str = ""
 
 
-class SecretValues:
+class ExternalValues:
     """The values of one Secret of one environment."""
 
     def __init__(self, clients: Clients, desired: DesiredState, name: str) -> None:
