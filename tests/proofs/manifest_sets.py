@@ -37,7 +37,7 @@ NEEDS_BUILD = (
 """Properties that need a checkout to build; ``tests/release`` and ``tests/artefacts`` cover them."""
 
 NEEDS_VALUE = tuple(f"Secret.spec.data{{}}.{name}" for name in ("external", "description", "pattern"))
-"""Properties of values that somebody has to set before the plan goes ahead; ``tests/cli/test_secret.py`` covers them."""
+"""Properties of values that somebody has to set before a plan goes ahead; ``tests/cli/test_secret.py`` covers them."""
 
 Document: TypeAlias = dict[str, Any]
 PathStep: TypeAlias = tuple[str, Any]
