@@ -87,6 +87,7 @@ def test_what_was_deployed_and_gone_back_to_is_told(
     releases = {one.release.number: one for one in service.store.list_releases(ENVIRONMENT_KEY).items}
     assert [(number, releases[number].run) for number in (1, 2, 3)] == [(n, told[n - 1].id) for n in (1, 2, 3)]
     assert releases[3].release.of == 2
+    assert all(url.startswith("https://") for release in releases.values() for url in release.addresses)
     content = service.store.get_release_content(ENVIRONMENT_KEY, 2)
     assert content is not None
     assert {document.value["kind"] for document in content.documents} >= {"Bucket", "Secret"}

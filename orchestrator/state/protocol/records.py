@@ -121,7 +121,7 @@ class ReleaseRecord(Struct, frozen=True):
     """One release of the ledger; ``obstacle`` says why it cannot be restored if ``restorable`` is False.
 
     ``commits`` are those since the complete release before it; None if its run did not say.  ``pins`` are those of the
-    environment, with its newest complete release only.
+    environment, with its newest complete release only.  ``addresses`` are the URLs at which it was probed.
     """
 
     environment: str
@@ -131,6 +131,7 @@ class ReleaseRecord(Struct, frozen=True):
     obstacle: str = ""
     commits: ShippedCommits | None = None
     pins: tuple[Pin, ...] = ()
+    addresses: tuple[str, ...] = ()
 
 
 class ReleaseContent(Struct, frozen=True):

@@ -328,9 +328,8 @@ def add_release(
         if reason or number > 40
         else ()
     )
-    record = ReleaseRecord(
-        PROD, new_release, run, not obstacle, obstacle, commits if not restored_number else None, pins
-    )
+    shipped, addresses = None if restored_number else commits, ("https://shop.joiabagur.example/",)
+    record = ReleaseRecord(PROD, new_release, run, not obstacle, obstacle, shipped, pins, addresses)
     store.record_release(record, content, by)
 
 

@@ -85,7 +85,7 @@ class Store(LeaseStore, StoreQueries):
         return record
 
     def record_release(self, record: ReleaseRecord, content: ReleaseContent | None, actor: str) -> None:
-        """Store or update a release; repeating the call changes nothing; its run and commits are kept."""
+        """Store or update a release; repeating the call changes nothing; its run, commits and addresses are kept."""
         with write_transaction(self.engine) as connection:
             history_chain.lock_chain(connection)
             is_release = (t.releases.c.environment == record.environment, t.releases.c.number == record.release.number)
@@ -93,7 +93,8 @@ class Store(LeaseStore, StoreQueries):
             if row is not None:
                 existing = msgspec.json.decode(row.body, type=ReleaseRecord)
                 run, commits = record.run or existing.run, record.commits or existing.commits
-                record = replace(record, run=run, commits=commits)
+                addresses = record.addresses or existing.addresses
+                record = replace(record, run=run, commits=commits, addresses=addresses)
             subject = str(record.release.number)
             if row is None or row.body != to_json(record):
                 self._append_history(connection, actor, "release", record.environment, subject, record)
