@@ -4,8 +4,8 @@ mutmut makes a copy of the product with one small fault in each copy of a functi
 This module chooses which mutants run (of the functions that a branch changed, of modules, or a random sample), and
 compares the survivors with ``mutants.yaml``:
 
-    survivors:    module: how many mutants may survive in it; only ever lowered
-    equivalents:  mutant: why no test can see it
+    killed:       area: percent of the mutants, of those that a test calls, that are killed at least; only ever raised
+    equivalents:  mutant: why no test can see it; it does not count
 
 A survivor is looked at with ``mutmut show NAME``, and then killed by a test or, if nothing can see it, listed as an
 equivalent.  Tests that need an emulated AWS or another server are left out: they do not survive the fork of a mutant.
@@ -19,7 +19,6 @@ import json
 import random
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -69,18 +68,16 @@ def select(names: Iterable[str], modules: Iterable[str], sample: int | None, see
 
 
 def find_excess(results: Mapping[str, int | None], ratchet: Mapping[str, Any]) -> list[str]:
-    """Return a line for each module with more survivors than the ratchet allows, and for each stale entry."""
-    equivalents = ratchet["equivalents"] or {}
-    survivors = [name for name, code in results.items() if code == 0 and name not in equivalents]
-    counts, allowed = Counter(map(module_of, survivors)), ratchet["survivors"] or {}
-    lines = [
-        f"{module}: {count} mutants survive, {allowed.get(module, 0)} may: "
-        + ", ".join(name for name in survivors if module_of(name) == module)
-        for module, count in sorted(counts.items())
-        if count > allowed.get(module, 0)
-    ]
-    killed = [name for name in equivalents if results.get(name) in KILLED_CODES]
-    return [*lines, *(f"{name} is listed as an equivalent, but a test sees it" for name in killed)]
+    """Return a line for each area in which too many mutants survive, with their names, and for each stale entry."""
+    equivalents, lines = ratchet["equivalents"] or {}, []
+    for area, percent in (ratchet["killed"] or {}).items():
+        codes = {name: code for name, code in results.items() if name.startswith(area) and name not in equivalents}
+        survivors = sorted(name for name, code in codes.items() if code == 0)
+        killed = sum(code in KILLED_CODES | TIMEOUT_CODES for code in codes.values())
+        if survivors and 100 * killed < percent * (killed + len(survivors)):
+            lines.append(f"{area}: less than {percent} % are killed; these survive: {', '.join(survivors)}")
+    killed_equivalents = [name for name in equivalents if results.get(name) in KILLED_CODES]
+    return [*lines, *(f"{name} is listed as an equivalent, but a test sees it" for name in killed_equivalents)]
 
 
 def summarise(results: Mapping[str, int | None]) -> str:
