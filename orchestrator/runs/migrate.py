@@ -97,13 +97,10 @@ def _check(
 ) -> tuple[Inventory, Inventory, bool]:
     """Read both sides, print them, and return them and whether nothing has to be copied. Raises Problems."""
     from orchestrator.postgresql import comparison, transfer
-    from orchestrator.postgresql.inventory import read_inventory
+    from orchestrator.postgresql.inventory import read_both, read_inventory
 
-    target_inventory = read_inventory(target, with_checksums=False)
-    is_empty = not target_inventory.tables
-    source_inventory = read_inventory(source, with_checksums=not is_empty)
-    if not is_empty:
-        target_inventory = read_inventory(target)
+    is_empty = not read_inventory(target, with_checksums=False).tables
+    source_inventory, target_inventory = read_both(source, target, with_checksums=not is_empty)
     print_out = settings.terminal.print_out
     for label, database, inventory in (("from", source, source_inventory), ("to", target, target_inventory)):
         print_out(
@@ -134,7 +131,7 @@ def _check(
 
 def _migrate(settings: Settings, source: ConnectionTarget, target: ConnectionTarget, options: MigrateOptions) -> int:
     from orchestrator.postgresql import comparison, transfer
-    from orchestrator.postgresql.inventory import read_inventory
+    from orchestrator.postgresql.inventory import read_both
 
     print_out = settings.terminal.print_out
     before = _check(settings, source, target, options)
@@ -152,7 +149,7 @@ def _migrate(settings: Settings, source: ConnectionTarget, target: ConnectionTar
 
     transfer.copy_database(source, target, before[:2], options.work, options.jobs, on_progress)
     on_progress("prove: count and hash every table on both sides")
-    after_source, after_target = read_inventory(source), read_inventory(target)
+    after_source, after_target = read_both(source, target)
     differences = comparison.compare(after_source, after_target)
     if options.into_nonempty:
         differences = tuple(item for item in differences if item.description != "is missing in the source")
