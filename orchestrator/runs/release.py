@@ -17,12 +17,13 @@ from orchestrator.problems import ExitCode, Problem, Problems
 from orchestrator.runs import reporter
 from orchestrator.runs.apply import MAX_PARALLEL_CHANGES, print_report
 from orchestrator.runs.approval import Approval, format_count, review_plan
-from orchestrator.runs.display import create_display, display_build
+from orchestrator.runs.display import create_display
 from orchestrator.runs.lock import write_lock
 from orchestrator.runs.notifier import Notifier
 from orchestrator.runs.reporter import RunOptions
 from orchestrator.runs.result import EXIT_CODES, DeployRun
 from orchestrator.runs.settings import Settings
+from orchestrator.runs.site_builds import build_sites
 from orchestrator.state.client.run_reporter import RunReporter
 
 if TYPE_CHECKING:
@@ -103,22 +104,6 @@ class ReleaseSession(Struct, frozen=True):
         """
         with write_lock(self.settings, self.manifest.scope, verb, options, self.clients, self.store) as lock:
             yield replace(self, clients=lock.clients, store=self.store.with_caller(lock.clients), record=lock.record)
-
-    def build_sites(self, *, should_run: bool = True) -> None:
-        """Run the build command of every site that has one, or only check that the sites are built.
-
-        Raises Problems if a command fails, is interrupted, or has written no site.
-        """
-        from orchestrator.artefacts.build_process import BuildLog
-        from orchestrator.artefacts.sites import build_command
-        from orchestrator.manifest import expand
-
-        for component in expand.build_stack(self.manifest).components.values():
-            if not should_run:
-                build_command.check_built(component)
-            elif command := build_command.get_command(component):
-                with display_build(component.handle, command, self.settings) as on_output:
-                    build_command.build_site(component, BuildLog(component.handle, on_output))
 
     def confirm(self, planned: PreparedPlan, action: str) -> None:
         """Ask for approval of ``action``, unless it is approved or nothing changes.  Raises Problems if refused."""
@@ -250,7 +235,7 @@ def deploy(settings: Settings, options: DeployOptions, notifier: Notifier | None
     session = _check_committed(open_session(settings, options.approval, clients=options.clients), notifier)
     notifier.start_deployment(options.description)
     with reporter.interrupt_on_termination():
-        session.build_sites(should_run=options.should_build_sites)
+        build_sites(session.manifest, settings, should_run=options.should_build_sites)
     try:
         with session.acquire_lock("deploy", _with_pull_request(options.run, notifier)) as locked:
             if commit := notifier.commit_of_newer_run:

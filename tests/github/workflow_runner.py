@@ -91,6 +91,16 @@ runs:
       env: {NAME: "${{ inputs.name }}", FROM: "${{ inputs.path }}"}
       run: mkdir -p "$STAND_IN_ARTIFACTS/$NAME" && cp -r "$FROM/." "$STAND_IN_ARTIFACTS/$NAME"
 """,
+    "actions/download-artifact": """
+name: download
+inputs: {name: {required: true}, path: {required: true}}
+runs:
+  using: composite
+  steps:
+    - shell: bash
+      env: {NAME: "${{ inputs.name }}", INTO: "${{ inputs.path }}"}
+      run: mkdir -p "$INTO" && cp -r "$STAND_IN_ARTIFACTS/$NAME/." "$INTO"
+""",
     "aws-actions/configure-aws-credentials": """
 name: credentials
 inputs:

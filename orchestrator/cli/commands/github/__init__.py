@@ -9,6 +9,7 @@ import click
 COMMANDS = {
     "validate": "Check the manifests, and set outputs for later steps.",
     "plan": "Plan, and comment on the pull request.",
+    "build": "Build the sites, without credentials.",
     "deploy": "Deploy the reviewed plan, and report to GitHub.",
     "drift": "Check for drift, keep an issue about it, accept or revert it.",
     "rollback": "Roll back to an earlier release, and report to GitHub.",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import Struct
 
 from orchestrator.cli.command import cli_command
 from orchestrator.cli.options import common_options
@@ -40,8 +42,26 @@ MAX_LOCK_WAIT_SECONDS = 1800.0
     envvar="ORCHESTRATOR_UNPIN",
     help="First let go of what a rollback pinned: `all`, or parts, comma-separated.",
 )
+@click.option(
+    "--built",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="ORCHESTRATOR_BUILT",
+    help="Folder of the sites that `github build` has built; otherwise they are built here.",
+)
+@click.option("--build-result", default="", envvar="ORCHESTRATOR_BUILD_RESULT", help="Result of the job that built.")
+@click.option(
+    "--build-failure", default="", envvar="ORCHESTRATOR_BUILD_FAILURE", help="What that job said if it failed."
+)
 @common_options
-def command(settings: Settings, digest: str, allow: str, unpinned_parts: str) -> int:
+def command(  # noqa: PLR0913 - its options
+    settings: Settings,
+    digest: str,
+    allow: str,
+    unpinned_parts: str,
+    built: Path | None,
+    build_result: str,
+    build_failure: str,
+) -> int:
     """Deploy the checked-out commit, if its plan was reviewed as the Project's `approval` requires.
 
     Waits for the lock. Reports to the run's summary, to GitHub's deployments, and, if it fails, to the merged pull
@@ -62,20 +82,45 @@ def command(settings: Settings, digest: str, allow: str, unpinned_parts: str) ->
 
         parts = [] if unpinned_parts == "all" else [part.strip() for part in unpinned_parts.split(",")]
         unpin(settings, parts)
-    run = deploy_with_reports(settings, notifier, allow)
+    sites = BuiltSites(built, build_result, build_failure) if built is not None else None
+    run = deploy_with_reports(settings, notifier, allow, sites=sites)
     if run.result is not None:
         close_merged(settings, github, run.environment)
     return run.exit_code
 
 
+class BuiltSites(Struct, frozen=True):
+    """The folder where a job has left the sites it built, the job's result, and what it said if it failed."""
+
+    folder: Path
+    result: str
+    failure: str = ""
+
+
 def deploy_with_reports(
-    settings: Settings, notifier: DeployNotifier, allow: str, description: str = "deploy"
+    settings: Settings,
+    notifier: DeployNotifier,
+    allow: str,
+    description: str = "deploy",
+    sites: BuiltSites | None = None,
 ) -> DeployRun:
     """Wait for the lock, deploy, and report to GitHub.  Raises Problems after reporting them."""
     from orchestrator.runs.approval import Approval
     from orchestrator.runs.release import DeployOptions, deploy
     from orchestrator.runs.reporter import RunOptions
+    from orchestrator.runs.site_builds import restore_built_sites
 
     run_options = RunOptions(wait_seconds=MAX_LOCK_WAIT_SECONDS)
-    options = DeployOptions(Approval(is_automatic=True), allow=allow, run=run_options, description=description)
-    return notifier.carry_out(settings, lambda: deploy(settings, options, notifier), "deploy")
+
+    def carry_out() -> DeployRun:
+        is_built = sites is not None and restore_built_sites(settings, sites.folder, sites.result, sites.failure)
+        options = DeployOptions(
+            Approval(is_automatic=True),
+            allow=allow,
+            should_build_sites=not is_built,
+            run=run_options,
+            description=description,
+        )
+        return deploy(settings, options, notifier)
+
+    return notifier.carry_out(settings, carry_out, "deploy")
