@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -221,6 +222,9 @@ class ShopRepository:
         process = self.runner.start(
             self.folder, "deploy.yml", "push", self._push_payload(), vars=self.vars, environment=environment
         )
+        assert process.stdout is not None
+        reader = threading.Thread(target=process.stdout.read)  # a full pipe would stop the run
+        reader.start()
         deadline = time.monotonic() + 60
         while (
             len(self.list_write_operations()) < kill_after_writes
@@ -229,8 +233,9 @@ class ShopRepository:
         ):
             time.sleep(0.01)
         workflow_runner.kill_process_tree(process)
-        process.communicate()
-        return int(process.returncode)
+        reader.join()
+        process.stdout.close()
+        return int(process.wait())
 
     def expire_lease(self) -> None:
         """The two minutes pass for which a lease outlives its holder."""
