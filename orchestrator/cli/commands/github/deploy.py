@@ -53,7 +53,7 @@ MAX_LOCK_WAIT_SECONDS = 1800.0
     "--build-failure", default="", envvar="ORCHESTRATOR_BUILD_FAILURE", help="What that job said if it failed."
 )
 @common_options
-def command(  # noqa: PLR0913 - its options
+def command(
     settings: Settings,
     digest: str,
     allow: str,
