@@ -307,10 +307,10 @@ function buildNetwork(document, weights) {
   const scratchLength = Math.max(0, ...unrolled.map(op => {
     const depth = op.kernel[0] * op.kernel[1] * op.from[2];
     return paddedVolume([op.shape[0] * op.shape[1], depth]);
-  }));
-  const { arrays: [scratch, allWeights, ...slots], multiply } = allocate([scratchLength, weights.length, ...slotLengths]);
+  }), ...document.ops.filter(op => op.kind === 'depthwise').map(op => volume(paddedShape(op))));
+  const { arrays: [scratch, allWeights, ...slots], kernels } = allocate([scratchLength, weights.length, ...slotLengths]);
   allWeights.set(weights);
-  const steps = document.ops.map(op => buildStep(op, { slots, allWeights, scratch, multiply }));
+  const steps = document.ops.map(op => buildStep(op, { slots, allWeights, scratch, ...kernels }));
   const opsByName = Object.fromEntries(document.ops.map(op => [op.name, op]));
   return input => {
     slots[document.ops[0].out].set(input);
@@ -322,26 +322,50 @@ function buildNetwork(document, weights) {
   };
 }
 
-/** Buffers of these lengths, and the fastest matrix product for them: with SIMD where WebAssembly has it, or plain. */
+/** Buffers of these lengths, and the fastest kernels for them: with SIMD where WebAssembly has it, or plain. */
 function allocate(lengths) {
   try {
     const total = lengths.reduce((sum, length) => sum + 4 * Math.ceil(length / 4), 0);
     const memory = new WebAssembly.Memory({ initial: Math.ceil(total * 4 / 65536) });
-    const module = new WebAssembly.Module(assembleMatmul());
-    const { matmul: fast } = new WebAssembly.Instance(module, { e: { m: memory } }).exports;
+    const module = new WebAssembly.Module(assembleKernels());
+    const { matmul: fast, depthwise3 } = new WebAssembly.Instance(module, { e: { m: memory } }).exports;
     let offset = 0;
     const arrays = lengths.map(length => {
       const array = new Float32Array(memory.buffer, offset, length);
       offset += 16 * Math.ceil(length / 4);
       return array;
     });
-    return { arrays, multiply: (a, weights, bias, out, positions, depth, channels, low, high) => {
+    const multiply = (a, weights, bias, out, positions, depth, channels, low, high) => {
       if (channels % TILE_COLUMNS) matmul(a, weights, bias, out, positions, depth, channels, low, high);
       else fast(a.byteOffset, weights.byteOffset, bias.byteOffset, out.byteOffset, positions, depth, channels, low, high);
-    } };
+    };
+    const [scratch] = arrays;
+    const convolve = (op, input, weights, bias, out, low, high) => {
+      const { kernel, stride, shape: [height, width, channels] } = op;
+      if (kernel[0] !== 3 || kernel[1] !== 3 || channels % 4) return depthwise(op, input, weights, bias, out, low, high);
+      const rowBytes = copyPadded(op, input, scratch);
+      return depthwise3(scratch.byteOffset, weights.byteOffset, bias.byteOffset, out.byteOffset, height, width, channels,
+        rowBytes, stride[1] * channels * 4, stride[0] * rowBytes, low, high);
+    };
+    return { arrays, kernels: { multiply, convolve } };
   } catch { // an old browser, or a content security policy without 'wasm-unsafe-eval'
-    return { arrays: lengths.map(length => new Float32Array(length)), multiply: matmul };
+    return { arrays: lengths.map(length => new Float32Array(length)), kernels: { multiply: matmul, convolve: depthwise } };
   }
+}
+
+/** The shape of a depthwise convolution's input with its padding around it. */
+const paddedShape = ({ from: [height, width, channels], pad: [top, bottom, left, right] }) =>
+  [height + top + bottom, width + left + right, channels];
+
+/** Copy an input into the middle of zeros; returns the bytes of a row. */
+function copyPadded(op, input, padded) {
+  const [height, width, channels] = op.from, shape = paddedShape(op), rowLength = shape[1] * channels;
+  padded.fill(0, 0, volume(shape));
+  for (let row = 0; row < height; row++) {
+    const target = (row + op.pad[0]) * rowLength + op.pad[2] * channels;
+    padded.set(input.subarray(row * width * channels, (row + 1) * width * channels), target);
+  }
+  return rowLength * 4;
 }
 
 /** Return a function from the network's outputs to the probabilities of all products and of none, as ml/answers.py. */
@@ -386,7 +410,7 @@ const volume = shape => shape.reduce((product, length) => product * length, 1);
 const isPointwise = op => op.kernel[0] === 1 && op.kernel[1] === 1 && op.stride[0] === 1 && op.stride[1] === 1;
 
 /** Return a function that runs one operation. */
-function buildStep(op, { slots, allWeights, scratch, multiply }) {
+function buildStep(op, { slots, allWeights, scratch, multiply, convolve }) {
   const [a, b] = op.in.map(slot => slots[slot]), out = slots[op.out], size = volume(op.shape);
   const tensor = name => (op[name] ? allWeights.subarray(op[name][0], op[name][0] + volume(op[name][1])) : null);
   const weights = tensor('weights'), bias = tensor('bias'), channels = op.shape[op.shape.length - 1];
@@ -405,7 +429,7 @@ function buildStep(op, { slots, allWeights, scratch, multiply }) {
       };
     }
     case 'dense': return () => multiply(a, weights, bias, out, 1, weights.length / channels, channels, low, high);
-    case 'depthwise': return () => depthwise(op, a, weights, bias, out, low, high);
+    case 'depthwise': return () => convolve(op, a, weights, bias, out, low, high);
     case 'affine': return () => {
       for (let i = 0, c = 0; i < size; i++) {
         out[i] = a[i] * weights[c] + bias[c];
@@ -504,7 +528,7 @@ function decodeFloat16(halves) {
   return floats;
 }
 
-// -- The fast path: a matrix product in WebAssembly with SIMD, assembled here, so that nothing else has to be loaded -----
+// -- The fast path: two kernels in WebAssembly with SIMD, assembled here, so that nothing else has to be loaded ---------
 
 /** Unsigned LEB128. */
 function leb(value) {
@@ -528,8 +552,21 @@ function sleb(value) {
   }
 }
 
+// Instructions of WebAssembly: locals, constants, arithmetic of addresses and of four floats at once.
+const get = i => [0x20, ...leb(i)], set = i => [0x21, ...leb(i)], constant = n => [0x41, ...sleb(n)];
+const add = [0x6a], subtract = [0x6b], mul = [0x6c], simd = (op, ...more) => [0xfd, ...leb(op), ...more];
+const vLoad = offset => simd(0, 2, ...leb(offset)), vStore = offset => simd(11, 2, ...leb(offset));
+const splatLoad = simd(9, 2, 0), splat = simd(19);
+const vAdd = simd(228), vMul = simd(230), vMin = simd(234), vMax = simd(235);
+const timesFour = i => [...get(i), ...constant(4), ...mul];
+const step = (local, bytes) => [...get(local), ...bytes, ...add, ...set(local)];
+const loop = (body, counter, limit, by) => [
+  ...constant(0), ...set(counter),
+  0x03, 0x40, ...body, ...step(counter, constant(by)), ...get(counter), ...get(limit), 0x49, 0x0d, 0, 0x0b,
+];
+
 /**
- * The module: matmul(a, weights, bias, out, positions, depth, channels, low, high), all pointers in bytes.
+ * matmul(a, weights, bias, out, positions, depth, channels, low, high), all pointers in bytes.
  * out[p][o] = clip(bias[o] + sum over k of a[p][k] * weights[k][o]). Positions are rounded up to TILE_ROWS, so the
  * buffers have room for that; channels are a multiple of TILE_COLUMNS.
  */
@@ -537,19 +574,9 @@ function assembleMatmul() {
   const [a, weights, bias, out, positions, depth, channels, low, high] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
   const [p, o, k, row, weight, rowBytes, outBytes, target] = [9, 10, 11, 12, 13, 14, 15, 16];
   const [lowest, highest] = [17, 18], sums = Array.from({ length: 8 }, (_, i) => 19 + i), [w0, w1, value] = [27, 28, 29];
-  const get = i => [0x20, ...leb(i)], set = i => [0x21, ...leb(i)], constant = n => [0x41, ...sleb(n)];
-  const add = [0x6a], mul = [0x6c], simd = (op, ...more) => [0xfd, ...leb(op), ...more];
-  const load = offset => simd(0, 2, ...leb(offset)), store = offset => simd(11, 2, ...leb(offset));
-  const splatLoad = simd(9, 2, 0), splat = simd(19);
-  const vAdd = simd(228), vMul = simd(230), vMin = simd(234), vMax = simd(235);
-  const timesFour = i => [...get(i), ...constant(4), ...mul];
-  const step = (local, bytes) => [...get(local), ...bytes, ...add, ...set(local)];
-  const loop = (body, counter, limit, by) => [
-    0x03, 0x40, ...body, ...step(counter, constant(by)), ...get(counter), ...get(limit), 0x49, 0x0d, 0, 0x0b,
-  ];
   const tileRow = r => [...get(row), ...get(rowBytes), ...constant(r), ...mul, ...add]; // address of a[p + r][k]
   const inner = [
-    ...get(weight), ...load(0), ...set(w0), ...get(weight), ...load(16), ...set(w1),
+    ...get(weight), ...vLoad(0), ...set(w0), ...get(weight), ...vLoad(16), ...set(w1),
     ...[0, 1, 2, 3].flatMap(r => [
       ...tileRow(r), ...splatLoad, ...set(value),
       ...get(sums[2 * r]), ...get(value), ...get(w0), ...vMul, ...vAdd, ...set(sums[2 * r]),
@@ -558,35 +585,71 @@ function assembleMatmul() {
     ...step(row, constant(4)), ...step(weight, get(outBytes)),
   ];
   const columns = [
-    ...get(bias), ...timesFour(o), ...add, ...load(0), ...set(w0),
-    ...get(bias), ...timesFour(o), ...add, ...load(16), ...set(w1),
+    ...get(bias), ...timesFour(o), ...add, ...vLoad(0), ...set(w0),
+    ...get(bias), ...timesFour(o), ...add, ...vLoad(16), ...set(w1),
     ...[0, 1, 2, 3].flatMap(r => [...get(w0), ...set(sums[2 * r]), ...get(w1), ...set(sums[2 * r + 1])]),
     ...get(a), ...get(p), ...get(rowBytes), ...mul, ...add, ...set(row),
     ...get(weights), ...timesFour(o), ...add, ...set(weight),
-    ...constant(0), ...set(k), ...loop(inner, k, depth, 1),
+    ...loop(inner, k, depth, 1),
     ...get(out), ...get(p), ...get(outBytes), ...mul, ...add, ...timesFour(o), ...add, ...set(target),
     ...[0, 1, 2, 3].flatMap(r => [
-      ...get(target), ...get(sums[2 * r]), ...get(lowest), ...vMax, ...get(highest), ...vMin, ...store(0),
-      ...get(target), ...get(sums[2 * r + 1]), ...get(lowest), ...vMax, ...get(highest), ...vMin, ...store(16),
+      ...get(target), ...get(sums[2 * r]), ...get(lowest), ...vMax, ...get(highest), ...vMin, ...vStore(0),
+      ...get(target), ...get(sums[2 * r + 1]), ...get(lowest), ...vMax, ...get(highest), ...vMin, ...vStore(16),
       ...step(target, get(outBytes)),
     ]),
   ];
-  const body = [
+  return [
+    2, 8, I32, 13, V128,
     ...get(low), ...splat, ...set(lowest), ...get(high), ...splat, ...set(highest),
     ...timesFour(depth), ...set(rowBytes), ...timesFour(channels), ...set(outBytes),
-    ...constant(0), ...set(p),
-    ...loop([...constant(0), ...set(o), ...loop(columns, o, channels, TILE_COLUMNS)], p, positions, TILE_ROWS),
+    ...loop(loop(columns, o, channels, TILE_COLUMNS), p, positions, TILE_ROWS),
     0x0b,
   ];
-  const locals = [2, 8, I32, 13, V128], code = [...locals, ...body];
+}
+
+/**
+ * depthwise3(input, weights, bias, out, height, width, channels, rowBytes, stepX, stepY, low, high): 3 x 3 kernels, of an
+ * input with its padding around it. rowBytes: of one of its rows; stepX, stepY: bytes from one output's window to the
+ * next. Channels are a multiple of four.
+ */
+function assembleDepthwise() {
+  const [input, weights, bias, out, height, width, channels] = [0, 1, 2, 3, 4, 5, 6];
+  const [rowBytes, stepX, stepY, low, high] = [7, 8, 9, 10, 11];
+  const [y, x, c, at, weight, target, pixelBytes, nextRow] = [12, 13, 14, 15, 16, 17, 18, 19];
+  const [sum, lowest, highest] = [20, 21, 22];
+  const tap = [
+    ...get(sum), ...get(at), ...vLoad(0), ...get(weight), ...vLoad(0), ...vMul, ...vAdd, ...set(sum),
+    ...step(at, get(pixelBytes)), ...step(weight, get(pixelBytes)),
+  ];
+  const fourChannels = [
+    ...get(input), ...get(y), ...get(stepY), ...mul, ...add, ...get(x), ...get(stepX), ...mul, ...add,
+    ...timesFour(c), ...add, ...set(at),
+    ...get(weights), ...timesFour(c), ...add, ...set(weight), ...get(bias), ...timesFour(c), ...add, ...vLoad(0), ...set(sum),
+    ...[0, 1, 2].flatMap(() => [...tap, ...tap, ...tap, ...step(at, get(nextRow))]),
+    ...get(target), ...get(sum), ...get(lowest), ...vMax, ...get(highest), ...vMin, ...vStore(0), ...step(target, constant(16)),
+  ];
+  return [
+    2, 8, I32, 3, V128,
+    ...get(low), ...splat, ...set(lowest), ...get(high), ...splat, ...set(highest),
+    ...timesFour(channels), ...set(pixelBytes), ...get(out), ...set(target),
+    ...get(rowBytes), ...get(pixelBytes), ...constant(3), ...mul, ...subtract, ...set(nextRow),
+    ...loop(loop(loop(fourChannels, c, channels, 4), x, width, 1), y, height, 1),
+    0x0b,
+  ];
+}
+
+/** A module with both functions, and one memory that it imports. */
+function assembleKernels() {
   const section = (id, bytes) => [id, ...leb(bytes.length), ...bytes];
   const name = text => [text.length, ...[...text].map(letter => letter.charCodeAt(0))];
+  const codes = [assembleMatmul(), assembleDepthwise()];
+  const type = count => [0x60, count + 2, ...Array(count).fill(I32), F32, F32, 0];
   return new Uint8Array([
     0, 0x61, 0x73, 0x6d, 1, 0, 0, 0,
-    ...section(1, [1, 0x60, 9, I32, I32, I32, I32, I32, I32, I32, F32, F32, 0]),
+    ...section(1, [2, ...type(7), ...type(10)]),
     ...section(2, [1, ...name('e'), ...name('m'), 2, 0, 1]),
-    ...section(3, [1, 0]),
-    ...section(7, [1, ...name('matmul'), 0, 0]),
-    ...section(10, [1, ...leb(code.length), ...code]),
+    ...section(3, [2, 0, 1]),
+    ...section(7, [2, ...name('matmul'), 0, 0, ...name('depthwise3'), 0, 1]),
+    ...section(10, [2, ...codes.flatMap(code => [...leb(code.length), ...code])]),
   ]);
 }
