@@ -221,6 +221,12 @@ ERROR_ADVICE: Final = (
         "RDS user guide, using service-linked roles",
     ),
     ErrorAdvice(
+        ErrorPattern("rds", ("modify_db_subnet_group",), ("SubnetAlreadyInUse", "InvalidParameterValue"), ("in use",)),
+        "A database runs in a subnet that the group would lose. List that subnet in `network.subnets` of the Project, "
+        "or move the database to another group by a snapshot and a restore.",
+        "AWS re:Post knowledge centre, RDS DB subnet group",
+    ),
+    ErrorAdvice(
         ErrorPattern("ecs", (ANY,), (), ("assume the service linked role", "assume the service-linked role")),
         "ECS has no service-linked role in this account. Create it once: "
         "`aws iam create-service-linked-role --aws-service-name ecs.amazonaws.com`.",

@@ -4,6 +4,9 @@ A connector is immutable and has one revision per name: a change creates a new c
 ``NAME_2``, ``NAME_3``), and the service that switches to it deletes the previous one. ``NAME`` refers to the highest
 number; a lower one that no service uses (left by a killed run) is discovered as ``NAME/NAME_2`` and pruned. Manifest
 names contain no underscore, so a number cannot be mistaken for another component.
+
+App Runner allows one connector for each combination of security groups (pulumi-aws issue 5364). While a service moves,
+two exist; so every other connector also has ``alternate_group``, which opens nothing, and names it in a tag.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import Any
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
 from orchestrator.resources import AwsReader, read_ownership, read_tags
 from orchestrator.steps import ApiCall, Steps
-from orchestrator.values import Value, sort_canonically
+from orchestrator.values import Value, WriteOnly, sort_canonically
 from orchestrator.vocabulary import LiveResource, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
@@ -24,6 +27,7 @@ ARN = None
 
 NOT_FOUND_CODES = ("ResourceNotFoundException",)
 IN_USE_CODES = ("InvalidRequestException",)
+ALTERNATE_TAG = "orchestrator:alternate-group"
 DELETION_TIMEOUT_SECONDS = 1200.0
 """App Runner calls a connector in use for minutes after its service went (apprunner-roadmap issue 161)."""
 
@@ -46,14 +50,20 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
     connector = matching[-1]
     arn = connector["VpcConnectorArn"]
     tags = read_tags(aws, scope, arn, spec.get("tags"), lambda: _fetch_tags(aws, arn))
+    alternate_group = tags.get(ALTERNATE_TAG)
     live_spec = {
         "subnets": connector.get("Subnets", []),
-        "security_groups": connector.get("SecurityGroups", []),
-        "tags": tags,
+        "security_groups": [group for group in connector.get("SecurityGroups", []) if group != alternate_group],
+        "tags": {key: value for key, value in tags.items() if key != ALTERNATE_TAG},
     }
     arns = [item["VpcConnectorArn"] for item in reversed(matching)]
     is_idle = len(connectors) > 1 and arn not in _list_used_arns(aws, family)
-    private = {"arns": arns, "number": _family_number(connector["VpcConnectorName"]), "is_idle": is_idle}
+    private = {
+        "arns": arns,
+        "number": _family_number(connector["VpcConnectorName"]),
+        "is_idle": is_idle,
+        "has_alternate": alternate_group is not None,
+    }
     return LiveResource(normalise(live_spec), {"arn": arn}, private, **parse_ownership(tags))
 
 
@@ -73,22 +83,26 @@ def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """Create the first connector of a family."""
-    return (yield from _create_connector(name, spec))
+    return (yield from _create_connector(name, spec, has_alternate=False))
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """Create a connector with the next number for a changed network; for changed tags alone, tag the current one.
 
-    The service deletes the connector it leaves. A connector that it never used (a deployment failed) is deleted here.
+    The service deletes the connector it leaves. A connector that it never used (a deployment failed) is deleted here,
+    first: its combination of security groups is the one that is free.
     """
     arn = live.outputs["arn"]
     if changed <= {"tags"}:
         yield ApiCall("apprunner", "tag_resource", {"ResourceArn": arn, "Tags": to_aws_tags(spec["tags"])})
         return {}
-    outputs = yield from _create_connector(f"{name}_{live.private['number'] + 1}", spec)
+    has_alternate = bool(live.private.get("has_alternate"))
     if live.private["is_idle"]:
         yield _delete_call(arn)
-    return outputs
+    else:
+        has_alternate = not has_alternate
+    new_name = f"{name}_{live.private['number'] + 1}"
+    return (yield from _create_connector(new_name, spec, has_alternate=has_alternate))
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
@@ -109,12 +123,15 @@ def _delete_call(arn: str) -> ApiCall:
     )
 
 
-def _create_connector(name: str, spec: Mapping[str, Value]) -> Steps:
+def _create_connector(name: str, spec: Mapping[str, Value], *, has_alternate: bool) -> Steps:
+    alternate = spec.get("alternate_group")
+    added_groups = [alternate.value] if has_alternate and isinstance(alternate, WriteOnly) else []
+    added_tags = {ALTERNATE_TAG: added_groups[0]} if added_groups else {}
     request = {
         "VpcConnectorName": name,
         "Subnets": spec["subnets"],
-        "SecurityGroups": spec["security_groups"],
-        "Tags": to_aws_tags(spec["tags"]),
+        "SecurityGroups": [*spec["security_groups"], *added_groups],
+        "Tags": to_aws_tags({**spec["tags"], **added_tags}),
     }
     response = yield ApiCall("apprunner", "create_vpc_connector", request)
     return {"arn": response["VpcConnector"]["VpcConnectorArn"]}

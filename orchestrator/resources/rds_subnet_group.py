@@ -7,14 +7,14 @@ In an account that never had RDS, CreateDBSubnetGroup needs RDS's service-linked
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
 from orchestrator.resources import AwsReader, read_tags
 from orchestrator.resources._existing import confirm_existing
 from orchestrator.steps import ApiCall, Steps
 from orchestrator.values import Value, sort_canonically
-from orchestrator.vocabulary import LiveResource, Scope
+from orchestrator.vocabulary import FieldChange, LiveResource, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False
@@ -53,6 +53,18 @@ def _fetch_tags(aws: AwsReader, arn: str) -> dict[str, str]:
     return from_aws_tags(
         (aws.get("rds", "list_tags_for_resource", ResourceName=arn, missing=NOT_FOUND_CODES) or {}).get("TagList")
     )
+
+
+def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str]:
+    """Yield what may become of a database if its group loses a subnet."""
+    for field in fields:
+        before, after = (value if isinstance(value, list) else [] for value in (field.before, field.after))
+        dropped = sorted(str(subnet) for subnet in before if subnet not in after)
+        if field.path[0] == "subnets" and dropped:
+            yield (
+                f"Subnet {', '.join(dropped)} leaves the group. RDS refuses that while a database runs in it: then "
+                "list it in `network.subnets` of the Project, or move the database by a snapshot and a restore."
+            )
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:

@@ -14,7 +14,7 @@ from orchestrator.components.containerservice import builders, image
 from orchestrator.components.containerservice.alarms import build_server_error_alarm
 from orchestrator.components.containerservice.checks import Finding, check_cpu_and_memory
 from orchestrator.components.containerservice.injected_secrets import list_injected_secrets, secret_variables
-from orchestrator.values import Ref, Value
+from orchestrator.values import Ref, Value, WriteOnly
 from orchestrator.vocabulary import Component, Resource
 
 SERVICE = "apprunner_service"
@@ -71,13 +71,19 @@ def roles(component: Component, stack: Stack) -> Iterator[Resource]:
 
 
 def network(component: Component, stack: Stack) -> Iterator[Resource]:
-    """Yield the security group and the VPC connector, if it uses a database."""
-    if not builders.list_databases(component):
+    """Yield the security group and the VPC connector, if it uses a database.
+
+    The database's own group is the connector's alternate one: it lets in connections to the database's port, which no
+    service listens on.
+    """
+    databases = builders.list_databases(component)
+    if not databases:
         return
     yield builders.build_security_group(component, stack)
     connector = {
         "subnets": Ref("ec2_vpc.network", "subnets"),
         "security_groups": [Ref(f"ec2_security_group.{component.name}", "id")],
+        "alternate_group": WriteOnly(Ref(f"ec2_security_group.{databases[0].partition('.')[2]}", "id")),
     }
     yield builders.build_resource(
         component, stack, "apprunner_connector", builders.service_name(component, stack.scope), connector

@@ -31,9 +31,22 @@ class SubnetAndParameterGroups(Databases):
         return context.forward({**params, "DBSubnetGroupName": name})
 
     def modify_db_subnet_group(self, params: Params, context: CallContext) -> Params:
-        """Replace the subnets; refuse fewer than two availability zones."""
+        """Replace the subnets; refuse fewer than two availability zones. moto forgets a group that it modifies."""
         self._check_availability_zones(params["SubnetIds"], context)
-        return context.forward({**params, "DBSubnetGroupName": params["DBSubnetGroupName"].lower()})
+        name = params["DBSubnetGroupName"].lower()
+        self._require_subnet_group(name, context)
+        arn = f"arn:aws:rds:{context.region}:{self.state.account}:subgrp:{name}"
+        tags = self.state.call("rds", "ListTagsForResource", context.region, ResourceName=arn).get("TagList", [])
+        response = context.forward({**params, "DBSubnetGroupName": name})
+        if not self._exists("DescribeDBSubnetGroups", "DBSubnetGroupName", name, context):
+            group = {
+                "DBSubnetGroupName": name,
+                "DBSubnetGroupDescription": response["DBSubnetGroup"]["DBSubnetGroupDescription"],
+                "SubnetIds": params["SubnetIds"],
+                "Tags": tags,
+            }
+            self.state.call("rds", "CreateDBSubnetGroup", context.region, **group)
+        return response
 
     def describe_db_subnet_groups(self, params: Params, context: CallContext) -> Params:
         """Describe groups, by name in any case."""

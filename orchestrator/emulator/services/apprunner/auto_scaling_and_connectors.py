@@ -199,6 +199,7 @@ class VpcConnectors(AppRunnerBase):
         ):
             raise AwsError("ServiceQuotaExceededException", "VPC connector quota exceeded.")
         groups = params.get("SecurityGroups") or [self._default_security_group(params["Subnets"], context.region)]
+        self._check_group_combination(groups, context.region)
         detail = {"Subnets": params["Subnets"], "SecurityGroups": groups}
         arn = self._arn("vpcconnector", f"{name}/1/{generate_id()}", context.region)
         created = Revision("vpcconnector", name, 1, arn, context.region, current_time(), detail, parse_tags(params))
@@ -230,6 +231,15 @@ class VpcConnectors(AppRunnerBase):
             raise invalid_request(f"VPC connector {connector.arn} is in use by a service and cannot be deleted.")
         connector.deactivate()
         return {"VpcConnector": _connector_shape(connector)}
+
+    def _check_group_combination(self, groups: list[str], region: str) -> None:
+        """Refuse a second connector with the same security groups, in AWS's words (pulumi-aws issue 5364)."""
+        for connector in self._list_connectors(region):
+            if connector.status == "ACTIVE" and {*connector.details["SecurityGroups"]} == {*groups}:
+                raise invalid_request(
+                    "The security groups combination provided in the request already exists on existing vpc connector. "
+                    f"Existing VPC connector arn: {connector.arn}, Security Groups: [{', '.join(sorted(groups))}]"
+                )
 
     def _list_connectors(self, region: str) -> list[Revision]:
         return [connector for connector in self._store.vpc_connectors.values() if connector.region == region]
