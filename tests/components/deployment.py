@@ -7,14 +7,31 @@ from functools import cache
 from typing import Any
 
 from orchestrator.aws import Clients
+from orchestrator.ownership_tags import build_ownership_tags
 from orchestrator.planning import pipeline
 from orchestrator.planning.events import ignore_event
 from orchestrator.planning.plan import PreparedPlan
+from orchestrator.values import Ref
 from orchestrator.vocabulary import Actuation, Change, DesiredState, Outcome, Resource
 from tests import performed_calls
 from tests.components.container_services import POSITION, SCOPE
 
 NETWORK = Resource("ec2_vpc", "network", "default", {"vpc": "default"}, "project.shop", POSITION)
+
+DATABASE_GROUP = Resource(
+    "ec2_security_group",
+    "main",
+    "shop-prod-main",
+    {
+        "vpc": Ref("ec2_vpc.network", "id"),
+        "description": "database.main of shop/prod",
+        "ingress": [],
+        "egress": [],
+        "tags": build_ownership_tags(SCOPE, "database.main"),
+    },
+    "database.main",
+    POSITION,
+)
 
 
 @cache

@@ -11,7 +11,16 @@ from orchestrator.planning.events import ignore_event
 from orchestrator.vocabulary import Action, Actuation, DesiredState, Health, Resource
 from tests import performed_calls
 from tests.components.container_services import IMAGE, POSITION, SCOPE, expand_resources, make_service
-from tests.components.deployment import NETWORK, apply, clients, find_change, list_failed, list_pending, plan
+from tests.components.deployment import (
+    DATABASE_GROUP,
+    NETWORK,
+    apply,
+    clients,
+    find_change,
+    list_failed,
+    list_pending,
+    plan,
+)
 
 OTHER = IMAGE.replace("a" * 64, "b" * 64)
 API = "apprunner_service.api"
@@ -23,7 +32,7 @@ def wanted(image: str = IMAGE, **spec: Any) -> DesiredState:
     made = expand_resources(
         make_service(image={"prebuilt": image, "repository": "shop"}, access=["database.main"], **spec)
     )
-    return DesiredState(SCOPE, (NETWORK, *made.values()))
+    return DesiredState(SCOPE, (NETWORK, DATABASE_GROUP, *made.values()))
 
 
 def call(operation: str, **parameters: Any) -> Any:
@@ -190,7 +199,7 @@ def test_all_of_it_goes(aws: Emulator) -> None:
     """Destroyed, nothing of App Runner's is left; the repository is kept by its own veto until the manifest says so."""
     image = {"prebuilt": IMAGE, "repository": "shop", "deletionPolicy": "delete"}
     made = expand_resources(make_service(image=image, access=["database.main"], tracing=True))
-    apply(DesiredState(SCOPE, (NETWORK, *made.values())))
+    apply(DesiredState(SCOPE, (NETWORK, DATABASE_GROUP, *made.values())))
     gone = DesiredState(SCOPE, ())
     token = plan(gone, destroying=True).plan.token
 
