@@ -75,6 +75,11 @@ GUARANTEES = (
         ("proofs.test_account_states", "doctor.test_account"),
     ),
     Guarantee(
+        "A changed network converges",
+        "subnets changed three times, although App Runner allows one connector for a combination of security groups",
+        ("proofs.test_network_changes",),
+    ),
+    Guarantee(
         "Workflows may do what AWS asks of them, and nothing else",
         "every request of the whole life of a stack that uses every option, in both runtimes, and what an attacker "
         "would try; actions and ARNs as the service authorization reference has them",
