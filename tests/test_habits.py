@@ -264,6 +264,7 @@ ALLOWED: Mapping[str, Mapping[str, str]] = {
         "state/test_integrity.py::test_an_environment_is_what_was_applied": IMPLICATION,
         "state/test_middleware.py::test_every_page_forbids_scripts_that_are_not_files_of_ours": IMPLICATION,
         "aws/test_error_catalogue.py::test_its_texts_are_comparable_and_its_source_is_named": "one of two is needed",
+        "cli/test_secret.py::test_a_wrong_value_changes_nothing": IMPLICATION,
         "doctor/test_doctor.py::test_everything_at_once": "the wording of the system's resolver or of httpx",
     },
     "skips_for_another_reason": {
