@@ -69,7 +69,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
     generated = {key.removeprefix(TAG_GENERATED): value for key, value in tags.items() if key.startswith(TAG_GENERATED)}
     live_spec = {
         "description": response.get("Description", ""),
-        "kms_key": response.get("KmsKeyId"),
+        "kms_key": response.get("KmsKeyId") or None,  # "" after the key was taken back
         "generate": {key: int(value) for key, value in generated.items() if value.isdigit()},
         "external": sorted(key.removeprefix(TAG_EXTERNAL) for key in tags if key.startswith(TAG_EXTERNAL)),
         "scheduled_for_deletion": is_deleted,
