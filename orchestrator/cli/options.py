@@ -65,6 +65,15 @@ def project_options(function: F) -> F:
     return wrapper  # type: ignore[return-value]
 
 
+def format_option(
+    *formats: str, help_text: str = "Format of the output.", name: str = "output_format"
+) -> Callable[[F], F]:
+    """Return a decorator that adds ``--format`` with these choices, of which the first is the default."""
+    return click.option(
+        "--format", name, type=click.Choice(formats), default=formats[0], show_default=True, help=help_text
+    )
+
+
 def plan_options(function: F) -> F:
     """Add ``--target`` and ``--allow``, for commands that plan."""
     target = click.option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.command import cli_command
-from orchestrator.cli.options import project_options
+from orchestrator.cli.options import format_option, project_options
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,13 +28,11 @@ if TYPE_CHECKING:
 )
 @click.argument("provider", type=click.Choice(["github"]))
 @click.option("--plan", "--print", "plan_only", is_flag=True, help="Show what would be created; change nothing.")
-@click.option(
-    "--format",
-    "plan_format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Format of --plan; json holds the whole policies, and needs no token and no AWS credentials.",
+@format_option(
+    "text",
+    "json",
+    help_text="Format of --plan; json holds the whole policies, and needs no token and no AWS credentials.",
+    name="plan_format",
 )
 @click.option("--auto-approve", is_flag=True, help="Do not ask for confirmation.")
 @click.option(

@@ -7,7 +7,7 @@ from datetime import datetime
 import click
 
 from orchestrator.cli.command import cli_command
-from orchestrator.cli.options import project_options
+from orchestrator.cli.options import format_option, project_options
 from orchestrator.runs.settings import Settings
 
 
@@ -22,14 +22,7 @@ from orchestrator.runs.settings import Settings
     type=click.DateTime(["%Y-%m-%d"]),
     help="Day on which the AWS account was created: adds its free months or credits.",
 )
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Format of the output.",
-)
+@format_option("text", "json")
 @project_options
 def command(settings: Settings, account_created: datetime | None, output_format: str) -> None:
     """Estimate what the stack of the manifests costs a month. Needs neither AWS nor a network.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from orchestrator.cli.command import cli_command
-from orchestrator.cli.options import project_options
+from orchestrator.cli.options import format_option, project_options
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,14 +21,7 @@ if TYPE_CHECKING:
     "orchestrator doctor --format json | jq '.findings[] | select(.state != \"ok\")'",
     "orchestrator doctor --account",
 )
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Format of the report.",
-)
+@format_option("text", "json", help_text="Format of the report.")
 @click.option(
     "--timeout",
     type=click.FloatRange(1, 600),

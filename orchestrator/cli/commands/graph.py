@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import click
-
 from orchestrator.cli.command import cli_command
-from orchestrator.cli.options import project_options
+from orchestrator.cli.options import format_option, project_options
 from orchestrator.runs.settings import Settings
 
 
 @cli_command("graph", "orchestrator graph", "orchestrator graph --format dot | dot -Tsvg > graph.svg")
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["mermaid", "dot", "json"]),
-    default="mermaid",
-    show_default=True,
-    help="Format of the graph.",
-)
+@format_option("mermaid", "dot", "json", help_text="Format of the graph.")
 @project_options
 def command(settings: Settings, output_format: str) -> None:
     """Draw which component needs which. An arrow points to what is needed. Needs neither AWS nor a network."""

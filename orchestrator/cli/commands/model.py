@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.command import cli_command
-from orchestrator.cli.options import project_options
+from orchestrator.cli.options import format_option, project_options
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,14 +39,7 @@ def command() -> None:
 @click.option(
     "--publish", is_flag=True, help="Write the result to ml-models/training-needed.json, for the shop's pages."
 )
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Format of the output.",
-)
+@format_option("text", "json")
 @project_options
 def status(settings: Settings, threshold: float, *, detailed_exitcode: bool, publish: bool, output_format: str) -> int:
     """Compare the photos in the bucket with those of the current model.

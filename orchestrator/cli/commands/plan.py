@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.command import cli_command
-from orchestrator.cli.options import plan_options, project_options
+from orchestrator.cli.options import format_option, plan_options, project_options
 from orchestrator.runs.plan_output import PlanFormat
 from orchestrator.runs.settings import Settings
 
@@ -22,14 +22,7 @@ from orchestrator.runs.settings import Settings
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="Also write the plan as JSON, to apply it later."
 )
-@click.option(
-    "--format",
-    "plan_format",
-    type=click.Choice(["text", "json", "markdown", "html"]),
-    default="text",
-    show_default=True,
-    help="Format of the plan.",
-)
+@format_option("text", "json", "markdown", "html", help_text="Format of the plan.", name="plan_format")
 @click.option("--steps", is_flag=True, help="Show every API call and the permissions it needs.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes.")
 @plan_options

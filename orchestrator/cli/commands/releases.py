@@ -7,7 +7,7 @@ from typing import Literal
 import click
 
 from orchestrator.cli.command import CliCommand
-from orchestrator.cli.options import common_options, project_options
+from orchestrator.cli.options import common_options, format_option, project_options
 from orchestrator.runs.settings import Settings
 
 
@@ -21,14 +21,7 @@ class ReleasesGroup(click.Group):
 
 
 @click.group("releases", cls=ReleasesGroup, invoke_without_command=True)
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Format of the list.",
-)
+@format_option("text", "json", help_text="Format of the list.")
 @common_options
 @click.pass_context
 def command(context: click.Context, settings: Settings, output_format: Literal["text", "json"]) -> int:
@@ -47,14 +40,7 @@ def command(context: click.Context, settings: Settings, output_format: Literal["
 
 @command.command("show", cls=CliCommand, examples=("orchestrator releases show 12", "orchestrator releases show"))
 @click.argument("number", type=click.IntRange(1), required=False)
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Format of the output.",
-)
+@format_option("text", "json")
 @project_options
 def show(settings: Settings, number: int | None, output_format: Literal["text", "json"]) -> int:
     """Show what a release shipped: commits, pull requests and authors since the release before it, and changed parts.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from orchestrator.cli.command import cli_command
-from orchestrator.cli.options import project_options
+from orchestrator.cli.options import format_option, project_options
 from orchestrator.runs.settings import Settings
 
 WATCH_SECONDS = 10
@@ -19,14 +19,7 @@ _CLEAR_SCREEN = "\x1b[2J\x1b[H"
     "orchestrator status --format json | jq -r '.components[].url'",
 )
 @click.option("--watch", is_flag=True, help=f"Show it again every {WATCH_SECONDS} seconds, until Ctrl-C.")
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Format of the output.",
-)
+@format_option("text", "json")
 @project_options
 def command(settings: Settings, watch: bool, output_format: str) -> int:
     """Show what runs where, and how it is, on one screen.
