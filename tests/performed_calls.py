@@ -1,7 +1,8 @@
 """Apply a plan, and hold what is performed against what the plan showed: every apply of the tests goes through here.
 
 Two witnesses: the events of the apply (the steps of each change, in order, with parameters) and the calls that reach
-AWS.  A parameter may differ only where the plan shows a reference that AWS resolves (``${...}``).
+AWS.  A parameter may differ only where the plan shows a reference that AWS resolves (``${...}``), and a list with such
+references in its order.
 
 Declared deviations: calls are repeated (retries), reads come in between (waits), and one planned step of a sweep or a
 batch is any number of calls.  A change that fails ends early; one that finds nothing left to do makes no call.
@@ -13,7 +14,7 @@ import json
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.planning import pipeline
@@ -114,13 +115,25 @@ def _matches_value(planned: Any, performed: Any) -> bool:
                 and all(_matches_value(value, performed[key]) for key, value in planned.items())
             )
         case list() | tuple():
-            return (
-                isinstance(performed, list | tuple)
-                and len(planned) == len(performed)
-                and all(map(_matches_value, planned, performed))
-            )
+            return isinstance(performed, list | tuple) and _matches_items(planned, performed)
         case _:
             return bool(planned == performed)
+
+
+def _matches_items(planned: Sequence[Any], performed: Sequence[Any]) -> bool:
+    """Compare lists in order; those with references in any order, because sets are sorted by what these resolve to."""
+    if len(planned) != len(performed):
+        return False
+    if all(map(_matches_value, planned, performed)):
+        return True
+    with_references = [item for item in planned if _REFERENCE.search(json.dumps(item, default=str))]
+    left = list(performed)
+    for wanted in [*(item for item in planned if item not in with_references), *with_references]:
+        match = next((item for item in left if _matches_value(wanted, item)), None)
+        if match is None:
+            return False
+        left.remove(match)
+    return bool(with_references)
 
 
 def _parse_both(planned: Any, performed: Any) -> tuple[Any, Any] | None:
