@@ -168,11 +168,12 @@ def _measure(run: TrainingRun, model: ExportedModel, photos: MeasuredPhotos | No
 
 
 def _verify_run_files(run: TrainingRun, run_folder: Path) -> None:
-    """Raises Problems if a file of the run was changed after training."""
+    """Raises Problems if a file of the run was changed or deleted after training."""
     for name, checksum in run.files.items():
         if not (run_folder / name).is_file() or sha256(run_folder / name) != checksum:
             raise Problems.from_message(
-                f"{run_folder / name} was changed after training", hint="train again: python -m ml.train_model"
+                f"{run_folder / name} was changed or deleted after training",
+                hint="train again: python -m ml.train_model",
             )
 
 

@@ -33,7 +33,7 @@ COMMANDS = {
     "releases": "List the releases, and which can be restored.",
     "live": "Say whether a pull request or commit is live.",
     "unpin": "Let the next deploy ship what a rollback pinned.",
-    "unlock": "Free the lock of a run that hangs or died.",
+    "unlock": "Free the lock of a run that hangs or has died.",
     "blame": "Name the component at fault in a rolled-back release.",
     "status": "Show what runs where, and how it is, on one screen.",
     "logs": "Print what the containers of a service wrote.",

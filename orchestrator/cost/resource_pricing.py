@@ -55,7 +55,7 @@ class RegionPrices(Struct, frozen=True):
     def usd(self, item: str, description: str) -> float:
         """Return the price of ``item`` in USD.  Raises NoPriceError if the list has none."""
         if self.region not in self.prices.regions:
-            raise NoPriceError(f"no prices of {self.region}, run `orchestrator prices refresh --region {self.region}`")
+            raise NoPriceError(f"no prices for {self.region}, run `orchestrator prices refresh --region {self.region}`")
         price = self.prices.find(self.region, item)
         if price is None:
             raise NoPriceError(f"no price for {description} in {self.region}")
@@ -149,8 +149,8 @@ def _extended_support(database: Resource, prices: RegionPrices) -> tuple[float, 
     size = str(spec["instance_class"]).rpartition(".")[2]
     if size not in _VCPUS:
         raise NoPriceError(f"no price for extended support of {spec['instance_class']}")
-    hourly = prices.usd(f"rds.extended-support.{period}", f"extended support of PostgreSQL {major}")
-    return hourly * _VCPUS[size] * HOURS_PER_MONTH, f"extended support of PostgreSQL {major}"
+    hourly = prices.usd(f"rds.extended-support.{period}", f"RDS Extended Support for PostgreSQL {major}")
+    return hourly * _VCPUS[size] * HOURS_PER_MONTH, f"RDS Extended Support for PostgreSQL {major}"
 
 
 def _price_secret(secret: Resource, resources_by_address: ResourcesByAddress, prices: RegionPrices) -> MonthlyCost:

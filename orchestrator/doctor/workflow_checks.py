@@ -136,7 +136,7 @@ def _find_unpinned_actions(jobs: list[_Job]) -> Iterator[Finding]:
                     "workflows",
                     "missing",
                     message,
-                    "pin it to the full commit SHA (40 digits)",
+                    "pin it to the full commit SHA (40 characters)",
                     job.position_of(action),
                 )
 

@@ -129,7 +129,7 @@ def _find_run_doubt(
     runs = [run for run in _list_runs(github, pull_request, source) if run["created_at"] > planned_after]
     if not runs:
         since = " since its base branch changed" if planned_after else ""
-        return f"no workflow of {source.branch} has planned its last commit{since}"
+        return f"no plan workflow of {source.branch} has run for the last commit of the pull request{since}"
     created = [created_at for run in runs for created_at in _list_artifact_times(github, int(run["id"]), artifact)]
     if not created:
         return "no run of the plan workflow wrote this comment, or GitHub has deleted the artefact of the run"

@@ -54,7 +54,8 @@ def check_before(
     missing = sorted(set(source.extensions) - target_extensions)
     problems += [
         Problem(
-            f"the target's server has no extension `{name}`", hint="drop it in the source, or do without its tables"
+            f"the target's server has no extension `{name}`",
+            hint="drop the extension, and the tables that need it, in the source first",
         )
         for name in missing
     ]
@@ -114,7 +115,7 @@ def copy_database(
     finally:
         schema.unlink(missing_ok=True)
         shutil.rmtree(rows, ignore_errors=True)
-    on_progress("set sequences, fill materialised views, collect statistics")
+    on_progress("set sequences, refresh materialised views, collect statistics")
     execute(target, "".join(_sequence_sql(source_inventory.sequences)))
     _refresh_views(target)
     execute(target, "ANALYZE;")

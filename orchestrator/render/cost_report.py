@@ -59,7 +59,7 @@ def describe_account(estimate: Estimate, on: date, created: date | None) -> Iter
         return
     offer = offer_for(created)
     state = "ended on" if offer.has_ended(on) else "ends on"
-    yield f"An account of {created} gets {offer.description}; that {state} {offer.ends}."
+    yield f"An account created on {created} gets {offer.description}; this offer {state} {offer.ends}."
     if created >= CREDITS_SINCE and (months := months_covered(MAX_CREDITS_USD, estimate.idle)) is not None:
         yield f"{MAX_CREDITS_USD} USD of credits pay for {months:g} months of this stack."
     if offer.free_plan_closes is not None:

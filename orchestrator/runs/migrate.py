@@ -148,7 +148,7 @@ def _migrate(settings: Settings, source: ConnectionTarget, target: ConnectionTar
         settings.terminal.print_err(f"{time.monotonic() - started_at:6.1f}s  {text}")
 
     transfer.copy_database(source, target, before[:2], options.work, options.jobs, on_progress)
-    on_progress("prove: count and hash every table on both sides")
+    on_progress("verify the copy: count and hash the rows of every table in the source and the target")
     after_source, after_target = read_both(source, target)
     differences = comparison.compare(after_source, after_target)
     if options.into_nonempty:

@@ -117,12 +117,17 @@ QUESTIONS: Final = (
         "site-build",
         "Command that builds the site",
         r"[\w./ :@=-]+",
-        "use a program and its arguments, or none",
+        "enter a command with its arguments, such as `npm run build`, or `none`",
         "site",
         NONE,
     ),
     Question(
-        "site-folder", "Folder in which it runs", _FOLDER_PATTERN, "use a folder of the repository", "site-build", "."
+        "site-folder",
+        "Folder in which the build command runs",
+        _FOLDER_PATTERN,
+        "use a folder of the repository",
+        "site-build",
+        ".",
     ),
     Question(
         "environments",

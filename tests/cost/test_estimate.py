@@ -102,7 +102,7 @@ def test_a_region_without_prices_is_not_estimated() -> None:
     estimate = cost.estimate(STACK, "eu-south-2")
 
     assert estimate.line_items == ()
-    why = "no prices of eu-south-2, run `orchestrator prices refresh --region eu-south-2`"
+    why = "no prices for eu-south-2, run `orchestrator prices refresh --region eu-south-2`"
     assert {reason for _, reason in estimate.unpriced} == {why}
     assert cost.format_headline(estimate) == (
         f"Cost not estimated: apprunner_service.api ({why}), rds_instance.main ({why}), secretsmanager_secret.app "

@@ -290,7 +290,7 @@ def _strange_pointer(folder: Path) -> None:
         (_no_run, "no finished training run in"),
         (_no_photos, "none of the 32 photos of training run v1 is unchanged in"),
         (_torn, "is not valid JSON"),
-        (_other_model, "model.keras was changed after training"),
+        (_other_model, "model.keras was changed or deleted after training"),
         (_strange_pointer, "cannot read the model in use, lost"),
     ],
 )

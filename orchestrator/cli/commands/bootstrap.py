@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @format_option(
     "text",
     "json",
-    help_text="Format of --plan; json holds the whole policies, and needs no token and no AWS credentials.",
+    help_text="Format of --plan. `json` has the complete policies, and needs neither a token nor AWS credentials.",
     name="plan_format",
 )
 @click.option("--auto-approve", is_flag=True, help="Do not ask for confirmation.")

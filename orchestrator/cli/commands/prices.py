@@ -56,7 +56,7 @@ def show(settings: Settings, region: str) -> None:
     prices = project_prices.load().regions.get(region)
     if not prices:
         raise Problems.from_message(
-            f"there are no prices of {region}", hint=f"run: orchestrator prices refresh --region {region}"
+            f"there are no prices for {region}", hint=f"run: orchestrator prices refresh --region {region}"
         )
     width = max(map(len, prices))
     for item, price in sorted(prices.items()):

@@ -13,10 +13,10 @@ from orchestrator.runs.settings import Settings
 @click.option("--reason", required=True, help="Why; recorded with your name.")
 @project_options
 def command(settings: Settings, reason: str) -> int:
-    """Free the lock of a run that hangs or died.
+    """Free the lock of a run that hangs or has died.
 
-    A lock expires within two minutes of its run's end, so this is for a run that hangs, and for whoever cannot wait. A
-    run that still goes on stops before its next request to AWS. Works without the state service.
+    A lock expires by itself within two minutes after its run has died, so use this if the run hangs, or if you cannot
+    wait. A run that is still active stops before its next request to AWS. Works without the state service.
     """
     from orchestrator.problems import ExitCode
     from orchestrator.runs.unlock import unlock
