@@ -105,7 +105,8 @@ def _print_plan(settings: Settings, plan: FileRestorePlan) -> None:
         print_out(f"  = {sanitise(key)}  written since, stays (--overwrite replaces it)")
     for key in plan.too_large:
         print_out(
-            f"  ! {sanitise(key)}  is larger than 5 GB: download this version with `aws s3api get-object --version-id`, then upload it"
+            f"  ! {sanitise(key)}  is larger than 5 GB: download this version with "
+            "`aws s3api get-object --version-id`, then upload it"
         )
     hidden = max(0, len(plan.copies) - MAX_LISTED_FILES) + max(0, len(plan.newer) - MAX_LISTED_FILES)
     if hidden:

@@ -130,7 +130,10 @@ def test_a_run_before_the_base_branch_changed_proves_nothing(review: Review, *, 
     review.hub.pulls[99] = {**review.hub.pulls[review.number], "number": 99, "state": "closed"}
     review.hub.change_base(99 if other else review.number, "main")
 
-    assert "no workflow of main has planned its last commit since its base branch changed" in review.check().rejection
+    assert (
+        "no plan workflow of main has run for the last commit of the pull request since its base branch changed"
+        in review.check().rejection
+    )
 
 
 def test_too_many_events_hide_no_change_of_the_base_branch(review: Review) -> None:
@@ -138,7 +141,7 @@ def test_too_many_events_hide_no_change_of_the_base_branch(review: Review) -> No
     events = [{"id": number, "event": "labeled", "created_at": "2026-11-24T10:00:00Z"} for number in range(1000)]
     review.hub.events[review.number] = events
 
-    assert "no workflow of main has planned its last commit" in review.check().rejection
+    assert "no plan workflow of main has run for the last commit of the pull request" in review.check().rejection
 
 
 def test_a_plan_after_the_base_branch_changed_counts(review: Review) -> None:

@@ -1,4 +1,4 @@
-"""``orchestrator unlock``: free the lock of a run that hangs or died."""
+"""``orchestrator unlock``: free the lock of a run that hangs or has died."""
 
 from __future__ import annotations
 
