@@ -7,12 +7,13 @@ parts.  If a proof failed or is missing, the table goes to standard output only,
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.proofs import proof_table
+from tests.proofs import proof_table, test_crash_anywhere
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "explanation" / "safety.md"
@@ -32,6 +33,7 @@ def run_proofs(report_path: Path, pytest_options: list[str]) -> None:
     subprocess.run(
         [sys.executable, "-m", "pytest", *TEST_PATHS, f"--junit-xml={report_path}", *pytest_options],
         cwd=ROOT,
+        env={**os.environ, test_crash_anywhere.EVERY_POINT: "true"},
         check=False,
     )
 
