@@ -16,6 +16,10 @@ from tests import docs_site
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("docs-site")]
 
 
+READY = "() => /start searching/i.test(document.querySelector('.md-search-result__meta')?.innerText ?? '')"
+"""The search has read its index: before, it hears no key."""
+
+
 class QuietHandler(SimpleHTTPRequestHandler):
     """Serves files and says nothing."""
 
@@ -85,8 +89,10 @@ def test_a_search_finds_the_page(address: str, browser: Any, words: str, page: s
     tab = browser.new_page(viewport={"width": 1280, "height": 900})
     try:
         tab.goto(f"{address}/index.html")
-        tab.fill("input.md-search__input", words)
-        tab.wait_for_selector(".md-search-result__item a", timeout=15_000)
+        tab.click("input.md-search__input")
+        tab.wait_for_function(READY, timeout=60_000)
+        tab.locator("input.md-search__input").press_sequentially(words)
+        tab.wait_for_selector(".md-search-result__item a", state="attached", timeout=60_000)
         found = tab.eval_on_selector_all(".md-search-result__item a", "links => links.map(link => link.href)")
     finally:
         tab.close()

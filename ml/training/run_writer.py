@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import tempfile
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from ml import atomic_files
 from ml import training_run as runs
 from ml.command_runner import format_duration
 from ml.data import preprocessing
-from ml.evaluation import report
+from ml.evaluation import probe_pictures, report
 from ml.export import writer
 from ml.training import network
 from ml.training.stages import Trainer, TrainingResult
@@ -57,7 +58,9 @@ def write_run(trainer: Trainer, training_result: TrainingResult) -> FinishedRun:
     run = _build_run(trainer, training_result)
     report.write(folder, run, training_result.epochs, evaluation, trainer.folds.photos, trainer.data_folder)
     sample = trainer.folds.photos[:: max(1, len(trainer.folds.photos) // EXPORT_SAMPLE_SIZE)]
-    inputs = preprocessing.read_all([trainer.data_folder / photo.path for photo in sample], trainer.contract)
+    with tempfile.TemporaryDirectory() as probe_folder:  # what validation looks at decides how small weights may be
+        paths = [*(trainer.data_folder / photo.path for photo in sample), *probe_pictures.write(Path(probe_folder))]
+        inputs = preprocessing.read_all(paths, trainer.contract)
     exported_bytes = writer.write_smallest(
         training_result.model, run, training_result.prototypes, folder / writer.EXPORT_FOLDER, inputs.astype(np.float32)
     )

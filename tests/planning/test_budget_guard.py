@@ -18,7 +18,7 @@ TODAY = "2026-11-30"
 
 def secret(name: str) -> Resource:
     """A secret, at 0.40 USD a month."""
-    spec = {"description": "", "kms_key": None, "tags": OURS, "generate": {}}
+    spec: dict[str, Any] = {"description": "", "kms_key": None, "tags": OURS, "generate": {}, "external": []}
     return Resource("secretsmanager_secret", name, f"shop-prod-{name}", spec, "secret.a", Position("secret.yaml"))
 
 
