@@ -30,7 +30,7 @@ def test_from_photos_to_an_answer_in_the_shop(
         storage = S3FileStorage(Clients("eu-west-1"), "shop-files")
         assert main(["model", "status", "-e", "prod", "--detailed-exitcode"]) == 2
         told = trained_shop(validate_model.main, trained_shop.next_args("ml.validate_model"))
-        assert "Parity: passed on 8 photos" in told
+        assert "Parity: passed on 23 photos" in told  # and 15 probe pictures are among them
         assert f"Model {version} is now in use" in trained_shop(
             upload_model.main, trained_shop.next_args("ml.upload_model")
         )
