@@ -193,6 +193,8 @@ def stopped(runs: Path, sign: str) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+# A write that Ctrl-C ends leaves numpy's file to the garbage collector, which closes it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 def test_wherever_it_is_stopped_it_goes_on(
     trained_shop: TrainedShop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -152,7 +152,9 @@ def test_a_copy_that_broke_off_is_continued(project: Project, source: str) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("phase", ["copy definitions", "copy the rows", "build indexes", "set sequences", "prove"])
+@pytest.mark.parametrize(
+    "phase", ["copy definitions", "copy the rows", "build indexes", "set sequences", "verify the copy"]
+)
 def test_a_killed_copy_is_finished_by_the_next_run(project: Project, source: str, phase: str) -> None:
     """SIGKILL as soon as a phase begins, with everything that it has started."""
     arguments = ["--from", source, "--to", "main", "--ca", str(project.ca_file), "--auto-approve", "--jobs", "2"]
