@@ -28,7 +28,7 @@ help: ## list the targets
 demo: $(or $(wildcard $(DEV_READY)),$(DEMO_READY)) ## run the demo: plan, deploy, break and roll back on an emulated AWS
 	@$(BIN)/orchestrator demo
 
-fast: $(DEV_READY) ## run the tests that need no server, browser, container or TensorFlow, in under a minute
+fast: $(DEV_READY) ## run the tests that need no server, browser, container or TensorFlow
 	@$(BIN)/pytest -m "not slow and not tensorflow and not both_backends and not real_parts" $(ARGS)
 
 test: $(DEV_READY) ## run the tests; ARGS='-k plan -x' goes to pytest

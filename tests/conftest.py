@@ -51,7 +51,7 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) * 3 // 2
 
 
-REAL_PARTS = ("browser", "postgres", "tests/github/", "tests/emulator/", "tests/state/pages/")
+REAL_PARTS = ("browser", "postgres", "tests/github/", "tests/emulator/", "tests/state/pages/", "tests/doctor/")
 """Parts of the ids of tests that need a browser, a database server, a runner or a container."""
 
 SERVER_FIXTURES = {
