@@ -63,6 +63,8 @@ class CrashingClients:
         self._timing = timing
         self._lock = threading.Lock()
         self.write_count = 0
+        self.read_after: set[int] = set()
+        """Numbers of the writes that a read follows, before the next write."""
 
     def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
         with self._lock:
@@ -70,6 +72,8 @@ class CrashingClients:
                 raise SimulatedCrash
             is_write = not is_read(operation) and operation != "get_secret_value"
             self.write_count += is_write
+            if not is_write:
+                self.read_after.add(self.write_count)
             is_crash_point = is_write and self.write_count == self._crash_at
         if is_crash_point and self._timing == "before":
             raise SimulatedCrash
@@ -177,15 +181,24 @@ def make_scenario(name: str, folder: Path) -> Scenario:
     )
 
 
-def iter_crash_points(total: int, shard: tuple[int, int]) -> Iterator[tuple[int, str]]:
-    """Yield a crash point before and after every call, limited to the shard."""
-    points = [(call_number, timing) for call_number in range(1, total + 1) for timing in ("before", "after")]
+def iter_crash_points(total: int, read_after: set[int], shard: tuple[int, int]) -> Iterator[tuple[int, str]]:
+    """Yield every moment at which AWS is in another state, limited to the shard.
+
+    Before each write; and after it where a read follows, or nothing.  Without a call in between, "after this one" is
+    the same moment as "before the next one": the dead process leaves nothing but what is in AWS.
+    """
+    points = [
+        (call_number, timing)
+        for call_number in range(1, total + 1)
+        for timing in ("before", "after")
+        if timing == "before" or call_number in read_after or call_number == total
+    ]
     index, shard_count = shard
     yield from points[index::shard_count]
 
 
-def run_undisturbed(scenario: Scenario, planned: PreparedPlan) -> tuple[int, dict[str, Any]]:
-    """Return the number of writes of a complete run, and the final state."""
+def run_undisturbed(scenario: Scenario, planned: PreparedPlan) -> tuple[int, list[int], dict[str, Any]]:
+    """Return the number of writes of a complete run, those that a read follows, and the final state."""
     clients = CrashingClients()
     strangers = foreign_account.look()
     apply_serially(planned, clients)
@@ -194,7 +207,7 @@ def run_undisturbed(scenario: Scenario, planned: PreparedPlan) -> tuple[int, dic
     assert observed["pending"] == [], f"an undisturbed run leaves changes: {observed['pending']}"
     assert observed["strangers"] == strangers, list(foreign_account.list_changes(strangers, observed["strangers"]))
     assert observed["password"] is not False, "an undisturbed run leaves a placeholder in the connection string"
-    return clients.write_count, observed
+    return clients.write_count, sorted(clients.read_after), observed
 
 
 def check_recovery(
@@ -230,14 +243,14 @@ def run_cases(emulator: Emulator, scenario: Scenario, shard: tuple[int, int]) ->
     scenario.prepare()
     planned = scenario.plan()
     prepare_to_fork(emulator)
-    total, expected = run_in_fork(emulator, lambda: run_undisturbed(scenario, planned))
+    total, read_after, expected = run_in_fork(emulator, lambda: run_undisturbed(scenario, planned))
     return [
         {
             "call": call_number,
             "when": timing,
             "wrong": run_in_fork(emulator, partial(check_recovery, scenario, planned, call_number, timing, expected)),
         }
-        for call_number, timing in iter_crash_points(total, shard)
+        for call_number, timing in iter_crash_points(total, set(read_after), shard)
     ]
 
 
