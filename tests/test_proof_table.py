@@ -12,7 +12,7 @@ from tests.proofs.__main__ import PAGE
 PASSED = '<testcase classname="tests.{module}" name="test_it[{backend}-x]" />'
 CRASHED = """<testcase classname="tests.proofs.test_crash_anywhere" name="test_it[create 0/4-{backend}]"><properties>
 <property name="scenario" value="create" /><property name="backend" value="{backend}" />
-<property name="crashes" value="12" /></properties>{inside}</testcase>"""
+<property name="crashes" value="12" /><property name="writes" value="{writes}" /></properties>{inside}</testcase>"""
 
 
 def report(folder: Path, *cases: str) -> proof_table.Report:
@@ -28,11 +28,12 @@ def everything(backend: str = "moto") -> list[str]:
 
 
 def test_crashes_are_counted_by_scenario_and_backend(tmp_path: Path) -> None:
-    """Two shards of twelve deaths each on one backend, one on the other: twelve calls, each before and after."""
-    crashes = [CRASHED.format(backend=backend, inside="") for backend in ("moto", "moto", "ministack")]
+    """Two shards of twelve deaths each on one backend, one on the other; the last write of all is the number of them."""
+    runs = (("moto", 19), ("moto", 20), ("ministack", 18))
+    crashes = [CRASHED.format(backend=backend, writes=writes, inside="") for backend, writes in runs]
     text = proof_table.render_tables(report(tmp_path, *everything(), *crashes))
 
-    assert "| create the stack | 12 | 24 | 12 | all |" in text
+    assert "| create the stack | 20 | 24 | 12 | all |" in text
     assert "From a run on 2026-11-23" in text
 
 
@@ -44,7 +45,7 @@ def test_a_whole_run_without_failures_has_no_problems(tmp_path: Path) -> None:
 @pytest.mark.parametrize("inside", ["<failure />", "<error />", "<skipped />"])
 def test_what_did_not_pass_is_a_problem(tmp_path: Path, inside: str) -> None:
     """A failure, an error, a skip: the page keeps its old table, and the new one says so."""
-    found = report(tmp_path, *everything(), CRASHED.format(backend="moto", inside=inside))
+    found = report(tmp_path, *everything(), CRASHED.format(backend="moto", writes=20, inside=inside))
 
     assert len(proof_table.find_problems(found)) == 1
     assert "| NOT all |" in proof_table.render_tables(found)
