@@ -28,7 +28,7 @@ def everything(backend: str = "moto") -> list[str]:
 
 
 def test_crashes_are_counted_by_scenario_and_backend(tmp_path: Path) -> None:
-    """Two shards of twelve deaths each on one backend, one on the other; the last write of all is the number of them."""
+    """Two shards of twelve deaths each on one backend, one on the other; as many writes as the last one says."""
     runs = (("moto", 19), ("moto", 20), ("ministack", 18))
     crashes = [CRASHED.format(backend=backend, writes=writes, inside="") for backend, writes in runs]
     text = proof_table.render_tables(report(tmp_path, *everything(), *crashes))
