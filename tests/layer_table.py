@@ -25,6 +25,7 @@ PURPOSES = {
     "render": "view models, and text, Markdown and HTML made from them; decides nothing",
     "model_registry": "models in a storage: upload, compare, switch, roll back",
     "recovery": "what can be restored, and the desired state that restores it",
+    "eject": "files with which Terraform or CloudFormation imports a stack",
     "release": "ledger, pins, probes, deploy and rollback",
     "drift_acceptance": "the edit of the manifests that makes a drift go away",
     "planning.pipeline": "the stages, connected",

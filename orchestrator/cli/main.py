@@ -42,6 +42,7 @@ COMMANDS = {
     "secret": "Store, list and remove values that come from outside.",
     "model": "Show the model in use, and whether to retrain it.",
     "destroy": "Delete everything of one environment.",
+    "eject": "Write what Terraform or CloudFormation needs to take a stack over.",
     "emulator": "Run an emulated AWS on this machine.",
     "github": "Plan, deploy, roll back and check drift in GitHub Actions.",
     "serve": "Run the state service, which records runs and releases.",
