@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -38,19 +38,25 @@ from orchestrator.aws.service_models import ServiceModelLoader
 
 if TYPE_CHECKING:
     from orchestrator.aws.s3_upload import FileUploader
+    from orchestrator.vocabulary import Scope
 
 MAX_ATTEMPTS = 8
 """Attempts per call: if 30 % of attempts fail, one call in 15,000 fails."""
+OWNER_PARAMETERS = ("ExpectedBucketOwner", "ExpectedSourceBucketOwner")
+"""Parameters of S3 that refuse a call (403) if the bucket belongs to another account: names of buckets are global, and
+whoever takes a freed name would otherwise be read, or written to, without a complaint."""
 
 
 class Clients:
     """The clients of one region; credentials and endpoints are resolved as in boto3.
 
+    ``account``: the owner of every bucket, which each call of S3 requires; "" to use buckets of any account.
     ``attempts``: attempts per call, with the delays of botocore's standard retry mode.
     """
 
-    def __init__(self, region: str, *, attempts: int = MAX_ATTEMPTS, connections: int = 64) -> None:
+    def __init__(self, region: str, *, account: str = "", attempts: int = MAX_ATTEMPTS, connections: int = 64) -> None:
         self.region = region
+        self._account = account
         self._config = Config(
             retries={"mode": "standard", "total_max_attempts": attempts},
             max_pool_connections=connections,
@@ -69,6 +75,11 @@ class Clients:
         self._send_guard = SendGuard()
         self._before_send: Callable[[], None] = lambda: None
 
+    @classmethod
+    def for_scope(cls, scope: Scope) -> Self:
+        """Return clients of the region of ``scope`` that use only buckets of its account."""
+        return cls(scope.region, account=scope.account)
+
     def with_before_send(self, before_send: Callable[[], None]) -> Clients:
         """Return a copy that calls ``before_send`` before each request of each call, retries included.
 
@@ -85,6 +96,7 @@ class Clients:
         Raises AwsError if the call fails, OSError if the file cannot be read.
         """
         try:
+            parameters = self._require_bucket_owner(service, region or self.region, operation, parameters)
             with self._send_guard.calling(self._before_send):
                 if isinstance(parameters.get("Body"), Path):
                     return self._uploader(region or self.region).put(parameters)
@@ -99,6 +111,7 @@ class Clients:
         """
         try:
             client = self._client(service, region or self.region)
+            parameters = self._require_bucket_owner(service, region or self.region, operation, parameters)
             with self._send_guard.calling(self._before_send):
                 if not client.can_paginate(operation):
                     return list(_iter_pages(getattr(client, operation), parameters))
@@ -184,6 +197,17 @@ class Clients:
         """Return a consistent set of key and token, refreshed if they expire."""
         credentials = self._session.get_credentials() if self._session else None
         return credentials.get_frozen_credentials() if credentials else None
+
+    def _require_bucket_owner(
+        self, service: str, region: str, operation: str, parameters: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return the parameters of a call, with the owner of the bucket where S3 takes one and they name none."""
+        if service != "s3" or not self._account:
+            return parameters
+        meta = self._client(service, region).meta
+        shape = meta.service_model.operation_model(meta.method_to_api_mapping[operation]).input_shape
+        owners = {name: self._account for name in OWNER_PARAMETERS if name in shape.members}
+        return owners | parameters
 
     def _method(self, service: str, region: str, operation: str) -> Callable[..., Any]:
         method: Callable[..., Any] = getattr(self._client(service, region), operation)

@@ -72,7 +72,7 @@ def run_application_demo(
         shop_settings = replace(settings, manifests=Path(folder) / "shop" / "manifests", environment="prod")
         runtime = None if builder else _build_runtime_layer(Path(folder) / "runtime")
         application = _SampleApplication(
-            shop_settings, Path(folder) / "shop", runtime, emulator, Clients(sample.REGION)
+            shop_settings, Path(folder) / "shop", runtime, emulator, Clients(sample.REGION, account=sample.ACCOUNT)
         )
         application.create_repository()
         application.deploy("1", expected_version="1")

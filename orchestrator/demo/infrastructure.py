@@ -112,7 +112,7 @@ def _run_infrastructure_demo(settings: Settings, start_chapter: _ChapterHeadings
     if manual_change is not None:
         description, make_change = manual_change
         start_chapter(f"Manual change: {description}")
-        make_change(Clients(desired.scope.region))
+        make_change(Clients.for_scope(desired.scope))
         settings.terminal.print_out("Changed by hand, as in the AWS console.")
         start_chapter("Drift: where AWS differs from the manifests")
         _expect_drift(settings, desired)
@@ -176,7 +176,7 @@ def _plan(settings: Settings, desired: DesiredState) -> PreparedPlan:
 def _apply(settings: Settings, planned: PreparedPlan) -> None:
     from orchestrator.aws import Clients
 
-    clients, options = Clients(planned.scope.region), reporter.RunOptions()
+    clients, options = Clients.for_scope(planned.scope), reporter.RunOptions()
     # No other run knows this emulated AWS, so no lease in a release bucket is needed.
     with lock.write_lock(settings, planned.scope, "apply", options, clients, None) as held_lock:
         reporter.record_chosen_plan(held_lock.record, planned)

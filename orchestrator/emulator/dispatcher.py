@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from orchestrator.emulator.bucket_owner import check_bucket_owner
 from orchestrator.emulator.call_log import CallLog
 from orchestrator.emulator.cdn_edge import Edge
 from orchestrator.emulator.error_responses import serialise_error
@@ -169,6 +170,7 @@ class Dispatcher:
     def _execute(self, target: Target, request: Request) -> Response:
         request_id = _generate_request_id()
         try:
+            check_bucket_owner(request, target, self._state)
             service = self._find_service(target.service)
             can_parse = service is not None and is_supported_protocol(target, request)
             handler = service.handler(target.operation) if service and can_parse else None

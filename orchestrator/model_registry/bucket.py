@@ -29,4 +29,4 @@ def find_storage(manifests: Path, environment: str | None) -> FileStorage:
             f"{count_phrase} the prefix ml-models: exactly one is required to store models",
             hint="set `prefixes: [product-photos, ml-models]` in the spec of one Bucket",
         )
-    return S3FileStorage(Clients(desired.scope.region), model_buckets[0].physical)
+    return S3FileStorage(Clients.for_scope(desired.scope), model_buckets[0].physical)

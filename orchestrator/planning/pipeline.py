@@ -92,7 +92,7 @@ def plan(
     from orchestrator.planning import plan as planning
     from orchestrator.planning import snapshot
 
-    clients = clients or Clients(desired_state.scope.region)
+    clients = clients or Clients.for_scope(desired_state.scope)
     if destroying:
         desired_state = replace(desired_state, resources=(), notes=(), waivers=())
     configured_region = check_connection(clients)
@@ -138,5 +138,5 @@ def apply(
     if prepared.plan.is_vetoed:
         vetoes = [*prepared.plan.vetoes, *(veto for change in prepared.plan.changes for veto in change.vetoes)]
         raise Problems([Problem(f"{veto.name}: {veto.sentence}") for veto in vetoes], ExitCode.VETOED)
-    executor = StepExecutor(clients or Clients(prepared.scope.region))
+    executor = StepExecutor(clients or Clients.for_scope(prepared.scope))
     return applying.apply(prepared, executor.perform, on_event, workers=parallelism)

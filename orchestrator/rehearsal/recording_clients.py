@@ -22,8 +22,8 @@ _IDENTIFIERS: Final = re.compile(
 class RecordingClients(Clients):
     """Clients that keep one entry for each operation and answer."""
 
-    def __init__(self, region: str) -> None:
-        super().__init__(region)
+    def __init__(self, region: str, *, account: str = "") -> None:
+        super().__init__(region, account=account)
         self._answers: dict[tuple[str, str, str, str], list[float]] = {}
         self._answers_lock = threading.Lock()
 

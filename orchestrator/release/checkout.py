@@ -91,7 +91,7 @@ def find_store(manifest: Manifest, clients: Clients | None = None) -> LedgerStor
 def _create_clients(manifest: Manifest) -> Clients:
     from orchestrator.aws import Clients
 
-    return Clients(manifest.scope.region)
+    return Clients.for_scope(manifest.scope)
 
 
 def _create_digest_finder(clients: Clients) -> FindDigest:

@@ -32,6 +32,10 @@ NOT_FOUND_CODES = frozenset({"NoSuchBucket", "NoSuchKey", "404"})
 CONFLICT_CODES = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 PAUSES_SECONDS = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Pauses between reads of an object that S3 does not show yet, and between conflicting writes."""
+DENIED_HINT = (
+    "check that the credentials are those of the `account` in the Project, that they have this permission, and that the "
+    "bucket belongs to that account: aws sts get-caller-identity"
+)
 
 
 class StoredObject(Struct, frozen=True):
@@ -219,10 +223,8 @@ class LedgerStore:
             raise Problems([replace(problem, hint=hint) for problem in error.problems]) from None
 
     def _store_problem(self, operation: str, key: str, error: AwsError) -> Problems:
-        return Problems.from_message(
-            f"cannot {operation} s3://{self.bucket}/{key}: {error}",
-            hint=error.advice or FATAL_ERROR_HINTS.get(error.code),
-        )
+        hint = error.advice or FATAL_ERROR_HINTS.get(error.code) or (DENIED_HINT if error.is_denied else None)
+        return Problems.from_message(f"cannot {operation} s3://{self.bucket}/{key}: {error}", hint=hint)
 
 
 def _read_times(response: Any) -> tuple[float | None, float | None]:

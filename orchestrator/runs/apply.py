@@ -52,7 +52,7 @@ def apply(settings: Settings, options: ApplyOptions) -> int:
         settings.environment = options.approval.reviewed.environment
     settings.choose_environment()
     manifest = pipeline.validate(settings.manifests, settings.environment)
-    clients = Clients(manifest.scope.region)
+    clients = Clients.for_scope(manifest.scope)
     store = checkout.find_store(manifest, clients)
     target_arguments = [word for target in options.targets for word in ("--target", target)]
     retry_command = settings.command_line("apply", *target_arguments)
@@ -103,7 +103,7 @@ def destroy(settings: Settings, options: ApplyOptions) -> int:
     from orchestrator.release import checkout
 
     manifest = pipeline.validate(settings.manifests, settings.environment)
-    clients, desired = Clients(manifest.scope.region), pipeline.expand_manifest(manifest, include_artefacts=False)
+    clients, desired = Clients.for_scope(manifest.scope), pipeline.expand_manifest(manifest, include_artefacts=False)
     store = checkout.find_store(manifest, clients)
     with write_lock(settings, manifest.scope, "destroy", options.run, clients, store) as lock:
         planned = pipeline.plan(desired, destroying=True, allow=options.allow, clients=lock.clients)
@@ -157,7 +157,7 @@ def apply_with_progress(
     from orchestrator.state.client.run_reporter import RunReporter
 
     record = lock.record if lock else RunReporter()
-    clients = lock.clients if lock else Clients(planned.scope.region)
+    clients = lock.clients if lock else Clients.for_scope(planned.scope)
     completed_addresses: list[str] = []
     started_at = time.monotonic()
     was_interrupted = False

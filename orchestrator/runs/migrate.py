@@ -53,7 +53,7 @@ def migrate_database(settings: Settings, name: str, options: MigrateOptions) -> 
     require_programs("psql", "pg_dump", "pg_restore")
     source = parse_url(options.source_url, options.source_password)
     manifest = pipeline.validate(settings.manifests, settings.environment)
-    clients = Clients(manifest.scope.region)
+    clients = Clients.for_scope(manifest.scope)
     if options.check_only:
         target = _find_target(manifest, clients, name, options.ca_file)
         _check(settings, source, target, options)

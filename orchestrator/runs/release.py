@@ -216,7 +216,7 @@ def open_session(
     from orchestrator.release import checkout
 
     manifest = pipeline.validate(settings.manifests, settings.environment)
-    clients = clients or Clients(manifest.scope.region)
+    clients = clients or Clients.for_scope(manifest.scope)
     return ReleaseSession(
         settings, manifest, clients, checkout.require_store(manifest, clients), approval or Approval()
     )

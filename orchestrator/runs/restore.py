@@ -59,7 +59,7 @@ def restore_database(settings: Settings, name: str, options: RestoreOptions) -> 
     from orchestrator.release import checkout
 
     manifest = pipeline.validate(settings.manifests, settings.environment)
-    clients = Clients(manifest.scope.region)
+    clients = Clients.for_scope(manifest.scope)
     if options.plan_only:
         restore = _plan_restore(manifest, clients, name, options)
         review_plan(restore.planned, settings, RunReporter(), options.approval)

@@ -48,7 +48,7 @@ def restore_files(settings: Settings, options: RestoreFilesOptions) -> int:
 
     moment = parse_time(options.to)
     manifest = pipeline.validate(settings.manifests, settings.environment)
-    clients = Clients(manifest.scope.region)
+    clients = Clients.for_scope(manifest.scope)
     bucket = _find_bucket(manifest, options.bucket)
     store = checkout.find_store(manifest, clients)
     if options.plan_only:

@@ -54,6 +54,19 @@ class TestBucket:
         """Each aspect has its own code for not being there."""
         assert error_code(getattr(s3, operation), Bucket="files-prod") == code
 
+    def test_another_owner_than_is_expected(self, s3: Client) -> None:
+        """403, and nothing is read or written (API reference, `x-amz-expected-bucket-owner`); none has no owner."""
+        theirs, ours = ({"ExpectedBucketOwner": account} for account in ("999999999999", "123456789012"))
+        source = {"CopySource": "files-prod/a", "ExpectedSourceBucketOwner": "999999999999"}
+        s3.put_object(Bucket="files-prod", Key="a", Body=b"a", **ours)
+
+        assert error_code(s3.put_object, Bucket="files-prod", Key="b", Body=b"b", **theirs) == "AccessDenied"
+        assert error_code(s3.list_objects_v2, Bucket="files-prod", **theirs) == "AccessDenied"
+        assert error_code(s3.head_object, Bucket="files-prod", Key="a", **theirs) == "403"
+        assert error_code(s3.copy_object, Bucket="files-prod", Key="b", **source) == "AccessDenied"
+        assert error_code(s3.get_object, Bucket="none-such", Key="a", **theirs) == "NoSuchBucket"
+        assert [item["Key"] for item in s3.list_objects_v2(Bucket="files-prod", **ours)["Contents"]] == ["a"]
+
     def test_a_missing_bucket(self, s3: Client) -> None:
         """404 without a body for HEAD, NoSuchBucket for the rest."""
         assert error_code(s3.head_bucket, Bucket="none-such") == "404"

@@ -30,6 +30,7 @@ from tests import performed_calls
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 REGION = "eu-west-1"
+ACCOUNT = "123456789012"
 BACKENDS = ("moto", "ministack")
 
 READ_ONLY_FAULTS = Faults(deny_writes=True, denied=("secretsmanager:GetSecretValue",))
@@ -133,7 +134,7 @@ def remove_files(*files: str) -> Edit:
 
 @cache
 def _cached_clients(_endpoint: str, _region: str, attempts: int) -> Clients:
-    return Clients(REGION, attempts=attempts)
+    return Clients(REGION, account=ACCOUNT, attempts=attempts)
 
 
 def clients(attempts: int = MAX_ATTEMPTS) -> Clients:

@@ -6,9 +6,12 @@ Amazon S3, PutBucketVersioning: after versioning is enabled for the first time, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.aws import Clients
 from orchestrator.emulator import Emulator
 from orchestrator.emulator.faults import Faults, Rule
 from orchestrator.problems import Problems
@@ -162,3 +165,32 @@ def test_a_write_whose_response_was_lost_is_not_made_twice(shop: ShopProject, em
 
     assert ledger.retained == ("x",)
     assert shop.ledger.retained == ("x",)
+
+
+def test_a_release_bucket_of_another_account_is_neither_read_nor_written(shop: ShopProject, emulator: Emulator) -> None:
+    """Its name was freed, and somebody else took it and let everybody in: S3 refuses, and the message says why."""
+    shop.deploy()
+    expected = shop.ledger
+    store = LedgerStore(Clients("eu-west-1", account="999999999999"), BUCKET, "prod", lambda _: None)
+
+    def refuse(use: Callable[[], object]) -> str:
+        with pytest.raises(Problems, match="AccessDenied|403") as raised:
+            use()
+        return raised.value.problems[0].hint or ""
+
+    previous = shop.store.fetch(store.ledger_key)
+    assert previous is not None
+    hints = {
+        refuse(use)
+        for use in (
+            store.exists,
+            store.read,
+            lambda: store.has(store.ledger_key),
+            lambda: store.put("x", b"x", previous=None),
+            lambda: store.delete(store.ledger_key, previous),
+            lambda: bucket_lease.acquire(store, "ana", "deploy").__enter__(),
+        )
+    }
+    assert all("belongs to that account: aws sts get-caller-identity" in hint for hint in hints)
+    assert len(hints) == 1
+    assert shop.ledger == expected

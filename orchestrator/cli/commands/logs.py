@@ -61,7 +61,7 @@ def command(settings: Settings, component: str, since: int, follow: bool, patter
     from orchestrator.runs import service_logs
 
     desired = pipeline.load_desired(settings.manifests, settings.environment, include_artefacts=False)
-    clients = Clients(desired.scope.region)
+    clients = Clients.for_scope(desired.scope)
     pipeline.check_connection(clients)
     log_group = service_logs.find_log_group(desired, component, clients)
     query = service_logs.LogQuery(time.time() - since, pattern, follow)

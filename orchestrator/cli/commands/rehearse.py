@@ -48,7 +48,7 @@ def command(settings: Settings, canary: bool, spend: float, clean_up: bool, out:
     if canary == clean_up:
         raise Problems.from_message("choose what to do", hint="pass --canary and --spend 1, or --clean-up")
     manifest = pipeline.validate(settings.manifests, settings.environment)
-    clients, terminal = RecordingClients(manifest.scope.region), settings.terminal
+    clients, terminal = RecordingClients.for_scope(manifest.scope), settings.terminal
     pipeline.check_connection(clients)
     with tempfile.TemporaryDirectory(prefix="orchestrator-rehearsal-") as folder:
         rehearsal = Canary(manifest, Path(folder), clients, terminal.print_err)

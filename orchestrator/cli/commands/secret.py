@@ -93,7 +93,7 @@ def _open_values(settings: Settings, secret: str) -> ExternalValues:
     from orchestrator.runs.external_values import ExternalValues
 
     desired = pipeline.load_desired(settings.manifests, settings.environment, include_artefacts=False)
-    clients = Clients(desired.scope.region)
+    clients = Clients.for_scope(desired.scope)
     pipeline.check_connection(clients)
     return ExternalValues(clients, desired, secret)
 
