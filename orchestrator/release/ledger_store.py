@@ -33,8 +33,8 @@ CONFLICT_CODES = frozenset({"PreconditionFailed", "ConditionalRequestConflict", 
 PAUSES_SECONDS = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Pauses between reads of an object that S3 does not show yet, and between conflicting writes."""
 DENIED_HINT = (
-    "check that the credentials are those of the `account` in the Project, that they have this permission, and that the "
-    "bucket belongs to that account: aws sts get-caller-identity"
+    "check that the credentials are those of the `account` in the Project, that they have this permission, and that "
+    "the bucket belongs to that account: aws sts get-caller-identity"
 )
 
 

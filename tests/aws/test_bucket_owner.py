@@ -59,7 +59,7 @@ def requests() -> Iterator[tuple[str, list[Any]]]:
             self.send_header("content-length", "0")
             self.end_headers()
 
-        do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _answer
+        do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _answer  # noqa: N815 - names of the library
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

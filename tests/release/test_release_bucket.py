@@ -174,7 +174,7 @@ def test_a_release_bucket_of_another_account_is_neither_read_nor_written(shop: S
     store = LedgerStore(Clients("eu-west-1", account="999999999999"), BUCKET, "prod", lambda _: None)
 
     def refuse(use: Callable[[], object]) -> str:
-        with pytest.raises(Problems, match="AccessDenied|403") as raised:
+        with pytest.raises(Problems, match=r"AccessDenied|403") as raised:
             use()
         return raised.value.problems[0].hint or ""
 
