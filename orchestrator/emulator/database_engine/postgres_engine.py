@@ -10,7 +10,6 @@ import itertools
 import os
 import secrets
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +20,7 @@ from pathlib import Path
 from orchestrator.emulator.database_engine import backups
 from orchestrator.emulator.database_engine.backups import HEARTBEAT_DATABASE, ContinuousBackup
 from orchestrator.emulator.database_engine.certificates import CertificateAuthority
+from orchestrator.emulator.database_engine.data_folder import create_data_folder
 from orchestrator.emulator.database_engine.postgres_server import (
     EngineError,
     PostgresServer,
@@ -31,7 +31,6 @@ from orchestrator.emulator.database_engine.postgres_server import (
 from orchestrator.emulator.service_base import DatabaseSettings
 
 MAX_ADDRESSES = 250
-MIN_MEMORY_BYTES = 2 * 1024**3
 _MASTER_ROLES_SQL = """
 CREATE ROLE rds_superuser; GRANT pg_monitor, pg_signal_backend TO rds_superuser; CREATE ROLE rds_password;
 CREATE ROLE {user} LOGIN CREATEDB CREATEROLE; GRANT rds_superuser TO {user};
@@ -53,7 +52,7 @@ class PostgresEngine:
     """All servers of one emulator, below one temporary folder. Instances are named by their DbiResourceId."""
 
     def __init__(self) -> None:
-        self._root = Path(tempfile.mkdtemp(prefix=f"orchestrator-rds-{os.getpid()}-", dir=_find_memory_folder()))
+        self._root, self._folder_lock = create_data_folder()
         user = find_system_user()
         if user is not None:
             os.chown(self._root, user.pw_uid, user.pw_gid)
@@ -222,6 +221,7 @@ class PostgresEngine:
         for folder in ("instances", "backups", "snapshots") if not is_final else (".",):
             shutil.rmtree(self._root / folder, ignore_errors=True)
         if is_final:
+            self._folder_lock.close()
             self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _add(self, resource_id: str, name: str, settings: DatabaseSettings) -> _Database:
@@ -334,15 +334,6 @@ class PostgresEngine:
                 if user is not None:
                     os.chown(path, user.pw_uid, user.pw_gid)
         return folder
-
-
-def _find_memory_folder() -> Path | None:
-    """Return a folder in memory with enough space, or None: a cluster is a thousand small files."""
-    folder = Path("/dev/shm")  # noqa: S108 - only the parent of a folder of our own
-    try:
-        return folder if shutil.disk_usage(folder).free >= MIN_MEMORY_BYTES and os.access(folder, os.W_OK) else None
-    except OSError:
-        return None
 
 
 def _quote_name(name: str) -> str:
