@@ -71,6 +71,8 @@ _RESTORE_RULES: Final = (
     # The restored instance and the one that it replaces have names made from that of the instance.
     allow("write", "rds", "ModifyDBInstance AddTagsToResource", f"{_RDS_ARN_PREFIX}db:{{n}}-*"),
     allow("write", "rds", "RemoveTagsFromResource", f"{_RDS_ARN_PREFIX}db:{{n}}", f"{_RDS_ARN_PREFIX}db:{{n}}-*"),
+    # The throwaway of a drill has no data that is not in a backup.
+    allow("write", "rds", "DeleteDBInstance", f"{_RDS_ARN_PREFIX}db:{{n}}-drill-*"),
 )
 
 RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {

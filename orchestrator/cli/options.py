@@ -114,3 +114,41 @@ def run_options(function: F) -> F:
         return function(*args, run_options=options, **arguments)
 
     return wrapper  # type: ignore[return-value]
+
+
+def data_options(function: F) -> F:
+    """Add ``--auto-approve`` and the options of a run, for commands that copy or restore data.
+
+    The command receives them as ``approval`` and ``run_options``.
+    """
+
+    @click.option("--auto-approve", is_flag=True, help="Do not ask for confirmation.")
+    @run_options
+    @functools.wraps(function)
+    def wrapper(*args: Any, auto_approve: bool, expect: str = "", **arguments: Any) -> Any:
+        from orchestrator.runs.approval import Approval
+
+        return function(*args, approval=Approval(None, expect, auto_approve), **arguments)
+
+    return wrapper  # type: ignore[return-value]
+
+
+def ca_option(function: F) -> F:
+    """Add ``--ca``; the command receives the absolute path as ``ca_file``, "" without it."""
+
+    @click.option(
+        "--ca",
+        type=click.Path(path_type=Path, dir_okay=False, exists=True),
+        metavar="FILE",
+        help="Certificate authority of the database's server, such as RDS's bundle.",
+    )
+    @functools.wraps(function)
+    def wrapper(*args: Any, ca: Path | None, **arguments: Any) -> Any:
+        return function(*args, ca_file=str(ca.resolve()) if ca else "", **arguments)
+
+    return wrapper  # type: ignore[return-value]
+
+
+def plan_only_option(function: F) -> F:
+    """Add ``--plan``; the command receives it as ``plan_only``."""
+    return click.option("--plan", "plan_only", is_flag=True, help="Show what would change; change nothing.")(function)

@@ -183,9 +183,15 @@ class _PlanBuilder:
         self.tasks[address] = Task(resource, live, waived=waived)
 
     def describe_notes(self) -> tuple[str, ...]:
-        """Return the notes about waivers and about tags that no manifest declares."""
+        """Return the notes about waivers, about live resources, and about tags that no manifest declares."""
         waiver_notes = waivers.describe_waivers(self.waived, self._waivers, self._today)
-        return (*waiver_notes, *describe_undeclared_tags(self.tasks))
+        resource_notes = [
+            note
+            for task in self.tasks.values()
+            if task.resource is not None and task.live is not None
+            for note in resources.notes(task.resource.type, task.resource.spec, task.live, self._today)
+        ]
+        return (*waiver_notes, *resource_notes, *describe_undeclared_tags(self.tasks))
 
     def add_deletion(self, address: str, discovered: DiscoveredResource, live: LiveResource) -> None:
         module = resources.load(discovered.type)

@@ -84,6 +84,8 @@ def _component_lines(status: EnvironmentStatus, style: Style) -> Iterator[str]:
     width = max((len(item.component) for item in status.components), default=0)
     for item in status.components:
         health = style.paint(f"{item.health:<11}", _HEALTH_COLOURS[item.health])
-        status_note = "" if item.health is Health.HEALTHY else clean_sentence(item.status)
+        # Of what is healthy only the remarks: that storage grew, how the last restore drill ended.
+        status_text = item.status.partition("; ")[2] if item.health is Health.HEALTHY else item.status
+        status_note = clean_sentence(status_text)
         details = "  ".join(filter(None, [clean_name(item.url), status_note]))
         yield f"  {clean_name(item.component):<{width}}  {health}  {details}".rstrip()

@@ -56,8 +56,8 @@ class ResourceType(Protocol):
     ``USES``       resource types it may refer to: it is deleted before them
     ``ARN``        pattern with group ``name`` that matches ARNs of the tagging API; None: found by ``discover``
 
-    Optional: ``discover``, ``effects``, ``refusals``, ``missing_values``, ``losses``, ``stuck``, ``clean_up``,
-    ``GENTLE``, ``TAKES_OVER``; see the functions of this package.
+    Optional: ``discover``, ``effects``, ``refusals``, ``missing_values``, ``losses``, ``notes``, ``stuck``,
+    ``clean_up``, ``GENTLE``, ``TAKES_OVER``; see the functions of this package.
     """
 
     IMMUTABLE: frozenset[str]
@@ -184,6 +184,12 @@ def missing_values(resource_type: str, spec: Mapping[str, Value], live: LiveReso
     """Return the names of values that only a person can provide and nobody has provided."""
     hook = getattr(load(resource_type), "missing_values", None)
     return () if hook is None else tuple(hook(spec, live))
+
+
+def notes(resource_type: str, spec: Mapping[str, Value], live: LiveResource, today: str) -> tuple[str, ...]:
+    """Return what a plan says about a live resource whatever it changes; ``today`` is YYYY-MM-DD, or ""."""
+    hook = getattr(load(resource_type), "notes", None)
+    return () if hook is None else tuple(hook(spec, live, today))
 
 
 def deletion_effects(resource_type: str, live: LiveResource) -> tuple[str, ...]:

@@ -127,3 +127,32 @@ def _wait_for_lease(acquire: Callable[[], HeldLease], wait_seconds: float, on_wa
                 on_wait(f"Waiting for the lock in the release bucket: {error.problems[0].message.partition(';')[0]}.")
             was_announced = True
             time.sleep(POLL_INTERVAL_SECONDS)
+
+
+@contextmanager
+def drill_lock(
+    settings: Settings,
+    scope: Scope,
+    options: reporter.RunOptions,
+    clients: Clients,
+    ledger_store: LedgerStore | None,
+    *,
+    clock: Callable[[], float] = suspend_aware_time,
+) -> Iterator[Clients]:
+    """Keep other drills of the environment out, and let deploys go on: a drill takes long, and changes nothing of it.
+
+    Yields clients that stop the run once another drill has taken its place.  Raises Problems if one is running.
+    """
+    from orchestrator.release.ledger_store import LedgerStore
+
+    store = ledger_store and LedgerStore(clients, ledger_store.bucket, f"{scope.environment}.drill")
+    with (
+        reporter.interrupt_on_termination(),
+        _bucket_lease(settings, store, "restore", options.wait_seconds, clock) as held,
+    ):
+
+        def check_lock() -> None:
+            if held is not None and not held.is_held():
+                raise Problems.from_message("another drill holds the lock in the release bucket now; this one stops")
+
+        yield clients.with_before_send(check_lock)

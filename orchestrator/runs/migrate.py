@@ -11,6 +11,7 @@ from msgspec import Struct, field
 
 from orchestrator.problems import ExitCode, Problems
 from orchestrator.runs.approval import Approval
+from orchestrator.runs.database_access import find_connection, find_live
 from orchestrator.runs.lock import write_lock
 from orchestrator.runs.reporter import RunOptions
 from orchestrator.runs.settings import Settings
@@ -66,30 +67,10 @@ def migrate_database(settings: Settings, name: str, options: MigrateOptions) -> 
 
 def _find_target(manifest: Manifest, clients: Clients, name: str, ca_file: str) -> ConnectionTarget:
     """Return the project's database, with the password that the application uses. Raises Problems."""
-    from orchestrator.aws import StepExecutor
-    from orchestrator.aws.step_executor import StepFailedError
     from orchestrator.planning import pipeline
-    from orchestrator.postgresql.connection import ConnectionTarget
-    from orchestrator.recovery.database_restore import find_database
-    from orchestrator.resources.rds_instance.password import read_password
-    from orchestrator.steps import execute_steps
-    from orchestrator.values import reveal
 
     desired = pipeline.expand_manifest(manifest, include_artefacts=False)
-    database = find_database(desired, name)
-    planned = pipeline.plan(desired, targets=(database.address,), clients=clients)
-    live = planned.live.get(database.address)
-    if live is None or not live.outputs.get("host"):
-        raise Problems.from_message(f"{database.physical} does not exist yet", hint="apply the manifests first")
-    steps = read_password({**database.spec["credentials"], **live.spec["credentials"]}, live.private)
-    try:
-        password = reveal(execute_steps(steps, StepExecutor(clients).perform)["password"])
-    except StepFailedError as error:
-        raise Problems.from_message(f"cannot read the password of {database.physical}: {error}") from None
-    spec = database.spec
-    return ConnectionTarget(
-        str(live.outputs["host"]), spec["database"], spec["username"], password, int(spec["port"]), "require", ca_file
-    )
+    return find_connection(find_live(desired, clients, name), clients, ca_file)
 
 
 def _check(

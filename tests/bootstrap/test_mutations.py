@@ -48,7 +48,7 @@ def adoptions() -> list[Request]:
 
 
 def restores() -> list[Request]:
-    """The requests of ``restore database``, by the resource types of the service authorization reference."""
+    """The requests of ``restore database`` and its drill, by the types of the authorization reference."""
     name = "shop-prod-main"
     restored, kept = f"{name}-restored-1a2b3c4d", f"{name}-before-1a2b3c4d"
     shared = (
@@ -65,6 +65,7 @@ def restores() -> list[Request]:
         "AddTagsToResource": (f"db:{restored}",),
         "RemoveTagsFromResource": (f"db:{name}", f"db:{kept}"),
         "DescribeDBInstanceAutomatedBackups": (f"db:{name}",),
+        "DeleteDBInstance": (f"db:{name}-drill-1a2b3c4d",),
     }
     return [Request(f"rds:{action}", SHOP.arn("rds", item)) for action, items in by_action.items() for item in items]
 

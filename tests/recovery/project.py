@@ -106,6 +106,15 @@ class Project:
         with self.connect() as connection:
             connection.execute(sql)
 
+    def take_snapshot(self, name: str) -> None:
+        """A snapshot of the instance, once it is complete."""
+        request = {"DBInstanceIdentifier": NAME, "DBSnapshotIdentifier": name}
+        self.clients.call("rds", "create_db_snapshot", request)
+        describe: Callable[[], Any] = lambda: self.clients.call(  # noqa: E731
+            "rds", "describe_db_snapshots", {"DBSnapshotIdentifier": name}
+        )["DBSnapshots"][0]["Status"]
+        wait_until(describe, lambda status: status == "available")
+
     def rows(self) -> list[str]:
         with self.connect() as connection:
             return [row[0] for row in connection.execute("SELECT note FROM notes ORDER BY id")]

@@ -14,7 +14,7 @@ from orchestrator.components import Stack
 from orchestrator.components.database.alarms import build_alarms
 from orchestrator.components.database.checks import check, describe_connections
 from orchestrator.ownership_tags import build_ownership_tags
-from orchestrator.values import Ref, TemplateString, Value
+from orchestrator.values import Ref, TemplateString, Value, WriteOnly
 from orchestrator.vocabulary import Component, Resource, Scope
 
 __all__ = ["access", "check", "expand", "exports", "notes"]
@@ -163,6 +163,7 @@ def _instance_spec(component: Component, stack: Stack) -> Mapping[str, Value]:
         "iam_authentication": spec["iamAuthentication"],
         "logs": spec["logs"],
         "credentials": _credentials_spec(component, stack),
+        **_drill_spec(spec["backups"]),
         **_monitoring_spec(spec),
         **_without_none(
             {"availability_zone": spec.get("availabilityZone"), "ca_certificate": spec.get("caCertificate")}
@@ -181,6 +182,11 @@ def _storage_spec(storage: Mapping[str, Any]) -> Mapping[str, Value]:
         "encrypted": storage["encrypted"],
         **_without_none({**tuning, "kms_key": storage.get("kmsKey")}),
     }
+
+
+def _drill_spec(backups: Mapping[str, Any]) -> Mapping[str, Value]:
+    days = backups.get("drillEveryDays")
+    return {} if days is None else {"drill_every_days": WriteOnly(days)}
 
 
 def _monitoring_spec(spec: Mapping[str, Any]) -> Mapping[str, Value]:

@@ -1,7 +1,7 @@
 """Create the folder of an engine's servers, and remove those that killed emulators have left in memory.
 
-A lock of the operating system says whether an emulator still lives: unlike a process id it is never somebody else's, and
-it ends with the last process that holds it, forks included.
+A lock of the operating system says whether an emulator still lives: unlike a process id it is never somebody else's,
+and it ends with the last process that holds it, forks included.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Two fields that RDS does not have are stored as tags: ``apply`` (whether changes with an outage wait for the maintenance
 window) and ``credentials`` (the secret, and the key in it, that holds the master password). Two fields are never
 declared: ``ready`` (the instance has a host name) and ``unfinished_restore`` (what a restore that did not finish
-restores). Only the restore command declares ``restored_from``, and ``restore_options`` with it.
+restores). Only the restore command declares ``restored_from``, and ``restore_options`` with it. ``drill_every_days`` is
+only for the plan's notes.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from orchestrator.problems import Problems
 from orchestrator.resources import AwsReader
 from orchestrator.resources._existing import confirm_existing
 from orchestrator.resources._watched import find_changes
-from orchestrator.resources.rds_instance import live_shape, modify, password, restore
+from orchestrator.resources.rds_instance import live_shape, modify, password, restore, throwaway
 from orchestrator.resources.rds_instance.api_members import BUSY_CODES, NO_SNAPSHOT_STATUSES, NOT_FOUND_CODES, WATCHED
-from orchestrator.resources.rds_instance.messages import effects, losses, refusals, stuck
+from orchestrator.resources.rds_instance.messages import effects, losses, notes, refusals, stuck
 from orchestrator.steps import ApiCall, Outputs, Steps, Wait
 from orchestrator.values import Value, sort_canonically
 from orchestrator.vocabulary import LiveResource, Scope
 
-__all__ = ["effects", "losses", "refusals", "stuck"]
+__all__ = ["effects", "losses", "notes", "refusals", "stuck"]
 
 IMMUTABLE = frozenset({"engine", "database", "username", "encrypted", "kms_key", "availability_zone", "subnet_group"})
 STATEFUL = True
@@ -61,7 +62,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
     live = LiveResource(
         normalise(live_spec),
         live_shape.parse_outputs(instance),
-        live_shape.parse_private(instance),
+        {**live_shape.parse_private(instance), "throwaways": throwaway.find_throwaways(instances, scope, name)},
         health=live_shape.parse_health(instance),
         status=live_shape.format_status(instance, spec),
         pending=live_shape.list_pending(instance),

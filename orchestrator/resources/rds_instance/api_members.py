@@ -25,6 +25,11 @@ TAG_REPLACES = "orchestrator:replaces"
 TAG_REPLACED_BY = "orchestrator:replaced-by"
 """Tag of an instance that a restored one has replaced: ``PROJECT/ENVIRONMENT NAME``. It belongs to no plan."""
 
+TAG_DRILL_OF = "orchestrator:drill-of"
+"""Tag of the throwaway instance of a drill: ``PROJECT/ENVIRONMENT NAME``. It belongs to no plan."""
+TAG_LAST_DRILL = "orchestrator:last-drill"
+"""Tag of an instance: how the last drill of its backups ended, such as ``passed 2026-11-30T14:05:00+00:00 742``."""
+
 
 class Setting(Struct, frozen=True):
     """One field: its JMESPath in a DBInstance and its members in CreateDBInstance and ModifyDBInstance."""

@@ -16,9 +16,11 @@ from orchestrator.resources.rds_instance.api_members import (
     SETTINGS,
     TAG_APPLY,
     TAG_CREDENTIALS,
+    TAG_LAST_DRILL,
     TAG_RESTORED_FROM,
     USABLE_STATUSES,
 )
+from orchestrator.resources.rds_instance.drill_result import DrillResult
 from orchestrator.values import Value
 from orchestrator.vocabulary import Health, PendingChange, UnmanagedChange
 
@@ -80,8 +82,14 @@ def parse_private(instance: Instance) -> dict[str, Any]:
         "version": instance.get("EngineVersion", ""),
         "resource_id": instance.get("DbiResourceId", ""),
         "managed_secret": jmespath.search("MasterUserSecret.SecretArn", instance),
+        "last_drill": parse_last_drill(instance),
         "current": {key: jmespath.search(SETTINGS[key].live_path, instance) for key in parse_pending(instance)},
     }
+
+
+def parse_last_drill(instance: Instance) -> DrillResult | None:
+    """Return how the last drill of the backups ended, or None."""
+    return DrillResult.parse(from_aws_tags(instance.get("TagList")).get(TAG_LAST_DRILL, ""))
 
 
 def parse_pending(instance: Instance) -> dict[str, Value]:
@@ -146,13 +154,16 @@ def parse_health(instance: Instance) -> Health:
 
 
 def format_status(instance: Instance, declared: Mapping[str, Value]) -> str:
-    """Return one line: RDS's status, an upgrade by AWS, and grown storage."""
+    """Return one line: RDS's status, an upgrade by AWS, grown storage, and the last drill of the backups."""
     parts = [str(instance.get("DBInstanceStatus", "unknown"))]
     if is_upgraded_by_aws(version := str(instance.get("EngineVersion", "")), declared):
         parts.append(f"AWS upgraded {declared['version']} to {version}, as minorUpgrades allows")
     size, declared_gb = instance.get("AllocatedStorage", 0), declared.get("storage_gb")
     if isinstance(declared_gb, int) and size > declared_gb:
         parts.append(f"storage grew to {size} GB")
+    if drill := parse_last_drill(instance):
+        minutes = -(-drill.seconds // 60)
+        parts.append(f"restore drill of {drill.at:%Y-%m-%d} {drill.verdict}, {minutes} min to recover")
     return "; ".join(parts)
 
 

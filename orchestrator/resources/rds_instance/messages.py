@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 
 from orchestrator.resources.rds_instance.api_members import APPLY_IMMEDIATELY, NO_SNAPSHOT_STATUSES, STORAGE_FIELDS
+from orchestrator.resources.rds_instance.drill_result import FAILED, DrillResult
 from orchestrator.resources.rds_instance.live_shape import matches, parse_version
+from orchestrator.values import Value, WriteOnly
 from orchestrator.vocabulary import FieldChange, LiveResource
 
 Fields = Mapping[str, FieldChange]
@@ -71,6 +74,44 @@ def stuck(live: LiveResource) -> str:
     if live.spec.get("deletion_protection"):
         return "Deletion protection is on. To delete the instance, first apply `deletionProtection: false`."
     return "Check the events of the instance in RDS."
+
+
+def notes(spec: Mapping[str, Value], live: LiveResource, today: str) -> Iterator[str]:
+    """Yield what a plan says about the drills of the backups: their last result, none yet, too old, not cleaned up."""
+    component = live.component or "the database"
+    for throwaway in live.private.get("throwaways", ()):
+        yield (
+            f"{throwaway} belongs to a restore drill of {component}. If none is running now, it was killed: the next "
+            "drill removes the instance, which costs money until then."
+        )
+    limit_days = spec.get("drill_every_days")
+    if not isinstance(limit_days, WriteOnly):
+        return
+    result = live.private.get("last_drill")
+    command = f"orchestrator restore database {component.removeprefix('database.')} --drill"
+    if result is None:
+        yield f"Nobody has ever restored the backups of {component} as a drill. Run: {command}"
+    elif result.verdict == FAILED:
+        yield f"The last restore drill of {component}, on {result.at:%Y-%m-%d}, failed. Run it again: {command}"
+    elif is_drill_due(spec, live, today):
+        yield (
+            f"The last restore drill of {component} was on {result.at:%Y-%m-%d}; the manifest wants one every "
+            f"{limit_days.value} days. Run: {command}"
+        )
+    else:
+        minutes = -(-result.seconds // 60)
+        yield f"Restore drill of {component}, {result.at:%Y-%m-%d}: {result.verdict}, {minutes} min to recover."
+
+
+def is_drill_due(spec: Mapping[str, Value], live: LiveResource, today: str) -> bool:
+    """Return whether the manifest wants a restore drill now; ``today`` is YYYY-MM-DD, or "" if no time passes."""
+    limit_days = spec.get("drill_every_days")
+    result: DrillResult | None = live.private.get("last_drill")
+    if not isinstance(limit_days, WriteOnly) or live.spec.get("unfinished_restore"):
+        return False
+    if result is None or result.verdict == FAILED or not today:
+        return result is None or result.verdict == FAILED
+    return (date.fromisoformat(today) - result.at.date()).days >= int(str(limit_days.value))
 
 
 IMMEDIATE_TEXT = "now"

@@ -27,6 +27,7 @@ from orchestrator.resources.rds_instance.api_members import (
     BUSY_CODES,
     NOT_FOUND_CODES,
     SETTINGS,
+    TAG_DRILL_OF,
     TAG_REPLACED_BY,
     TAG_REPLACES,
     TAG_RESTORE_OF,
@@ -58,6 +59,8 @@ LATER_FIELDS = (
     "monitoring_role",
 )  # fmt: skip
 """Fields that a restoring call does not take."""
+IDENTIFYING_TAGS = (TAG_RESTORE_OF, TAG_RESTORED_FROM, TAG_DRILL_OF)
+"""Tags that say which restore an instance is the result of."""
 OWNERSHIP_TAGS = (TAG_PROJECT, TAG_ENVIRONMENT, TAG_COMPONENT)
 
 
@@ -131,7 +134,7 @@ def replace_by_restored(scope: Scope, name: str, spec: Mapping[str, Value], live
     mark = {TAG_RESTORE_OF: f"{scope.owner} {name} {state.replaced_name}", TAG_RESTORED_FROM: state.point}
     if not candidate:
         candidate = candidate_name(name, state.point, str(live.private.get("resource_id", "")))
-        yield from _restore_instance(scope, candidate, spec, RestorePoint.parse(state.point), mark, source=name)
+        yield from restore_instance(scope, candidate, spec, RestorePoint.parse(state.point), mark, source=name)
     elif live.private.get("restore") is None:
         yield _add_tags(scope, candidate, mark)
     response: Value = {}
@@ -152,7 +155,7 @@ def create_from_backup(scope: Scope, name: str, spec: Mapping[str, Value]) -> St
     options = _options(spec)
     tags = {**modify.build_tags(spec), TAG_RESTORED_FROM: spec["restored_from"]}
     point = RestorePoint.parse(spec["restored_from"])
-    yield from _restore_instance(scope, name, spec, point, tags, source_id=options.get("source_id", ""))
+    yield from restore_instance(scope, name, spec, point, tags, source_id=options.get("source_id", ""))
     response = yield from _prepare_instance(name, spec)
     if options.get("verify", True):
         yield from _verify(response, spec, options, old_host="")
@@ -183,7 +186,7 @@ def build_restore_call(
     return ApiCall("rds", "restore_db_instance_to_point_in_time", request, retry_codes=BUSY_CODES)
 
 
-def _restore_instance(
+def restore_instance(
     scope: Scope,
     name: str,
     spec: Mapping[str, Value],
@@ -193,6 +196,7 @@ def _restore_instance(
     source: str = "",
     source_id: str = "",
 ) -> Steps:
+    """Restore ``point`` to a new instance, or go on with the one that an earlier try of the same has made."""
     restoring_call = build_restore_call(name, spec, point, tags, source=source, source_id=source_id)
 
     def read_existing(aws: AwsReader, message: str) -> Any:
@@ -201,7 +205,7 @@ def _restore_instance(
         if not response or not response["DBInstances"]:
             return None
         live_tags = from_aws_tags(response["DBInstances"][0].get("TagList"))
-        if any(live_tags.get(key) != tags[key] for key in (TAG_RESTORE_OF, TAG_RESTORED_FROM) if key in tags):
+        if any(live_tags.get(key) != tags[key] for key in IDENTIFYING_TAGS if key in tags):
             raise Problems.from_message(
                 f"{name} already exists, and is not the result of this restore",
                 hint="rename or delete it, then run again",

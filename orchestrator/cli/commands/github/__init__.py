@@ -12,6 +12,7 @@ COMMANDS = {
     "build": "Build the sites, without credentials.",
     "deploy": "Deploy the reviewed plan, and report to GitHub.",
     "drift": "Check for drift, keep an issue about it, accept or revert it.",
+    "drill": "Run the restore drills of databases that are due.",
     "rollback": "Roll back to an earlier release, and report to GitHub.",
 }
 

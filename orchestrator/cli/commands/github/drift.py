@@ -73,6 +73,7 @@ def _report_drift(settings: Settings, notifier: GitHubNotifier) -> tuple[Release
     from orchestrator.release import checkout
     from orchestrator.render import drift, plan_markdown
     from orchestrator.runs.drift_check import check_drift
+    from orchestrator.runs.due_drills import list_due
 
     candidate = checkout.load(settings.manifests, settings.environment)
     planned = pipeline.plan(candidate.desired, clients=candidate.clients)
@@ -87,6 +88,7 @@ def _report_drift(settings: Settings, notifier: GitHubNotifier) -> tuple[Release
         unhealthy=drift_view.count(drift.SyncStatus.UNHEALTHY),
         pending=drift_view.count(drift.SyncStatus.PENDING),
         coverage=f"{drift_view.coverage:g}",
+        due_drills=",".join(list_due(planned)),
     )
     github = notifier.github
     assert github is not None

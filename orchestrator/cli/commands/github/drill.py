@@ -1,0 +1,39 @@
+"""``orchestrator github drill``: run the restore drills that are due, and report to the workflow run."""
+
+from __future__ import annotations
+
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import ca_option, common_options
+from orchestrator.problems import ExitCode, Problems
+from orchestrator.runs.settings import Settings
+
+
+@cli_command("drill", "orchestrator github drill -e prod")
+@ca_option
+@common_options
+def command(settings: Settings, ca_file: str) -> int:
+    """Run the restore drill of every Database whose `backups.drillEveryDays` are over.
+
+    Restores to a throwaway instance, compares it with the database if this machine reaches both, measures, and deletes
+    it. Exits 4 if something is missing in a restored database, 1 if one could not be restored.
+    """
+    from orchestrator.github.workflow_run import WorkflowRun
+    from orchestrator.runs.approval import Approval
+    from orchestrator.runs.due_drills import find_due
+    from orchestrator.runs.restore_drill import DrillOptions, run_drill
+
+    run = WorkflowRun.from_environment()
+    options = DrillOptions(ca_file=ca_file, may_skip_verification=True, approval=Approval(is_automatic=True))
+    exit_codes = []
+    for name in find_due(settings):
+        try:
+            exit_code = run_drill(settings, name, options)
+            sentence = "passed" if exit_code == ExitCode.OK else "failed: something is missing in the restored database"
+        except Problems as error:
+            exit_code, sentence = ExitCode.FAILED, f"failed: {error.problems[0].message}"
+            settings.terminal.print_err(str(error))
+        run.append_summary(f"Restore drill of `database.{name}`: {sentence}.")
+        exit_codes.append(exit_code)
+    if not exit_codes:
+        settings.terminal.print_out("No restore drill is due.")
+    return max(exit_codes, default=ExitCode.OK)

@@ -1,0 +1,262 @@
+"""Rehearse a restore: restore a database to a throwaway, read every row of it, remove it, and record how it went."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+
+from orchestrator.problems import ExitCode, Problems
+from orchestrator.runs.approval import Approval
+from orchestrator.runs.database_access import LiveDatabase, find_connection, find_live
+from orchestrator.runs.lock import drill_lock
+from orchestrator.runs.reporter import RunOptions
+from orchestrator.runs.settings import Settings
+
+if TYPE_CHECKING:
+    from orchestrator.aws import Clients
+    from orchestrator.manifest.check import Manifest
+    from orchestrator.postgresql.connection import ConnectionTarget
+    from orchestrator.postgresql.inventory import Inventory
+    from orchestrator.recovery.drill_verdict import DrillVerdict
+    from orchestrator.resources.rds_instance.restore import RestorePoint
+
+
+class DrillOptions(Struct, frozen=True):
+    """Options of a drill: the moment or snapshot to restore (the latest moment without), and how to verify it.
+
+    ``may_skip_verification``: a machine that does not reach the database only measures, and says so.
+    """
+
+    to: str = ""
+    snapshot: str = ""
+    should_verify: bool = True
+    may_skip_verification: bool = False
+    ca_file: str = ""
+    plan_only: bool = False
+    approval: Approval = field(default_factory=Approval)
+    run: RunOptions = field(default_factory=RunOptions)
+
+
+class _Drill(Struct, frozen=True):
+    """What a drill restores (``point``), and the name of its throwaway."""
+
+    database: LiveDatabase
+    point: RestorePoint
+    throwaway: str
+
+    @property
+    def name(self) -> str:
+        return self.database.resource.physical
+
+
+def run_drill(
+    settings: Settings, name: str, options: DrillOptions, *, clock: Callable[[], float] = time.monotonic
+) -> int:
+    """Restore the Database ``name`` to a throwaway, verify and remove it, and return the exit code.
+
+    A drill that was killed leaves its throwaway; the next one removes it first. Raises Problems if there is nothing to
+    restore, another drill is running, nobody approves, or this machine cannot read the database.
+    """
+    from orchestrator.aws import Clients
+    from orchestrator.planning import pipeline
+    from orchestrator.release import checkout
+
+    manifest = pipeline.validate(settings.manifests, settings.environment)
+    clients = Clients(manifest.scope.region)
+    drill = _plan_drill(manifest, clients, name, options)
+    _print_plan(settings, drill)
+    if options.plan_only:
+        return ExitCode.OK
+    question = f"Restore {drill.name} to {drill.throwaway}, and delete that afterwards? Only 'yes' is accepted:"
+    options.approval.confirm(settings.terminal, question, "yes")
+    store = checkout.find_store(manifest, clients)
+    with drill_lock(settings, manifest.scope, options.run, clients, store) as locked_clients:
+        return _execute(settings, locked_clients, drill, options, clock)
+
+
+def _plan_drill(manifest: Manifest, clients: Clients, name: str, options: DrillOptions) -> _Drill:
+    from orchestrator.aws import AwsError, Reader
+    from orchestrator.planning import pipeline
+    from orchestrator.recovery import database_backups
+    from orchestrator.resources.rds_instance.throwaway import throwaway_name
+
+    desired = pipeline.expand_manifest(manifest, include_artefacts=False)
+    database = find_live(desired, clients, name)
+    physical = database.resource.physical
+    try:
+        backups = database_backups.read_backups(Reader(clients), manifest.scope, physical)
+    except AwsError as error:
+        raise Problems.from_message(f"cannot read the backups of {physical}: {error}") from None
+    if backups.unfinished:
+        raise Problems.from_message(
+            f"a restore of {physical} has not finished", hint=f"finish it first: orchestrator restore database {name}"
+        )
+    is_latest = not options.to and not options.snapshot
+    point = database_backups.choose_point(
+        backups, to=options.to, snapshot=options.snapshot, latest=is_latest, undo=False
+    )
+    return _Drill(database, point, throwaway_name(physical, str(database.live.private["resource_id"])))
+
+
+def _print_plan(settings: Settings, drill: _Drill) -> None:
+    from orchestrator.recovery.database_backups import format_time
+
+    is_time = drill.point.kind == "time"
+    point = format_time(datetime.fromisoformat(drill.point.value)) if is_time else f"snapshot {drill.point.value}"
+    hourly = _hourly_price(drill)
+    price = f" at about {hourly:.3f} USD an hour" if hourly else ""
+    print_out = settings.terminal.print_out
+    print_out(f"Drill: restore {drill.name} as of {point} to the new instance {drill.throwaway}{price}, read every row")
+    print_out(f"of it, and delete it. {drill.name} is only read. For a few GB a drill usually takes 10 to 30 minutes.")
+
+
+def _hourly_price(drill: _Drill) -> float:
+    """Return the price of the throwaway in USD an hour, 0 if it is unknown."""
+    from orchestrator import cost
+    from orchestrator.cost.price_list import HOURS_PER_MONTH
+
+    items = cost.estimate([drill.database.resource], drill.database.desired.scope.region).line_items
+    return items[0].idle / HOURS_PER_MONTH if items else 0.0
+
+
+def _execute(
+    settings: Settings, clients: Clients, drill: _Drill, options: DrillOptions, clock: Callable[[], float]
+) -> int:
+    from orchestrator.aws import StepExecutor
+    from orchestrator.resources.rds_instance.throwaway import record_result
+    from orchestrator.resources.rds_instance.drill_result import FAILED, PASSED, UNVERIFIED, DrillResult
+
+    # Before anything costs money: what this machine cannot read now, it cannot compare later.
+    live_login = find_connection(drill.database, clients, options.ca_file) if options.should_verify else None
+    live_inventory = _read_live(settings, drill, live_login, options) if live_login else None
+    _remove_leftovers(settings, clients, drill)
+    began_at = clock()
+    verdict: DrillVerdict | None = None
+    try:
+        login, seconds = _restore(settings, clients, drill, live_login, clock)
+        if login is not None and live_inventory is not None:
+            verdict = _verify(settings, login, live_inventory)
+    finally:
+        _remove(settings, clients, drill.throwaway)
+    passed = verdict is not None and not verdict.problems
+    word = UNVERIFIED if verdict is None else PASSED if passed else FAILED
+    result = DrillResult(word, datetime.now(UTC), round(seconds))
+    StepExecutor(clients).perform(record_result(drill.database.desired.scope, drill.name, result))
+    _print_result(settings, drill, verdict, seconds, clock() - began_at)
+    return ExitCode.OK if verdict is None or passed else ExitCode.UNHEALTHY
+
+
+def _read_live(settings: Settings, drill: _Drill, login: ConnectionTarget, options: DrillOptions) -> Inventory | None:
+    """Return what is in the database now, None if this machine may skip that. Raises Problems if it does not reach it.
+
+    Sessions of a production database pay for what is read here, so its rows are counted, not hashed.
+    """
+    from orchestrator.postgresql.inventory import read_inventory
+
+    try:
+        return read_inventory(login, with_checksums=False)
+    except Problems as error:
+        problem = error.problems[0]
+        if options.may_skip_verification:
+            settings.terminal.print_err(f"Nobody will look at the rows: {problem.message}.")
+            return None
+        raise Problems.from_message(
+            f"cannot read {drill.name}, so the drill could verify nothing: {problem.message}; nothing was created",
+            hint=f"{problem.hint}; or only measure how long the restore takes: --no-verify",
+        ) from None
+
+
+def _remove_leftovers(settings: Settings, clients: Clients, drill: _Drill) -> None:
+    """Remove the throwaway of a drill that was killed. The lock says that none is running."""
+    from orchestrator.aws import Reader
+    from orchestrator.resources.rds_instance.throwaway import find_throwaways
+
+    instances = Reader(clients).all("rds", "describe_db_instances", "DBInstances")
+    for throwaway in find_throwaways(instances, drill.database.desired.scope, drill.name):
+        settings.terminal.print_err(f"An earlier drill was killed: remove {throwaway}.")
+        _remove(settings, clients, throwaway)
+
+
+def _restore(
+    settings: Settings,
+    clients: Clients,
+    drill: _Drill,
+    live_login: ConnectionTarget | None,
+    clock: Callable[[], float],
+) -> tuple[ConnectionTarget | None, float]:
+    """Restore the throwaway; return how to connect, None if nobody will, and the seconds it took. Raises Problems."""
+    from msgspec.structs import replace
+
+    from orchestrator.aws import StepExecutor
+    from orchestrator.aws.step_executor import StepFailedError, WaitTimeoutError
+    from orchestrator.resources.rds_instance.throwaway import restore_throwaway
+    from orchestrator.steps import execute_steps
+    from orchestrator.values import reveal
+
+    settings.terminal.print_err(f"Restore {drill.throwaway}.")
+    started_at = clock()
+    steps = restore_throwaway(
+        drill.database.desired.scope, drill.name, drill.throwaway, drill.database.live.spec, drill.point
+    )
+    try:
+        outputs = execute_steps(steps, StepExecutor(clients).perform)
+    except (StepFailedError, WaitTimeoutError) as error:
+        raise Problems.from_message(
+            f"the backup of {drill.name} could not be restored: {error}",
+            hint="the throwaway was removed; check the events of RDS, then run the drill again",
+        ) from None
+    login = live_login and replace(live_login, host=str(outputs["host"]), password=str(reveal(outputs["password"])))
+    return login, clock() - started_at
+
+
+def _verify(settings: Settings, login: ConnectionTarget, live: Inventory) -> DrillVerdict:
+    """Read every row of the throwaway, and judge what is in it; what cannot be read has failed."""
+    from orchestrator.postgresql.inventory import read_inventory
+    from orchestrator.recovery.drill_verdict import DrillVerdict, judge
+
+    settings.terminal.print_err("Read every row of it.")
+    try:
+        return judge(live, read_inventory(login, with_checksums=True))
+    except Problems as error:
+        return DrillVerdict((f"the restored database cannot be read: {error.problems[0].message}",), ())
+
+
+def _remove(settings: Settings, clients: Clients, throwaway: str) -> None:
+    from orchestrator.aws import StepExecutor
+    from orchestrator.aws.step_executor import StepFailedError, WaitTimeoutError
+    from orchestrator.resources.rds_instance.throwaway import remove_throwaway
+    from orchestrator.steps import execute_steps
+
+    settings.terminal.print_err(f"Remove {throwaway}.")
+    try:
+        execute_steps(remove_throwaway(throwaway), StepExecutor(clients).perform)
+    except (StepFailedError, WaitTimeoutError) as error:
+        raise Problems.from_message(
+            f"{throwaway} was not removed, and costs money: {error}",
+            hint=f"remove it: aws rds delete-db-instance --db-instance-identifier {throwaway} --skip-final-snapshot",
+        ) from None
+
+
+def _print_result(
+    settings: Settings, drill: _Drill, verdict: DrillVerdict | None, seconds: float, total_seconds: float
+) -> None:
+    from orchestrator.render.apply_report import format_duration
+
+    print_out = settings.terminal.print_out
+    for line in verdict.lines if verdict else ():
+        print_out(f"  {line}")
+    for problem in verdict.problems if verdict else ():
+        print_out(f"  missing: {problem}")
+    price = _hourly_price(drill) * total_seconds / 3600
+    cost = f", for about {max(price, 0.01):.2f} USD" if price else ""
+    duration = format_duration(seconds)
+    if verdict is None:
+        print_out(f"Drill ended: {drill.name} can be restored in {duration}{cost}; nobody looked at its rows.")
+    elif verdict.problems:
+        print_out(f"Drill failed: {drill.name} was restored in {duration}, but not everything was in it{cost}.")
+    else:
+        print_out(f"Drill passed: {drill.name} can be restored in {duration}{cost}. {drill.throwaway} is removed.")
