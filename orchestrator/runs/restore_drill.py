@@ -127,8 +127,8 @@ def _execute(
     settings: Settings, clients: Clients, drill: _Drill, options: DrillOptions, clock: Callable[[], float]
 ) -> int:
     from orchestrator.aws import StepExecutor
-    from orchestrator.resources.rds_instance.throwaway import record_result
     from orchestrator.resources.rds_instance.drill_result import FAILED, PASSED, UNVERIFIED, DrillResult
+    from orchestrator.resources.rds_instance.throwaway import record_result
 
     # Before anything costs money: what this machine cannot read now, it cannot compare later.
     live_login = find_connection(drill.database, clients, options.ca_file) if options.should_verify else None
