@@ -38,21 +38,28 @@ def placeholder_artefacts(components: Iterable[Component]) -> Artefacts:
 def _collect_images(components: list[Component], find_digest: FindDigest | None) -> tuple[dict[str, Image], list[str]]:
     """Return the images to build, by component handle, and a note for each whose hash changes with every commit."""
     images, notes = {}, []
-    for component in components:
-        build = (component.spec.get("image") or {}).get("build")
-        if not build:
-            continue
+    for component, recipe in iter_recipes(components):
         from orchestrator.artefacts.images import dockerignore
         from orchestrator.artefacts.images.build_inputs import compute_tag
 
-        recipe = _build_recipe(component, build)
         if dockerignore.includes_git(recipe.context, recipe.dockerfile):
+            context = component.spec["image"]["build"]["context"]
             notes.append(
-                f"{component.handle}: the build context {build['context']} contains .git, so every commit builds a new "
-                f"image. Add `.git` to {build['context']}/.dockerignore."
+                f"{component.handle}: the build context {context} contains .git, so every commit builds a new "
+                f"image. Add `.git` to {context}/.dockerignore."
             )
         images[component.handle] = Image(compute_tag(recipe, find_digest), recipe.fields)
     return images, notes
+
+
+def iter_recipes(components: Iterable[Component]) -> Iterator[tuple[Component, Recipe]]:
+    """Yield each component whose image is built, with its build.
+
+    Raises Problems if a path of the build is outside the repository.
+    """
+    for component in components:
+        if build := (component.spec.get("image") or {}).get("build"):
+            yield component, _build_recipe(component, build)
 
 
 def _build_recipe(component: Component, build: Mapping[str, Any]) -> Recipe:

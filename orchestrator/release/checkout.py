@@ -23,6 +23,7 @@ from orchestrator.vocabulary import DesiredState
 
 if TYPE_CHECKING:
     from orchestrator.artefacts.images.base_image import FindDigest
+    from orchestrator.artefacts.images.built_image import BuiltImages
     from orchestrator.aws import Clients
 
 
@@ -49,10 +50,13 @@ def load(folder: Path, environment: str | None = None, clients: Clients | None =
     return from_manifest(pipeline.validate(folder, environment), clients)
 
 
-def from_manifest(manifest: Manifest, clients: Clients | None = None, rebuild: str = "") -> ReleaseCandidate:
+def from_manifest(
+    manifest: Manifest, clients: Clients | None = None, rebuild: str = "", built_images: BuiltImages | None = None
+) -> ReleaseCandidate:
     """Build the release candidate of manifests that have been checked already.
 
-    ``rebuild`` names a run that builds every image again.  Raises Problems.
+    ``rebuild`` names a run that builds every image again.  ``built_images`` were built by another job, and are
+    pushed instead of built again if their inputs are those of the checkout.  Raises Problems.
     """
     clients = clients or _create_clients(manifest)
     store = find_store(manifest, clients)
@@ -62,6 +66,8 @@ def from_manifest(manifest: Manifest, clients: Clients | None = None, rebuild: s
     if rebuild:
         images = {handle: replace(image, rebuild=rebuild) for handle, image in artefacts.images.items()}
         artefacts = replace(artefacts, images=images)
+    elif built_images is not None:
+        artefacts = replace(artefacts, images=built_images.attach_to(artefacts.images))
     base = ledger.last_complete
     resolution = pins.resolve(ledger, checkout_documents, artefacts) if base else PinResolution()
     if store is not None and base is not None and resolution.held:

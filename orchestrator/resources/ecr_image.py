@@ -88,7 +88,7 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     images = yield ApiCall("ecr", "describe_images", {"repositoryName": repository}, ok_codes=NOT_FOUND_CODES)
     cache_tag = yield Compute("newest image, for its layer cache", newest_tag, (images,))
     login = yield ApiCall("ecr", "get_authorization_token", {}, is_sensitive=True)
-    note = f"build {spec['source']} and push"
+    note = f"build {spec['source']} and push"  # part of the plan's digest: the same whoever builds
     pushed_tag = f"{tag}-{spec['rebuild']}" if "rebuild" in spec else tag
     arguments = (login, build, repository, pushed_tag, cache_tag)
     digest = yield LocalCall(PUSH_ACTION, builder.build_and_push, arguments, note, has_output=True)

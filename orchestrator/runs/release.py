@@ -27,6 +27,7 @@ from orchestrator.runs.site_builds import build_sites
 from orchestrator.state.client.run_reporter import RunReporter
 
 if TYPE_CHECKING:
+    from orchestrator.artefacts.images.built_image import BuiltImages
     from orchestrator.aws import Clients
     from orchestrator.manifest.check import Manifest
     from orchestrator.planning.events import Event
@@ -50,7 +51,8 @@ class DeployOptions(Struct, frozen=True):
     """Options of ``deploy``.
 
     ``targets`` are addresses or components, all if empty; ``allow`` is the token that lifts a plan's vetoes;
-    ``description`` describes the deployment on GitHub; ``clients`` are used instead of new ones.
+    ``description`` describes the deployment on GitHub; ``clients`` are used instead of new ones; ``built_images`` were
+    built by another job.
     """
 
     approval: Approval = field(default_factory=Approval)
@@ -62,6 +64,7 @@ class DeployOptions(Struct, frozen=True):
     run: RunOptions = field(default_factory=RunOptions)
     description: str = "deploy"
     clients: Clients | None = None
+    built_images: BuiltImages | None = None
 
 
 class RollbackOptions(Struct, frozen=True):
@@ -241,7 +244,7 @@ def deploy(settings: Settings, options: DeployOptions, notifier: Notifier | None
             if commit := notifier.commit_of_newer_run:
                 locked.record.report_superseded(commit)
             rebuild = time.strftime(REBUILD_FORMAT, time.gmtime()) if options.should_rebuild_images else ""
-            candidate = checkout.from_manifest(locked.manifest, locked.clients, rebuild)
+            candidate = checkout.from_manifest(locked.manifest, locked.clients, rebuild, options.built_images)
             candidate.pin_resolution.raise_if_undecided()
             planned = pipeline.plan(
                 candidate.desired, targets=options.targets, allow=options.allow, clients=locked.clients

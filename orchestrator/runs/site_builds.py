@@ -63,7 +63,7 @@ def restore_built_sites(settings: Settings, source: Path, result: str, failure: 
 
     if result not in {"", "success"}:
         hint = "see the job `build` of this run; nothing was changed"
-        raise Problems.from_message(failure or "the sites could not be built", hint=hint)
+        raise Problems.from_message(failure or "the sites and images could not be built", hint=hint)
     commit = built_sites.read_commit(source)
     if not commit:
         return False

@@ -77,6 +77,26 @@ runs:
       env: {INTO: "${{ inputs.path }}"}
       run: ln -sfn "$STAND_IN_VENV" "$INTO"
 """,
+    "actions/cache/restore": """
+name: restore
+inputs: {path: {required: true}, key: {required: true}, restore-keys: {default: ""}}
+runs:
+  using: composite
+  steps:
+    - shell: bash
+      env: {INTO: "${{ inputs.path }}"}
+      run: if [ -e "$STAND_IN_ARTIFACTS/../cached" ]; then cp "$STAND_IN_ARTIFACTS/../cached" "$INTO"; fi
+""",
+    "actions/cache/save": """
+name: save
+inputs: {path: {required: true}, key: {required: true}}
+runs:
+  using: composite
+  steps:
+    - shell: bash
+      env: {FROM: "${{ inputs.path }}"}
+      run: cp "$FROM" "$STAND_IN_ARTIFACTS/../cached"
+""",
     "actions/upload-artifact": """
 name: upload
 inputs:
@@ -84,12 +104,15 @@ inputs:
   path: {required: true}
   retention-days: {default: "90"}
   include-hidden-files: {default: "false"}
+  compression-level: {default: "6"}
+  if-no-files-found: {default: warn}
 runs:
   using: composite
   steps:
     - shell: bash
       env: {NAME: "${{ inputs.name }}", FROM: "${{ inputs.path }}"}
-      run: mkdir -p "$STAND_IN_ARTIFACTS/$NAME" && cp -r "$FROM/." "$STAND_IN_ARTIFACTS/$NAME"
+      run: |
+        if [ -e "$FROM" ]; then mkdir -p "$STAND_IN_ARTIFACTS/$NAME"; cp -r "$FROM/." "$STAND_IN_ARTIFACTS/$NAME"; fi
 """,
     "actions/download-artifact": """
 name: download
@@ -196,8 +219,11 @@ class Runner:
         if name == TOOL_REPOSITORY:
             return ["--local-repository", f"{action}={self._copy_tool()}"]
         folder = self.folder / "actions" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "action.yml").write_text(STUB_ACTIONS[name].lstrip())
+        parts = {action: text for action, text in STUB_ACTIONS.items() if f"{action}/".startswith(f"{name}/")}
+        for action, text in parts.items():  # an action may have more below it, such as cache/restore
+            part = self.folder / "actions" / action
+            part.mkdir(parents=True, exist_ok=True)
+            (part / "action.yml").write_text(text.lstrip())
         return ["--local-repository", f"{name}@{ref}={folder}"]
 
     def _copy_tool(self) -> Path:
@@ -225,7 +251,8 @@ def list_used_actions() -> list[str]:
     """``OWNER/NAME@REF`` of every action that the workflows of users or our own action use."""
     files = [path for path in WORKFLOWS.glob("*.yml") if path.stem != "release"]
     files = [*files, *(ROOT / ".github/actions").glob("*/action.yml")]
-    actions = {action for path in files for action in re.findall(r"uses: ([\w.-]+/[\w.-]+@\w+)", path.read_text())}
+    pattern = r"uses: ([\w.-]+/[\w.-]+)(?:/[\w.-]+)*(@\w+)"
+    actions = {"".join(found) for path in files for found in re.findall(pattern, path.read_text())}
     return [*sorted(actions), f"{TOOL_REPOSITORY}@here", f"{TOOL_REPOSITORY}@{TOOL_COMMIT}"]
 
 

@@ -32,7 +32,8 @@ class Recipe(Struct, frozen=True):
 
     ``resolve``: whether bases count by their current digest. ``source``: the build as the manifest describes it, for
     messages. Not part of the tag: ``sbom`` (whether packages are listed), ``keep_layers`` (whether layers may be cached
-    in the image's repository) and ``without_cache`` (whether every instruction runs again).
+    in the image's repository), ``without_cache`` (whether every instruction runs again), and ``built_image`` with
+    ``built_digest``: the folder and the manifest's digest of the image if another job has built it already.
     """
 
     context: Path
@@ -45,6 +46,8 @@ class Recipe(Struct, frozen=True):
     sbom: bool = True
     keep_layers: bool = False
     without_cache: bool = False
+    built_image: str = ""
+    built_digest: str = ""
 
     @property
     def fields(self) -> dict[str, Any]:

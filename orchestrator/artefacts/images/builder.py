@@ -24,6 +24,7 @@ from orchestrator.artefacts.build_process import BuildLog, BuildResult, OnOutput
 from orchestrator.artefacts.images import (
     base_image,
     builder_commands,
+    built_image,
     dockerfile,
     dockerfile_parser,
     dockerignore,
@@ -31,7 +32,6 @@ from orchestrator.artefacts.images import (
     package_inventory,
     registry_client,
     registry_login,
-    registry_push,
     sbom,
 )
 from orchestrator.artefacts.images.build_inputs import Recipe
@@ -39,9 +39,13 @@ from orchestrator.artefacts.images.builder_commands import BuildJob, BuildTool
 from orchestrator.artefacts.images.dockerfile import BaseImage
 from orchestrator.artefacts.images.package_inventory import PackageInventory
 from orchestrator.artefacts.images.registry_client import Descriptor, ImageReference
-from orchestrator.problems import ExitCode, Position, Problems
+from orchestrator.problems import Position, Problems
 
 LABEL_PREFIX = "org.opencontainers.image"
+LOCAL_REGISTRY = "localhost"
+"""Names images that are not pushed by the builder."""
+ECR_HOST = re.compile(r"\d{12}\.dkr\.ecr(?:-fips)?\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?")
+SBOM_HINT = "fix the cause, or set `sbom: false` under `image.build`"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LINE_NUMBER = re.compile(r"(?:Dockerfile|[^\s:]+):(\d+)\s*\Z")
 _STEP = re.compile(r"STEP \d+/\d+\s*: (.+)", re.IGNORECASE)
@@ -67,7 +71,10 @@ def build_and_push(
     host = urlsplit(data["proxyEndpoint"]).netloc
     recipe = Recipe.from_fields(build)
     target = ImageReference(host, repository, tag)
-    with registry_login.temporary_login(host, user, password, _find_base_logins(recipe)) as folder:
+    if recipe.built_image:
+        return built_image.push(Path(recipe.built_image), recipe.built_digest, target, (user, password), on_output)
+    logins = {**_find_base_logins(recipe), host: (user, password)}
+    with registry_login.temporary_login(logins) as folder:
         job = _prepare_job(recipe, target, folder, cache_tag)
         runner = _Builder(builder_commands.find_builder(), recipe, job, BuildLog(repository, on_output))
         try:
@@ -77,13 +84,35 @@ def build_and_push(
         except Problems as error:
             raise interruption(error, "the image build was interrupted; nothing was deployed") from None
         if is_own_build and inventory is not None:
-            _push_sbom(
-                sbom.build_document(inventory, target, descriptor.digest, job.labels),
-                descriptor,
-                target,
-                (user, password),
-            )
+            document = sbom.build_document(inventory, target, descriptor.digest, job.labels)
+            built_image.push_sbom(document, descriptor, target, (user, password))
         return descriptor.digest
+
+
+def build_to_folder(recipe: Recipe, name: str, tag: str, folder: Path, *, on_output: OnOutput = ignore_output) -> str:
+    """Build the image without any login of a deploy, write it to ``folder`` and return the digest of its manifest.
+
+    ``name`` names it in the local store of the builder.  Raises Problems as ``build_and_push`` does.
+    """
+    recipe = replace(recipe, keep_layers=False)
+    target = ImageReference(LOCAL_REGISTRY, name, tag)
+    with registry_login.temporary_login(_find_base_logins(recipe)) as login_folder:
+        job = _prepare_job(recipe, target, login_folder, None)
+        runner = _Builder(builder_commands.find_builder(), recipe, job, BuildLog(name, on_output))
+        try:
+            runner.build()
+            return runner.save(folder)
+        except Problems as error:
+            raise interruption(error, "the image build was interrupted; nothing was pushed") from None
+
+
+def needs_registry_login(recipe: Recipe) -> bool:
+    """Return whether a base lies in a private registry of AWS for which neither docker nor podman keeps a login."""
+    bases = _read_bases(recipe)[1]
+    return any(
+        ECR_HOST.fullmatch(base.registry) and not registry_login.find_login(base.registry, base.repository)
+        for base in bases
+    )
 
 
 def git_labels(context: Path) -> dict[str, str]:
@@ -190,22 +219,31 @@ class _Builder:
 
     def list_packages(self) -> PackageInventory:
         """Return the packages of the built image, read before it is pushed. Raises Problems."""
-        job = self._job
         try:
-            result = self._run(builder_commands.export_command(self._tool, job))
-            if result.exit_code:
-                message = "the image was built but cannot be read for its SBOM; nothing was pushed"
-                raise self._log.failure(result, message)
+            return self._read_packages(self._export(SBOM_HINT))
+        finally:
+            self._job.archive.unlink(missing_ok=True)
+
+    def save(self, folder: Path) -> str:
+        """Write the built image to ``folder``, with its packages, and return its digest. Raises Problems."""
+        archive = self._export()
+        inventory = self._read_packages(archive) if self._recipe.sbom else None
+        return built_image.save(archive, inventory, folder)
+
+    def _export(self, hint: str = "") -> Path:
+        result = self._run(builder_commands.export_command(self._tool, self._job))
+        if result.exit_code:
+            message = "the image was built but cannot be exported; nothing was pushed"
+            raise self._log.failure(result, message, hint=hint)
+        return self._job.archive
+
+    def _read_packages(self, archive: Path) -> PackageInventory:
+        try:
             return package_inventory.parse_packages(
-                image_archive.read_files(job.archive, package_inventory.is_package_file)
+                image_archive.read_files(archive, package_inventory.is_package_file)
             )
         except Problems as error:
-            if error.exit_code is ExitCode.INTERRUPTED:
-                raise
-            hint = "fix the cause, or set `sbom: false` under `image.build`"
-            raise Problems([replace(problem, hint=hint) for problem in error.problems]) from None
-        finally:
-            job.archive.unlink(missing_ok=True)
+            raise Problems([replace(problem, hint=SBOM_HINT) for problem in error.problems]) from None
 
     def push(self, target: ImageReference, credentials: tuple[str, str]) -> tuple[Descriptor, bool]:
         """Push the image; return the registry's descriptor for the tag and whether this run pushed it.
@@ -233,19 +271,6 @@ class _Builder:
 
     def _run(self, command: list[str]) -> BuildResult:
         return self._log.run(command, environment=_build_variables(self._tool, self._job))
-
-
-def _push_sbom(bom: bytes, image: Descriptor, target: ImageReference, credentials: tuple[str, str]) -> None:
-    """Push the SBOM as a referrer of the image. Raises Problems."""
-    try:
-        with registry_push.open_repository(target.registry, target.repository, credentials) as repository:
-            repository.push_blob(sbom.EMPTY_CONFIG)
-            repository.push_blob(bom)
-            repository.push_manifest(sbom.build_referrer(bom, image), sbom.MANIFEST_MEDIA_TYPE)
-    except Problems as error:
-        message = f"the image was pushed, but its SBOM was not: {error.problems[0].message}"
-        hint = "nothing was deployed; run again to deploy the image without an SBOM"
-        raise Problems.from_message(message, hint=hint) from None
 
 
 def _build_variables(tool: BuildTool, job: BuildJob) -> dict[str, str]:

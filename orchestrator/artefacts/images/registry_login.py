@@ -87,18 +87,12 @@ def _ask_helper(helper: str, name: str) -> Credentials | None:
 
 
 @contextmanager
-def temporary_login(
-    host: str, user: str, password: str, other_logins: Mapping[str, Credentials] | None = None
-) -> Iterator[Path]:
-    """Yield a private folder whose ``config.json`` logs in to ``host``; it is deleted afterwards.
-
-    ``other_logins``: user and password of further registries.
-    """
+def temporary_login(logins: Mapping[str, Credentials]) -> Iterator[Path]:
+    """Yield a private folder whose ``config.json`` has user and password by registry; it is deleted afterwards."""
     with tempfile.TemporaryDirectory(prefix="orchestrator-") as name:
         folder = Path(name)
         user_config = _docker_folder()
         _link_user_config(user_config, folder)
-        logins = {**(other_logins or {}), host: (user, password)}
         descriptor = os.open(folder / CONFIG_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             json.dump(_add_auths(_read_config(user_config / CONFIG_FILE), logins), file)

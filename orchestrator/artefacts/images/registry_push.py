@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 60.0
 """Seconds per request."""
 MAX_RETRIES = 3
+CHUNK_BYTES = 1024**2
 
 
 class Repository:
@@ -32,14 +34,23 @@ class Repository:
     def push_blob(self, data: bytes) -> str:
         """Upload a blob if it does not exist, and return its digest."""
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-        if self._client.head(f"{self._base_url}/blobs/{digest}").status_code != 200:
-            started = self._client.post(f"{self._base_url}/blobs/uploads/").raise_for_status()
-            headers = {"Content-Type": "application/octet-stream"}
-            patched = self._client.patch(
-                self._get_upload_url(started), content=data, headers=headers
-            ).raise_for_status()
-            self._client.put(self._get_upload_url(patched), params={"digest": digest}).raise_for_status()
+        self._upload(digest, data, len(data))
         return digest
+
+    def push_blob_file(self, path: Path, digest: str) -> None:
+        """Upload a file of any size as the blob ``digest`` if it does not exist.
+
+        The registry refuses it if its bytes have another digest.
+        """
+        self._upload(digest, _iter_chunks(path), path.stat().st_size)
+
+    def _upload(self, digest: str, content: bytes | Iterator[bytes], size: int) -> None:
+        if self._client.head(f"{self._base_url}/blobs/{digest}").status_code == 200:
+            return
+        started = self._client.post(f"{self._base_url}/blobs/uploads/").raise_for_status()
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        upload = self._client.patch(self._get_upload_url(started), content=content, headers=headers).raise_for_status()
+        self._client.put(self._get_upload_url(upload), params={"digest": digest}).raise_for_status()
 
     def push_manifest(self, data: bytes, media_type: str, tag: str | None = None) -> str:
         """Upload a manifest under ``tag``, or under its digest alone, and return its digest."""
@@ -50,6 +61,12 @@ class Repository:
 
     def _get_upload_url(self, response: httpx.Response) -> str:
         return urljoin(f"{self._base_url}/", response.headers["Location"])
+
+
+def _iter_chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
 
 
 @contextmanager

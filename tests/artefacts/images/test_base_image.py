@@ -267,7 +267,7 @@ def test_a_private_base_is_resolved_with_the_login_of_this_machine(
     log_in(tmp_path, kind, private)
     found = base_image.resolve_digests([BaseImage(f"{private}/team/base:1", 1)], FILE)
     logins = registry_login.find_logins([(private, "team/base")])
-    with registry_login.temporary_login("target", "AWS", "x", logins) as folder:
+    with registry_login.temporary_login({**logins, "target": ("AWS", "x")}) as folder:
         config = json.loads((folder / "config.json").read_text())
 
     assert found == {f"{private}/team/base:1": DIGEST}

@@ -18,6 +18,7 @@ import pytest
 from orchestrator import shell
 from orchestrator.artefacts.images import builder, builder_commands, registry_login
 from orchestrator.artefacts.images.build_inputs import Recipe, compute_tag
+from orchestrator.artefacts.images.built_image import BuiltImage, BuiltImages
 from orchestrator.aws import Clients
 from orchestrator.emulator import Emulator, start
 from orchestrator.planning import pipeline
@@ -167,6 +168,20 @@ def test_what_is_deployed_is_what_the_registry_holds(aws: Recording, checkout: P
     assert image["config"]["Labels"]["org.opencontainers.image.version"] == name
 
 
+def test_a_reviewed_plan_is_the_same_whoever_builds(aws: Recording, checkout: Path, tmp_path: Path) -> None:
+    """An image that another job has built is used if its inputs are those of the checkout, and is not mentioned."""
+    manifest, folders, digests = pipeline.validate(checkout / "manifests"), [], set()
+    tag = from_manifest(manifest, aws).artefacts.images["containerservice.api"].tag
+    for built_tag in (tag, "0" * 24):  # a newer commit, or a base that has moved in between
+        built = BuiltImages(tmp_path, {"containerservice.api": BuiltImage(built_tag, f"sha256:{'0' * 64}")})
+        candidate = from_manifest(manifest, aws, built_images=built)
+        folders.append(candidate.artefacts.images["containerservice.api"].build["built_image"])
+        digests.add(pipeline.plan(candidate.desired, clients=aws).plan.digest)
+
+    assert folders == [str(tmp_path / "containerservice.api"), ""]
+    assert len(digests) == 1
+
+
 def test_what_it_is_made_of_lies_beside_it(aws: Recording, checkout: Path) -> None:
     """Its SBOM has no tag of its own and refers to the digest that is deployed."""
     told = checkout / "api" / "shop-1.2.dist-info" / "METADATA"
@@ -270,7 +285,7 @@ def test_the_login_is_ours_alone_and_leaves_the_users_own(tmp_path: Path, monkey
     settings = {"auths": {"other": {"auth": "x"}}, "credsStore": "keychain", "currentContext": "remote"}
     (own / "config.json").write_text(json.dumps(settings))
     monkeypatch.setenv("DOCKER_CONFIG", str(own))
-    with registry_login.temporary_login("here", "AWS", TOKEN) as folder:
+    with registry_login.temporary_login({"here": ("AWS", TOKEN)}) as folder:
         file = folder / "config.json"
         mode, found = file.stat().st_mode & 0o777, json.loads(file.read_text())
         plugins = (folder / "cli-plugins").resolve()

@@ -1,4 +1,4 @@
-"""``orchestrator github build``: build the sites in a job that has no credentials."""
+"""``orchestrator github build``: build the sites and images in a job that has no credentials."""
 
 from __future__ import annotations
 
@@ -16,24 +16,40 @@ MAX_FAILURE_CHARS = 500
 
 @cli_command("build", "orchestrator github build -e prod --out built")
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the built sites."
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for what is built."
+)
+@click.option(
+    "--pushed-images",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="ORCHESTRATOR_PUSHED_IMAGES",
+    help="File with tags of images that are in the registry already, as `github deploy` writes it.",
 )
 @common_options
-def command(settings: Settings, out: Path) -> None:
-    """Build the sites of the checked-out commit, and set the output `built` to whether there are any, or `failure`.
+def command(settings: Settings, out: Path, pushed_images: Path | None) -> None:
+    """Build the sites and images of the checked-out commit. Uses no token and no credentials of AWS.
 
-    Uses no token and no credentials of AWS. `orchestrator github deploy --built FOLDER` deploys what is built.
+    Sets the outputs `built` (whether anything was), `images` (tag and digest of each, as JSON) and `failure`.
+    `orchestrator github deploy --built FOLDER` deploys what is built.
     """
+    import msgspec
+
     from orchestrator.github.notifications import GitHubNotifier
-    from orchestrator.runs import reporter, site_builds
+    from orchestrator.runs import image_builds, reporter, site_builds
 
     notifier = GitHubNotifier.from_environment(settings.manifests, settings.environment, is_silent=True)
     try:
         with reporter.interrupt_on_termination():
             has_sites = site_builds.save_built_sites(settings, out)
+            images = image_builds.save_built_images(settings, out, _read_tags(pushed_images))
     except Problems as error:
         headline = error.problems[0].message.partition("\n")[0]
         notifier.run.set_outputs(failure=headline[:MAX_FAILURE_CHARS])
         raise
-    notifier.run.set_outputs(built=str(has_sites).lower())
-    settings.terminal.print_out(f"The sites are in {out}." if has_sites else "There are no sites to build.")
+    is_built = has_sites or any(image.digest for image in images.values())
+    description = msgspec.json.encode(images).decode() if images else ""
+    notifier.run.set_outputs(built=str(is_built).lower(), images=description)
+    settings.terminal.print_out(f"Everything built is in {out}." if is_built else "There is nothing to build.")
+
+
+def _read_tags(file: Path | None) -> list[str]:
+    return file.read_text().split() if file is not None and file.is_file() else []
