@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from orchestrator import shell
 from orchestrator.problems import ExitCode, Position, Problem, Problems
-from orchestrator.redaction.github_masks import MIN_MASK_LENGTH
+from orchestrator.redaction.output_redactor import OutputRedactor
 
 WITHHELD_PREFIXES = ("AWS_", "ACTIONS_", "ORCHESTRATOR_")
 """Prefixes of variables that no build gets: AWS's credentials, the runner's tokens (OIDC), the orchestrator's own."""
@@ -81,12 +81,11 @@ class BuildResult(Struct, frozen=True):
 class BuildLog:
     """The output of one build: every command's, in ``file``, and line by line to ``on_output``.
 
-    ``secrets`` are values that neither of them may show.
+    Neither of them shows ``secrets`` or what looks like one.
     """
 
     def __init__(self, name: str, on_output: OnOutput = ignore_output, secrets: Iterable[str] = ()) -> None:
-        lines = {line for secret in secrets for line in (secret, *secret.splitlines())}
-        self._secrets = sorted((line.encode() for line in lines if len(line) >= MIN_MASK_LENGTH), key=len, reverse=True)
+        self._redactor = OutputRedactor(secrets)
         self.file = _new_log_file(name)
         self._on_output = on_output
         self._line_number = 1
@@ -111,9 +110,9 @@ class BuildLog:
         self._show(f"$ {shlex.join(command)}")
         with self.file.open("ab") as log:
 
-            def on_chunk(chunk: bytes) -> None:
-                for secret in self._secrets:
-                    chunk = chunk.replace(secret, b"***")
+            def show_chunk(chunk: bytes) -> None:
+                if not chunk:
+                    return
                 _write(log, chunk)
                 line = _clean_line(chunk)
                 if line.strip():
@@ -124,7 +123,16 @@ class BuildLog:
                 self._show(line)
 
             complete = {**os.environ, **(environment or {})} if is_trusted else build_environment(environment)
-            exit_code = shell.stream(command, on_chunk, folder=folder, environment=complete, timeout=timeout)
+            try:
+                exit_code = shell.stream(
+                    command,
+                    lambda chunk: show_chunk(self._redactor.feed(chunk)),
+                    folder=folder,
+                    environment=complete,
+                    timeout=timeout,
+                )
+            finally:
+                show_chunk(self._redactor.finish())
         return BuildResult(tuple(command), exit_code, tuple(tail), next(iter(first_errors), None))
 
     def failure(
