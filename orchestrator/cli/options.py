@@ -74,6 +74,32 @@ def format_option(
     )
 
 
+def build_job_options(function: F) -> F:
+    """Add ``--built`` and ``--build-job``; the command receives the build job of its run, or None, as ``build``."""
+
+    @click.option(
+        "--built",
+        type=click.Path(path_type=Path, file_okay=False),
+        envvar="ORCHESTRATOR_BUILT",
+        help="Folder of the sites and images that `github build` has built; otherwise they are built here.",
+    )
+    @click.option(
+        "--build-job",
+        default="",
+        envvar="ORCHESTRATOR_BUILD_JOB",
+        metavar="JSON",
+        help="Result and outputs of that job, as GitHub's `toJSON(needs.build)`.",
+    )
+    @functools.wraps(function)
+    def wrapper(settings: Settings, *, built: Path | None, build_job: str, **options: Any) -> Any:
+        from orchestrator.github.build_job import BuildJob
+
+        build = BuildJob.parse(built, build_job) if built is not None else None
+        return function(settings, build=build, **options)
+
+    return wrapper  # type: ignore[return-value]
+
+
 def plan_options(function: F) -> F:
     """Add ``--target`` and ``--allow``, for commands that plan."""
     target = click.option(

@@ -38,22 +38,36 @@ def read_jobs(workflow: str) -> dict[str, Any]:
     return jobs
 
 
-def test_the_job_has_nothing_to_steal() -> None:
-    """No right but to read the code, no secret, no role; the job with the role builds no site by itself.
+def list_writing_jobs() -> list[tuple[str, str]]:
+    """(workflow, job) of each job that runs a command which deploys a checkout, and so may build."""
+    return [
+        (path.name, name)
+        for path in sorted(WORKFLOWS.glob("*.yml"))
+        for name, job in read_jobs(path.name).items()
+        for step in job.get("steps", ())
+        if "orchestrator github deploy" in str(step.get("run"))
+        or step.get("env", {}).get("ORCHESTRATOR_ANSWER") == "revert"
+    ]
+
+
+def test_every_deploy_has_a_build_job_with_nothing_to_steal() -> None:
+    """No right but to read the code, no secret, no role; the job with the role takes over what that one has built.
 
     GitHub: a job gets an OIDC token only with ``id-token: write`` ("OpenID Connect", security hardening).
     """
-    jobs = read_jobs("deploy.yml")
-    build = json.dumps(jobs["build"])
-
-    assert jobs["build"]["permissions"] == {"contents": "read"}
-    assert "environment" not in jobs["build"], "secrets of an environment"
-    for word in ("secrets.", "github.token", "configure-aws-credentials", "id-token"):
-        assert word not in build
-    assert jobs["deploy"]["needs"] == "build"
-    assert jobs["deploy"]["permissions"]["id-token"] == "write"
-    checkouts = [step for job in jobs.values() for step in job["steps"] if "actions/checkout@" in str(step.get("uses"))]
-    assert [step["with"]["persist-credentials"] for step in checkouts] == [False, False]
+    assert list_writing_jobs() == [("deploy.yml", "deploy"), ("drift.yml", "revert")]
+    for workflow, name in list_writing_jobs():
+        jobs = read_jobs(workflow)
+        build = json.dumps(jobs["build"])
+        assert jobs["build"]["permissions"] == {"contents": "read"}
+        assert "environment" not in jobs["build"], "secrets of an environment"
+        for word in ("secrets.", "github.token", "configure-aws-credentials", "id-token"):
+            assert word not in build
+        assert jobs[name]["needs"] == "build"
+        assert "--built" in json.dumps(jobs[name]["steps"])
+        assert jobs[name]["permissions"]["id-token"] == "write"
+        checkouts = [step for job in jobs.values() for step in job["steps"] if "checkout@" in str(step.get("uses"))]
+        assert {step["with"]["persist-credentials"] for step in checkouts} == {False}
 
 
 SERVICE = """

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from msgspec import Struct, field
 
 from orchestrator.cli.command import cli_command
-from orchestrator.cli.options import common_options
-from orchestrator.problems import Problems
+from orchestrator.cli.options import build_job_options, common_options
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
+    from orchestrator.github.build_job import BuildJob
     from orchestrator.github.deploy_notifier import DeployNotifier
     from orchestrator.runs.result import DeployRun
 
@@ -44,32 +43,20 @@ MAX_LOCK_WAIT_SECONDS = 1800.0
     help="First let go of what a rollback pinned: `all`, or parts, comma-separated.",
 )
 @click.option(
-    "--built",
-    type=click.Path(path_type=Path, file_okay=False),
-    envvar="ORCHESTRATOR_BUILT",
-    help="Folder of the sites and images that `github build` has built; otherwise they are built here.",
-)
-@click.option(
     "--pushed-images",
     type=click.Path(path_type=Path, dir_okay=False),
     envvar="ORCHESTRATOR_PUSHED_IMAGES",
     help="File for the tags of images that are in the registry afterwards, for `github build`.",
 )
-@click.option(
-    "--build-job",
-    default="",
-    envvar="ORCHESTRATOR_BUILD_JOB",
-    help="Result and outputs of that job, as GitHub's `toJSON(needs.build)`.",
-)
 @common_options
+@build_job_options
 def command(
     settings: Settings,
     digest: str,
     allow: str,
     unpinned_parts: str,
-    built: Path | None,
     pushed_images: Path | None,
-    build_job: str,
+    build: BuildJob | None,
 ) -> int:
     """Deploy the checked-out commit, if its plan was reviewed as the Project's `approval` requires.
 
@@ -91,48 +78,12 @@ def command(
 
         parts = [] if unpinned_parts == "all" else [part.strip() for part in unpinned_parts.split(",")]
         unpin(settings, parts)
-    build = BuildJob.parse(built, build_job) if built is not None else None
     run = deploy_with_reports(settings, notifier, allow, build=build)
     if build is not None and pushed_images is not None and run.exit_code == 0:
         build.save_tags(pushed_images)
     if run.result is not None:
         close_merged(settings, github, run.environment)
     return run.exit_code
-
-
-class _NeededJob(Struct, frozen=True):
-    result: str = ""
-    outputs: dict[str, str] = field(default_factory=dict)
-
-
-class BuildJob(Struct, frozen=True):
-    """The folder where a job has left what it built, its result, what it said if it failed, and about its images."""
-
-    folder: Path
-    result: str = ""
-    failure: str = ""
-    images: str = ""
-
-    @classmethod
-    def parse(cls, folder: Path, text: str) -> BuildJob:
-        """Return the job that ``text`` describes as GitHub's ``needs`` context does.  Raises Problems."""
-        import msgspec
-
-        try:
-            job = msgspec.json.decode(text, type=_NeededJob) if text else _NeededJob()
-        except msgspec.MsgspecError as error:
-            raise Problems.from_message(f"--build-job is not the JSON of GitHub's `needs.build`: {error}") from None
-        return cls(folder, job.result, job.outputs.get("failure", ""), job.outputs.get("images", ""))
-
-    def save_tags(self, file: Path) -> None:
-        """Write the tags of the images that the next job need not build, one per line.
-
-        A hint only: a deploy builds an image that is not in the registry.
-        """
-        from orchestrator.runs.image_builds import read_built_images
-
-        if (built := read_built_images(self.folder, self.images)) is not None:
-            file.write_text("".join(f"{image.tag}\n" for image in built.images.values()))
 
 
 def deploy_with_reports(
@@ -144,20 +95,18 @@ def deploy_with_reports(
 ) -> DeployRun:
     """Wait for the lock, deploy, and report to GitHub.  Raises Problems after reporting them."""
     from orchestrator.runs.approval import Approval
-    from orchestrator.runs.image_builds import read_built_images
     from orchestrator.runs.release import DeployOptions, deploy
     from orchestrator.runs.reporter import RunOptions
-    from orchestrator.runs.site_builds import restore_built_sites
 
     run_options = RunOptions(wait_seconds=MAX_LOCK_WAIT_SECONDS)
 
     def carry_out() -> DeployRun:
-        is_built = build is not None and restore_built_sites(settings, build.folder, build.result, build.failure)
+        is_built = build is not None and build.restore_sites(settings)
         options = DeployOptions(
             Approval(is_automatic=True),
             allow=allow,
             should_build_sites=not is_built,
-            built_images=read_built_images(build.folder, build.images) if build is not None else None,
+            built_images=build.read_images() if build is not None else None,
             run=run_options,
             description=description,
         )

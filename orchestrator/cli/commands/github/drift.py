@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from orchestrator.cli.command import cli_command
-from orchestrator.cli.options import common_options
+from orchestrator.cli.options import build_job_options, common_options
 from orchestrator.problems import ExitCode, Problems
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
     from orchestrator.drift_acceptance import ManifestEdits
+    from orchestrator.github.build_job import BuildJob
     from orchestrator.github.notifications import GitHubNotifier
     from orchestrator.planning.plan import PreparedPlan
     from orchestrator.release.checkout import ReleaseCandidate
@@ -42,7 +43,8 @@ TARGETS_PATTERN = r"[A-Za-z0-9_.:, /-]{1,500}"
     help="Lift the vetoes of the plan that printed TOKEN.",
 )
 @common_options
-def command(settings: Settings, answer: DriftAction, targets: str, allow: str) -> int:
+@build_job_options
+def command(settings: Settings, answer: DriftAction, targets: str, allow: str, build: BuildJob | None) -> int:
     """Check for drift, and keep one issue about it; the issue is closed when the drift is gone.
 
     `accept` opens a pull request that edits the manifests and keeps their comments and layout. `revert` deploys what
@@ -60,7 +62,7 @@ def command(settings: Settings, answer: DriftAction, targets: str, allow: str) -
             settings, notifier, [target.strip() for target in targets.split(",") if target.strip()]
         )
     elif answer == "revert":
-        exit_code = _revert_drift(settings, notifier, allow)
+        exit_code = _revert_drift(settings, notifier, allow, build)
     else:
         _report_drift(settings, notifier)
     return exit_code
@@ -139,12 +141,12 @@ def _open_pull_request(notifier: GitHubNotifier, edits: ManifestEdits) -> str:
     return pull_request.create_or_update(github, branch, base_branch, notifier.commit, files, (title, body))
 
 
-def _revert_drift(settings: Settings, notifier: GitHubNotifier, allow: str) -> int:
+def _revert_drift(settings: Settings, notifier: GitHubNotifier, allow: str, build: BuildJob | None) -> int:
     """Deploy what the manifests say, and check for drift again."""
     from orchestrator.cli.commands.github.deploy import deploy_with_reports
     from orchestrator.github.deploy_notifier import DeployNotifier
 
-    run = deploy_with_reports(settings, DeployNotifier(notifier, is_approved=True), allow, "revert drift")
+    run = deploy_with_reports(settings, DeployNotifier(notifier, is_approved=True), allow, "revert drift", build)
     if run.exit_code == ExitCode.OK:
         _report_drift(settings, notifier)
     return run.exit_code
