@@ -16,6 +16,7 @@ import orchestrator
 from orchestrator.cli.commands.github import COMMANDS as GITHUB_COMMANDS
 from orchestrator.cli.main import COMMANDS
 from tests import conftest, layer_table
+from tests.user_strings import list_strings
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = sorted(path for top in ("orchestrator", "ml") for path in (ROOT / top).rglob("*.py"))
@@ -162,6 +163,20 @@ def test_literary_locals_only_become_fewer() -> None:
     ]
 
     assert len([local for local in locals_ if name_words(local) & LITERARY_WORDS]) <= MAX_LITERARY_LOCALS
+
+
+LITERARY_PHRASES = re.compile(
+    r"(?<![Tt]here )\b(?:is|are) no (?!longer\b|more\b)[a-z]"
+    r"|(?<!there )\bis none\b|\bnobody can\b|\bfor want of\b|\bwants a\b|\b[Ss]ays too\b"
+)
+
+
+def test_sentences_are_phrased_as_manuals_phrase_them() -> None:
+    """`x is not a service`, where a novel has `x is no service`."""
+    texts = list(list_strings())
+
+    assert len(texts) > 4000
+    assert [text for text in texts if LITERARY_PHRASES.search(text.text)] == []
 
 
 def test_every_command_is_a_module() -> None:

@@ -82,7 +82,7 @@ def load_photos(run: TrainingRun, photos: Sequence[HeldOut], data_folder: Path) 
 
 
 def load_test_folder(folder: Path) -> MeasuredPhotos:
-    """Return the photos of a folder with one folder for each product; a name that is no product's means none of ours.
+    """Return the photos of a folder with one folder for each product; a name of no product means none of ours.
 
     Raises Problems if there is none, or one cannot be read.
     """

@@ -126,7 +126,7 @@ def load(folder: Path) -> ExportedModel:
         return ExportedModel(document, _decode_tensors(document, data))
     except (KeyError, ValueError, TypeError) as error:
         raise Problems.from_message(
-            f"{folder / MODEL_FILE} is no exported model: {error!r}",
+            f"{folder / MODEL_FILE} is not an exported model: {error!r}",
             hint="export it again: python -m ml.export runs/VERSION",
         ) from None
 

@@ -97,7 +97,7 @@ def _check_source(key: str, value: Value) -> Iterator[Finding]:
     try:
         re.compile(value.get("pattern", ""))
     except re.error as error:
-        yield (*path, "pattern"), f"the pattern is no regular expression: {error}", None
+        yield (*path, "pattern"), f"the pattern is not a valid regular expression: {error}", None
 
 
 def external_keys(component: Component) -> Mapping[str, Mapping[str, Any]]:

@@ -279,7 +279,7 @@ def _lock_held_error(store: LedgerStore, existing: StoredObject, ttl_seconds: fl
     """Return who holds the lock, and when it expires: both by S3's clock, whatever the object claims."""
     unlock = f"orchestrator unlock -e {store.environment} --reason WHY"
     if existing.written_at is None or existing.read_at is None:
-        expiry = "S3's response had no date, so nobody can tell when its lock expires"
+        expiry = "S3's response had no date, so it is unknown when its lock expires"
     else:
         expiry = f"if it is dead, its lock expires at {_format_time(existing.written_at + ttl_seconds)}"
     holder = _describe_holder(_decode_lease(existing), existing)

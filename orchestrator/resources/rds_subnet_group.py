@@ -62,8 +62,9 @@ def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str
         dropped = sorted(str(subnet) for subnet in before if subnet not in after)
         if field.path[0] == "subnets" and dropped:
             yield (
-                f"Subnet {', '.join(dropped)} leaves the group. RDS refuses that while a database runs in it: then "
-                "list it in `network.subnets` of the Project, or move the database by a snapshot and a restore."
+                f"Subnet {', '.join(dropped)} is removed from the group. RDS refuses this while a database runs "
+                "in that subnet. In that case, list the subnet in `network.subnets` of the Project, or move the "
+                "database with a snapshot and a restore."
             )
 
 

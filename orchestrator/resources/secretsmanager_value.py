@@ -118,7 +118,7 @@ def build_document(current: Mapping[str, Any], template: Mapping[str, str]) -> s
 
     A key with ``:`` is added under a name with ``__`` too, because Secrets Manager's ``arn:json-key:...`` references
     cannot name it; .NET treats both as the same setting. Raises Problems if a value is missing, or if the current value
-    is no JSON object.
+    is not a JSON object.
     """
     current_values = _parse_document(current)
     return json.dumps({**current_values, **_fill_template(template, current_values)}, sort_keys=True)
@@ -135,7 +135,7 @@ def _fill_template(template: Mapping[str, str], current_values: Mapping[str, Any
 
 
 def _parse_document(current: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keys of the current value.  Raises Problems if it is no JSON object: writing would destroy it."""
+    """Return the keys of the current value.  Raises Problems if it is not a JSON object: writing would destroy it."""
     text = current.get("SecretString")
     if text is None and "SecretBinary" not in current:
         return {}
@@ -145,7 +145,7 @@ def _parse_document(current: Mapping[str, Any]) -> dict[str, Any]:
         document = None
     if not isinstance(document, dict):
         message = (
-            "the secret's current value is no JSON object, and writing its keys would destroy it; nothing was changed"
+            "the secret's current value is not a JSON object, and setting keys would destroy it; nothing was changed"
         )
         raise Problems.from_message(message, hint="store it under a key of a JSON object, or use another secret name")
     return document

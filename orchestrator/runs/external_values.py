@@ -146,7 +146,7 @@ class ExternalValues:
         except ValueError:
             document = None
         if not isinstance(document, dict):
-            message = f"the value of {self._resource.physical} is no JSON object, and writing a key would destroy it"
+            message = f"the value of {self._resource.physical} is not a JSON object, and writing a key would destroy it"
             raise Problems.from_message(message, hint="nothing was changed")
         return document
 

@@ -40,14 +40,14 @@ class LogQuery(Struct, frozen=True):
 def find_log_group(desired: DesiredState, component: str, clients: Clients) -> str:
     """Return the log group of a service's containers.
 
-    ``component`` is a handle or its name.  Raises Problems if it is no service, or is not in AWS yet.
+    ``component`` is a handle or its name.  Raises Problems if it is not a service, or is not in AWS yet.
     """
     services = [resource for resource in desired.resources if resource.type in SERVICE_TYPES]
     matching = [item for item in services if component in {item.component, item.component.partition(".")[2]}]
     if not matching:
         names = ", ".join(item.component for item in services) or "none"
         raise Problems.from_message(
-            f"`{component}` is no service", hint=f"the manifests declare these services: {names}"
+            f"`{component}` is not a service", hint=f"the manifests declare these services: {names}"
         )
     service = matching[0]
     taken = snapshot.take(Reader(clients), replace(desired, resources=(service,)))

@@ -120,9 +120,9 @@ def test_following_shows_new_lines_once(stack: Path, by_hand: ByHand) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["logs", "web"], "`web` is no service"),
+        (["logs", "web"], "`web` is not a service"),
         (["logs", "api", "--since", "soon"], "such as 10m"),
-        (["logs", "api", "--grep", "("], "is no regular expression"),
+        (["logs", "api", "--grep", "("], "is not a valid regular expression"),
     ],
 )
 def test_what_cannot_be_shown_is_said(

@@ -128,7 +128,7 @@ BAD = {
     "a value of nothing": ("data: { A: {} }", "an object with either `generate` or `external`"),
     "a value of two sources": ("data: { A: { generate: {}, external: true } }", "needs either `generate` or `external"),
     "a description of nothing": ("data: { A: { generate: {}, description: x } }", "belongs to an external value"),
-    "a pattern that is none": ('data: { A: { external: true, pattern: "(" } }', "is no regular expression"),
+    "a pattern that is none": ('data: { A: { external: true, pattern: "(" } }', "is not a valid regular expression"),
     "a secret that is too short": ("data: { A: { generate: { length: 8 } } }", "16 to 1024 characters"),
 }
 

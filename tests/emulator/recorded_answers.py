@@ -85,7 +85,7 @@ def product_operations() -> frozenset[str]:
 
 @cache
 def _operation_names(service: str) -> frozenset[str]:
-    """Return boto3's names of a service's operations; none for what is no service."""
+    """Return boto3's names of a service's operations; none for what is not a service."""
     try:
         model = botocore.session.get_session().get_service_model(service)
     except UnknownServiceError:

@@ -124,7 +124,7 @@ def test_what_is_not_whole_is_refused(model: Any, tmp_path: Path) -> None:
     writer.write(model, RUN, PROTOTYPES, tmp_path)
     document = json.loads((tmp_path / "model.json").read_bytes())
     (tmp_path / "model.json").write_text(json.dumps({**document, "answer": {}}))
-    with pytest.raises(Problems, match="is no exported model"):
+    with pytest.raises(Problems, match="is not an exported model"):
         exported_model.load(tmp_path).answer(np.zeros((1, SIZE, SIZE, 3), dtype=np.float32))
     writer.write(model, RUN, PROTOTYPES, tmp_path)
     next(tmp_path.glob("weights-*.bin")).write_bytes(b"broken")

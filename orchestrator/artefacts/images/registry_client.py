@@ -167,7 +167,7 @@ def _fetch_token(client: httpx.Client, registry: str, challenge: str, credential
         message = "the registry requires an unsupported authentication scheme"
         raise ValueError(message)
     if not _is_same_domain(registry, realm_url.netloc):
-        message = f"{registry} wants a token of {realm_url.netloc}, which is of another domain, so it is not asked"
+        message = f"{registry} asks for a token of {realm_url.netloc}, on another domain; no token was requested"
         raise Problems.from_message(message)
     response = _send(client, client.build_request("GET", realm, params=parameters), credentials)
     if response.status_code in REFUSED_STATUS_CODES:

@@ -44,8 +44,8 @@ def command(
     """Show where AWS differs from the manifests.
 
     Each resource is in sync, drifted, unhealthy (such as a stopped database), pending (a change that AWS makes later),
-    not checked (with the reason), or ignored until a date. Says too if the current release, or the one that a rollback
-    would restore, can no longer be restored. Exits 2 if so, or if something is drifted, unhealthy or pending.
+    not checked (with the reason), or ignored until a date. Also reports if the current release, or the one that a
+    rollback would restore, can no longer be restored. Exits 2 if so, or if something is drifted, unhealthy or pending.
 
     A TARGET is `all`, an address, a component, or ADDRESS:FIELD. --accept and --ignore edit manifests, never AWS, and
     keep comments and layout; they exit 2 when they cannot change everything, and name what is left. --accept removes

@@ -26,7 +26,7 @@ def parse_pattern(_context: click.Context, _parameter: click.Parameter, value: s
     try:
         return re.compile(value) if value else None
     except re.error as error:
-        raise click.BadParameter(f"is no regular expression: {error}") from None
+        raise click.BadParameter(f"is not a valid regular expression: {error}") from None
 
 
 @cli_command(
