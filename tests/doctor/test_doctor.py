@@ -24,22 +24,8 @@ from orchestrator.emulator import Emulator, Faults
 from orchestrator.problems import ExitCode
 from tests.bootstrap.fake_github import TOKEN, FakeGitHub, serve_github
 from tests.proofs.real_stack import emulated_aws
+from tests.release.manifests import PROJECT
 
-MANIFESTS = """\
-apiVersion: orchestrator/v1
-kind: Project
-metadata: {name: shop}
-spec:
-  repository: shop/shop
-  region: eu-west-1
-  account: "123456789012"
-  releases: {bucket: bucket.releases}
----
-apiVersion: orchestrator/v1
-kind: Bucket
-metadata: {name: releases}
-spec: {name: shop-releases}
-"""
 CALLER = """\
 name: {name}
 on: push
@@ -96,7 +82,7 @@ class Office:
 def settled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulator, dict[str, Any]]]:
     """An AWS that was bootstrapped once, and what GitHub holds since then: bootstrapping is the slow part."""
     folder = tmp_path_factory.mktemp("office")
-    (folder / "shop.yaml").write_text(MANIFESTS)
+    (folder / "shop.yaml").write_text(PROJECT)
     with emulated_aws() as running, serve_github("shop/shop") as hub:
         os.environ.update({"GITHUB_API_URL": hub.url, "GITHUB_TOKEN": TOKEN})
         assert main(["bootstrap", "github", "--auto-approve", "-f", str(folder)]) == ExitCode.OK
@@ -119,7 +105,7 @@ def office(
         monkeypatch.setenv("GITHUB_API_URL", hub.url)
         monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
         made = Office(tmp_path, hub, emulator, capsys)
-        made.write("manifests/shop.yaml", MANIFESTS)
+        made.write("manifests/shop.yaml", PROJECT)
         for name, needs in workflow_checks.REQUIRED_PERMISSIONS.items():
             made.write(
                 f".github/workflows/{name}.yml", CALLER.format(name=name, permissions=json.dumps(needs), ref=SHA)
@@ -165,7 +151,7 @@ def test_an_account_that_app_runner_may_be_closed_to_is_told_of_the_other(
 
 def test_everything_at_once(office: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """One run names all of it: another repository, workflows, builder, GitHub's settings, roles, bucket, service."""
-    office.write("manifests/shop.yaml", MANIFESTS.replace("  releases: {bucket: bucket.releases}\n", ""))
+    office.write("manifests/shop.yaml", PROJECT.replace(", releases: {bucket: bucket.releases}", ""))
     office.write("manifests/api.yaml", BUILT)
     office.write("Dockerfile", "FROM scratch\n")
     office.git("remote", "set-url", "origin", "https://github.com/team/other.git")
@@ -197,7 +183,7 @@ def free_port() -> int:
 
 def test_a_wrong_manifest_hides_nothing_else(office: Office) -> None:
     """It is told at its place; what needs it is not checked, the rest is."""
-    office.write("manifests/shop.yaml", MANIFESTS.replace("kind: Bucket", "kind: Bukket"))
+    office.write("manifests/shop.yaml", PROJECT.replace("kind: Bucket", "kind: Bukket"))
     office.write(
         ".github/workflows/plan.yml", (office.folder / ".github/workflows/plan.yml").read_text().replace(SHA, "v1")
     )
@@ -205,7 +191,7 @@ def test_a_wrong_manifest_hides_nothing_else(office: Office) -> None:
 
     wrong = {one["check"]: (one["file"], one["line"]) for one in found if one["state"] == "missing"}
     assert code == ExitCode.FAILED
-    assert wrong == {"manifests": ("manifests/shop.yaml", 11), "workflows": (".github/workflows/plan.yml", 7)}
+    assert wrong == {"manifests": ("manifests/shop.yaml", 8), "workflows": (".github/workflows/plan.yml", 7)}
     assert {one["check"] for one in found if one["state"] == "not checked"} == {
         "builder", "aws", "github", "roles", "permissions", "releases"
     }  # fmt: skip
@@ -265,12 +251,12 @@ def test_outside_of_git(office: Office) -> None:
 
 def test_another_account_and_another_region(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing more is asked of an AWS that is not the right one."""
-    office.write("manifests/shop.yaml", MANIFESTS.replace("123456789012", "210987654321"))
+    office.write("manifests/shop.yaml", PROJECT.replace("123456789012", "210987654321"))
     office.aws.clear_calls()
     assert "log in to 210987654321" in office.lacking()["aws"]
     assert {call.operation for call in office.aws.calls} <= {"GetCallerIdentity"}
 
-    office.write("manifests/shop.yaml", MANIFESTS)
+    office.write("manifests/shop.yaml", PROJECT)
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     assert "export AWS_REGION=eu-west-1" in office.lacking()["aws"]
 

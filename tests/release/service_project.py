@@ -79,6 +79,14 @@ class ServiceProject(ShopProject):
         flag = self.folder / "broken"
         flag.touch() if is_broken else flag.unlink(missing_ok=True)
 
+    def build_site(self, text: str) -> None:
+        (self.folder / "dist").mkdir(exist_ok=True)
+        (self.folder / "dist" / "index.html").write_text(text)
+
+    def read_page(self) -> str:
+        page = self.clients.call("s3", "get_object", {"Bucket": "shop-web", "Key": "index.html"})["Body"]
+        return str(page.read().decode())
+
     def read_service(self) -> tuple[str, str]:
         """Return the image tag and the colour that the service runs with."""
         [summary] = self.clients.call("apprunner", "list_services", {})["ServiceSummaryList"]

@@ -22,21 +22,9 @@ from orchestrator.vocabulary import DesiredState
 from tests import performed_calls
 from tests.proofs import real_stack
 from tests.proofs.real_stack import list_failures
+from tests.release.manifests import PROJECT
 
-MANIFESTS = """
-apiVersion: orchestrator/v1
-kind: Project
-metadata: {name: shop}
-spec:
-  repository: shop/shop
-  region: eu-west-1
-  account: "123456789012"
-  releases: {bucket: bucket.releases}
----
-apiVersion: orchestrator/v1
-kind: Bucket
-metadata: {name: releases}
-spec: {name: shop-releases}
+SITE = """
 ---
 apiVersion: orchestrator/v1
 kind: Bucket
@@ -78,7 +66,7 @@ class SiteCheckout:
         self.folder = folder
         self.emulator = emulator
         self.clients = real_stack.clients()
-        (folder / "shop.yaml").write_text(MANIFESTS % bucket_options + extra_documents)
+        (folder / "shop.yaml").write_text(PROJECT + SITE % bucket_options + extra_documents)
 
     def build(self, files: Mapping[str, str]) -> None:
         """Build from nothing: every file is new."""

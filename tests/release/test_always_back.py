@@ -31,7 +31,7 @@ def service(tmp_path: Path, emulator: Emulator) -> ServiceProject:
     project = ServiceProject(tmp_path, emulator)
     project.extra = WEB
     for number in ("1", "2", "3"):
-        build_site(project, f"site {number}")
+        project.build_site(f"site {number}")
         project.deploy(version=number)
     return project
 
@@ -45,16 +45,6 @@ def run(service: ServiceProject, capsys: pytest.CaptureFixture[str]) -> Run:
         return code, " ".join((shown.out + shown.err).split())
 
     return command
-
-
-def build_site(shop: ServiceProject, text: str) -> None:
-    (shop.folder / "dist").mkdir(exist_ok=True)
-    (shop.folder / "dist" / "index.html").write_text(text)
-
-
-def read_page(shop: ServiceProject) -> str:
-    body: bytes = shop.clients.call("s3", "get_object", {"Bucket": "shop-web", "Key": "index.html"})["Body"].read()
-    return body.decode()
 
 
 def delete_image(shop: ServiceProject, number: int) -> None:
@@ -73,7 +63,7 @@ def test_a_site_comes_back_without_the_image_of_its_release(service: ServiceProj
     code, shown = run("rollback --to 2 --only site --auto-approve")
 
     assert code == 0, shown
-    assert (read_page(service), service.read_service()[0]) == ("site 2", image)
+    assert (service.read_page(), service.read_service()[0]) == ("site 2", image)
 
 
 def test_a_rollback_names_what_it_skips_and_takes_the_next(service: ServiceProject, run: Run) -> None:
@@ -83,7 +73,7 @@ def test_a_rollback_names_what_it_skips_and_takes_the_next(service: ServiceProje
 
     assert code == 0, shown
     assert "Skipped: release 2 cannot be restored: image sha256:" in shown
-    assert read_page(service) == "site 1"
+    assert service.read_page() == "site 1"
 
 
 def test_a_rollback_that_finds_none_names_every_reason(service: ServiceProject, run: Run) -> None:
@@ -92,7 +82,7 @@ def test_a_rollback_that_finds_none_names_every_reason(service: ServiceProject, 
 
     code, shown = run("rollback --auto-approve")
 
-    assert (code, read_page(service)) == (1, "site 3")
+    assert (code, service.read_page()) == (1, "site 3")
     assert "release 2 cannot be restored" in shown
     assert "release 1 cannot be restored" in shown
 
@@ -133,7 +123,7 @@ def test_the_values_of_a_secret_come_back_to_the_process(service: ServiceProject
 
     assert code == 0, shown
     assert (service.read_issuer(), read_fingerprint(service)) == ("two", fingerprint)
-    assert read_page(service) == "site 3"
+    assert service.read_page() == "site 3"
 
 
 def read_fingerprint(shop: ServiceProject) -> str:

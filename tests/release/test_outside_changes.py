@@ -26,7 +26,7 @@ def shop(tmp_path: Path, emulator: Emulator) -> ServiceProject:
     """One release with a service and a site."""
     project = ServiceProject(tmp_path, emulator)
     project.extra = WEB
-    build_site(project, "one")
+    project.build_site("one")
     project.deploy(version="1")
     return project
 
@@ -44,32 +44,22 @@ def run(shop: ServiceProject, capsys: pytest.CaptureFixture[str]) -> Run:
     return command
 
 
-def build_site(shop: ServiceProject, text: str) -> None:
-    (shop.folder / "dist").mkdir(exist_ok=True)
-    (shop.folder / "dist" / "index.html").write_text(text)
-
-
-def read_page(shop: ServiceProject) -> str:
-    body: bytes = shop.clients.call("s3", "get_object", {"Bucket": "shop-web", "Key": "index.html"})["Body"].read()
-    return body.decode()
-
-
 def test_apply_leaves_image_and_site_and_changes_the_rest(shop: ServiceProject, run: Run) -> None:
     """An apply that shipped them would leave `releases` naming a release that nobody is served."""
     image = shop.read_service()[0]
     shop.write(version="2", colour="blue", versioning="true")
-    build_site(shop, "two")
+    shop.build_site("two")
 
     code, shown = run("apply", "--auto-approve")
 
     assert code == 0, shown
     assert f"Unchanged by this command: the image of {API}, the site of bucket.web" in shown
     assert "run: orchestrator deploy" in shown
-    assert (shop.read_service(), read_page(shop), shop.is_versioned()) == ((image, "blue"), "one", True)
+    assert (shop.read_service(), shop.read_page(), shop.is_versioned()) == ((image, "blue"), "one", True)
     assert run("apply", "--auto-approve")[0] == 0
 
     assert run("deploy", "--auto-approve")[0] == 0
-    assert (shop.read_service()[0] != image, read_page(shop)) == (True, "two")
+    assert (shop.read_service()[0] != image, shop.read_page()) == (True, "two")
 
 
 def test_a_reviewed_plan_that_ships_is_refused_with_the_command(shop: ServiceProject, run: Run) -> None:

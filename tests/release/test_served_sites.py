@@ -17,21 +17,9 @@ import pytest
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator
 from tests.proofs.real_stack import clients
+from tests.release.manifests import PROJECT
 
-PROJECT = """
-apiVersion: orchestrator/v1
-kind: Project
-metadata: {name: shop}
-spec:
-  repository: shop/shop
-  region: eu-west-1
-  account: "123456789012"
-  releases: {bucket: bucket.releases}
----
-apiVersion: orchestrator/v1
-kind: Bucket
-metadata: {name: releases}
-spec: {name: shop-releases}
+WEB = """
 ---
 apiVersion: orchestrator/v1
 kind: Bucket
@@ -71,7 +59,7 @@ class Shop:
         self.folder, self.emulator, self.clients = folder, emulator, clients()
 
     def write(self, web: str = "", admin: str | None = None, cdn: str = "") -> None:
-        text = PROJECT % web + (ADMIN % admin if admin is not None else "") + CDN % cdn
+        text = PROJECT + WEB % web + (ADMIN % admin if admin is not None else "") + CDN % cdn
         (self.folder / "shop.yaml").write_text(text)
 
     def build(self, name: str, files: Mapping[str, str]) -> None:

@@ -8,16 +8,20 @@ from collections.abc import Callable
 from typing import Annotated, TypeVar
 
 import msgspec
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, HTTPException, Query, Request
 from starlette.responses import Response
 
 from orchestrator import canonical_json
 from orchestrator.problems import Problems
 from orchestrator.state.protocol import timestamps
 from orchestrator.state.server.access import Authenticator, Identity
+from orchestrator.state.server.filters import RunFilter
 from orchestrator.state.server.store import Store
 
 T = TypeVar("T")
+
+Limit = Annotated[int, Query(ge=1, le=500)]
+QueryText = Annotated[str, Query(max_length=200)]
 
 
 def get_store(request: Request) -> Store:
@@ -102,7 +106,21 @@ def require_unlocker(request: Request) -> Identity:
     return require_scopes("operate", "write")(request) if identity.person else require_scopes("operate")(request)
 
 
+async def read_run_filter(
+    environment: QueryText = "",
+    status: QueryText = "",
+    verb: QueryText = "",
+    by: QueryText = "",
+    commit: QueryText = "",
+    since: QueryText = "",
+    until: QueryText = "",
+) -> RunFilter:
+    """Return the filter of runs in the query of a request."""
+    return RunFilter(environment, status, verb, by, commit, since, until)
+
+
 StoreDep = Annotated[Store, Depends(get_store)]
+RunFilterQuery = Annotated[RunFilter, Depends(read_run_filter)]
 CurrentReader = Annotated[Identity, Depends(require_scopes("read"))]
 CurrentProposer = Annotated[Identity, Depends(require_scopes("propose"))]
 CurrentDriftReporter = Annotated[Identity, Depends(require_drift_reporter)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import HTTPException, Path, Query, Request
+from fastapi import HTTPException, Path, Request
 from msgspec.structs import replace
 from starlette.responses import Response
 
@@ -33,6 +33,8 @@ from orchestrator.state.server.request_context import (
     CurrentReader,
     CurrentReaderOrProposer,
     CurrentWriter,
+    Limit,
+    QueryText,
     StoreDep,
     json_response,
     validate_record,
@@ -41,8 +43,6 @@ from orchestrator.state.server.request_context import (
 operations = OperationRouter("records")
 PathName = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,60}$")]
 PathNumber = Annotated[int, Path(ge=1, le=2**31 - 1)]
-QueryText = Annotated[str, Query(max_length=200)]
-Limit = Annotated[int, Query(ge=1, le=500)]
 ENVIRONMENT_PATH = "/environments/{project}/{name}"
 
 

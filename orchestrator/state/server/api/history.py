@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
 
-from fastapi import HTTPException, Query, Request
+from fastapi import HTTPException, Request
 from msgspec import Struct
 from starlette.responses import Response, StreamingResponse
 
@@ -13,10 +12,16 @@ from orchestrator.state.protocol.records import AuditEntry, Page
 from orchestrator.state.server import export_import, oidc
 from orchestrator.state.server.api.operation_router import OperationRouter
 from orchestrator.state.server.filters import HistoryFilter
-from orchestrator.state.server.request_context import CurrentReader, StoreDep, get_store, json_response
+from orchestrator.state.server.request_context import (
+    CurrentReader,
+    Limit,
+    QueryText,
+    StoreDep,
+    get_store,
+    json_response,
+)
 
 operations = OperationRouter("history")
-QueryText = Annotated[str, Query(max_length=200)]
 
 
 class TokenResponse(Struct, frozen=True):
@@ -37,7 +42,7 @@ def list_history(  # noqa: PLR0913 - its filters
     since: QueryText = "",
     until: QueryText = "",
     cursor: QueryText = "",
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    limit: Limit = 50,
 ) -> Response:
     """List audit log entries, newest first."""
     return json_response(request, store.list_history(HistoryFilter(environment, deed, by, since, until), cursor, limit))

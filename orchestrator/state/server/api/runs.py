@@ -20,12 +20,14 @@ from orchestrator.state.protocol.requests import (
     SetPlanRequest,
 )
 from orchestrator.state.server.api.operation_router import OperationRouter
-from orchestrator.state.server.filters import RunFilter
 from orchestrator.state.server.idempotency import respond_once
 from orchestrator.state.server.request_context import (
     CurrentReader,
     CurrentUnlocker,
     CurrentWriter,
+    Limit,
+    QueryText,
+    RunFilterQuery,
     StoreDep,
     check_permission,
     json_response,
@@ -36,8 +38,6 @@ from orchestrator.state.server.store import Store
 operations = OperationRouter("runs")
 RunId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 PathName = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,60}$")]
-Limit = Annotated[int, Query(ge=1, le=500)]
-QueryText = Annotated[str, Query(max_length=200)]
 ENVIRONMENT_KEY_PATTERN = r"^[a-z0-9][a-z0-9-]{0,60}/[a-z0-9][a-z0-9-]{0,60}$"
 MAX_EVENTS = 2000
 MAX_RUN_EVENTS = 200_000
@@ -71,22 +71,15 @@ def create_run(request: Request, store: StoreDep, identity: CurrentWriter, body:
 
 
 @operations.get("/runs", response_model=Page[Run])
-def list_runs(  # noqa: PLR0913 - its filters
+def list_runs(
     request: Request,
     store: StoreDep,
     _: CurrentReader,
-    environment: QueryText = "",
-    status: QueryText = "",
-    verb: QueryText = "",
-    by: QueryText = "",
-    commit: QueryText = "",
-    since: QueryText = "",
-    until: QueryText = "",
+    filters: RunFilterQuery,
     cursor: QueryText = "",
     limit: Limit = 50,
 ) -> Response:
     """List runs, newest first."""
-    filters = RunFilter(environment, status, verb, by, commit, since, until)
     return json_response(request, store.list_runs(filters, cursor, limit))
 
 

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Annotated, get_args
+from typing import get_args
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 from starlette.responses import Response
 
 from orchestrator.state.protocol.records import RunStatus, RunVerb
-from orchestrator.state.server.filters import DeliveryMetrics, HistoryFilter, RunFilter
+from orchestrator.state.server.filters import DeliveryMetrics, HistoryFilter
 from orchestrator.state.server.pages.formatting import EMPTY_PLACEHOLDER, format_duration
 from orchestrator.state.server.pages.rendering import render_page
-from orchestrator.state.server.request_context import CurrentReader, StoreDep
+from orchestrator.state.server.request_context import CurrentReader, QueryText, RunFilterQuery, StoreDep
 from orchestrator.state.server.routing import SingleThreadRoute
 
-QueryText = Annotated[str, Query(max_length=200)]
 PAGE_SIZE = 30
 MAX_WEEKS = 26
 TREND_WEEKS = 4
@@ -129,34 +128,20 @@ def create_router() -> APIRouter:
 
 def _add_history_page(routes: APIRouter) -> None:
     @routes.get("/history")
-    def show_history(  # noqa: PLR0913 - its filters
-        request: Request,
-        store: StoreDep,
-        _: CurrentReader,
-        environment: QueryText = "",
-        status: QueryText = "",
-        verb: QueryText = "",
-        by: QueryText = "",
-        commit: QueryText = "",
-        since: QueryText = "",
-        until: QueryText = "",
-        cursor: QueryText = "",
+    def show_history(
+        request: Request, store: StoreDep, _: CurrentReader, query: RunFilterQuery, cursor: QueryText = ""
     ) -> Response:
-        form_filter = RunFilter(
-            environment, status, verb, by.strip(), commit.strip(), _parse_day(since), _parse_day(until)
+        form_filter = replace(
+            query,
+            by=query.by.strip(),
+            commit=query.commit.strip(),
+            since=_parse_day(query.since),
+            until=_parse_day(query.until),
         )
-        run_filter = RunFilter(
-            environment,
-            status,
-            verb,
-            form_filter.by,
-            form_filter.commit,
-            form_filter.since,
-            _next_day(form_filter.until),
-        )
+        run_filter = replace(form_filter, until=_next_day(form_filter.until))
         page = store.list_runs(run_filter, cursor, PAGE_SIZE)
         active_filters = {name: filter_value for name, filter_value in asdict(form_filter).items() if filter_value}
-        weeks = () if cursor else fill_missing_weeks(store.list_delivery_metrics(environment))
+        weeks = () if cursor else fill_missing_weeks(store.list_delivery_metrics(query.environment))
         values = {
             "metrics": compute_metric_trends(weeks),
             "weeks": weeks,
