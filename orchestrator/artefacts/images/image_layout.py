@@ -79,7 +79,7 @@ def read_labels(folder: Path, manifest: bytes) -> dict[str, str]:
 def blob_path(folder: Path, digest: str) -> Path:
     """Return where a blob of a layout is.  Raises Problems if ``digest`` is none: it could be any path."""
     if not _DIGEST.fullmatch(digest):
-        raise Problems.from_message(f"the built image in {folder} names a blob {digest[:80]!r}, which is no digest")
+        raise Problems.from_message(f"the built image in {folder} names a blob {digest[:80]!r}, which is not a digest")
     return folder / "blobs" / "sha256" / digest.partition(":")[2]
 
 
