@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from orchestrator.emulator.authorization.authorizer import Authorizer
 from orchestrator.emulator.bucket_owner import check_bucket_owner
-from orchestrator.emulator.call_log import CallLog
+from orchestrator.emulator.call_log import CallLog, classify_access
 from orchestrator.emulator.cdn_edge import Edge
 from orchestrator.emulator.error_responses import serialise_error
 from orchestrator.emulator.errors import AwsError
@@ -20,6 +21,7 @@ from orchestrator.emulator.eventual_consistency import EventualConsistency
 from orchestrator.emulator.fault_injector import DropConnection, Injector, wait_latency
 from orchestrator.emulator.http_messages import Request, Response
 from orchestrator.emulator.image_registry import Registry
+from orchestrator.emulator.lingering_use import LingeringUse
 from orchestrator.emulator.request_routing import (
     EDGE_SERVICE,
     REGISTRY_SERVICE,
@@ -54,6 +56,7 @@ _SERVICE_CLASSES = {
     "secretsmanager": "overrides.secretsmanager:SecretsManager",
     "service-quotas": "services.account_settings:ServiceQuotas",
     "sns": "overrides.sns:Sns",
+    "sts": "overrides.sts:Sts",
 }
 _BACKEND_SERVICE_CLASSES: dict[tuple[str, str], str] = {
     ("moto", "cloudfront"): "services.cloudfront.service:CloudFront",
@@ -83,6 +86,8 @@ class Dispatcher:
         self._call_log = call_log
         self._latency_ms = latency_ms
         self._consistency = EventualConsistency(state)
+        self._authorizer = Authorizer(state)
+        self._lingering_use = LingeringUse()
         self._services: dict[str, Service | None] = {}
         state.find_service = self._find_service
         self._edge = Edge(state, self.handle)
@@ -94,8 +99,11 @@ class Dispatcher:
             self._services.clear()
             self._state.role_created_at.clear()
             self._state.linked_role_created_at.clear()
+            self._state.sessions.clear()
+            self._authorizer.forget_policies()
             self._state.write_count += 1
             self._consistency.clear()
+            self._lingering_use.clear()
             self._edge.clear()
             self._registry.clear()
         if self._state.container_runtime is not None:
@@ -145,7 +153,8 @@ class Dispatcher:
 
     def _respond(self, target: Target, request: Request) -> _CallResult:
         wait_latency(self._injector.latency_seconds(self._latency_ms))
-        injected = self._injector.choose_fault(target)
+        session = self._state.sessions.find(request)
+        injected = self._injector.choose_fault(target, session.started_at if session else None)
         if isinstance(injected, AwsError):
             return _CallResult(
                 serialise_error(target, injected, _generate_request_id()), False, injected.code, "error answer"
@@ -156,6 +165,10 @@ class Dispatcher:
             if injected.executed:
                 self._execute(target, request)
             return _CallResult(None, injected.executed, "Dropped", injected.fault)
+        refusal = self._refuse(target, request)
+        if refusal is not None:
+            body = serialise_error(target, refusal, _generate_request_id())
+            return _CallResult(_strip_head_body(body, request), False, refusal.code, "refused")
         not_found_error = self._consistency.check_read(target, request)
         if not_found_error is not None:
             return _CallResult(
@@ -165,7 +178,17 @@ class Dispatcher:
                 "unseen",
             )
         response = self._execute(target, request)
+        if target.service == "iam" and classify_access(target.operation) == "write":
+            self._authorizer.forget_policies()
         return _CallResult(response, True, extract_error_code(response))
+
+    def _refuse(self, target: Target, request: Request) -> AwsError | None:
+        try:
+            return self._authorizer.refuse(target, request) or self._lingering_use.refuse(
+                target, request, self._state.faults.in_use_deletions
+            )
+        except Exception as error:  # noqa: BLE001 - a bug here must not look like a dead gateway
+            return AwsError("InternalFailure", f"emulator: {type(error).__name__}: {error}", 500)
 
     def _execute(self, target: Target, request: Request) -> Response:
         request_id = _generate_request_id()

@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from orchestrator.emulator.account_limits import refuse_call
+from orchestrator.emulator.authorization.operation_actions import list_actions
 from orchestrator.emulator.call_log import classify_access
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.faults import Faults, Rule
@@ -21,6 +22,8 @@ from orchestrator.emulator.http_messages import Response
 from orchestrator.emulator.server_protocol import Target
 
 CrashTiming = Literal["before", "after"]
+UNSIGNED_OPERATIONS = ("AssumeRoleWithWebIdentity",)
+"""Operations that no credentials sign."""
 
 _THROTTLING_ERRORS = {
     "s3": ("SlowDown", 503),
@@ -32,27 +35,6 @@ _THROTTLING_ERRORS = {
     "cloudwatch": ("Throttling", 400),
     "cloudfront": ("Throttling", 400),
     "elbv2": ("Throttling", 400),
-}
-_IAM_PREFIXES = {"resourcegroupstaggingapi": "tag", "elbv2": "elasticloadbalancing"}
-_IAM_ACTIONS = {
-    "s3:HeadBucket": "s3:ListBucket",
-    "s3:ListBuckets": "s3:ListAllMyBuckets",
-    "s3:ListObjects": "s3:ListBucket",
-    "s3:ListObjectsV2": "s3:ListBucket",
-    "s3:ListObjectVersions": "s3:ListBucketVersions",
-    "s3:HeadObject": "s3:GetObject",
-    "s3:DeleteObjects": "s3:DeleteObject",
-    "s3:CopyObject": "s3:PutObject",
-    "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
-    "s3:PutBucketEncryption": "s3:PutEncryptionConfiguration",
-    "s3:GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
-    "s3:PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration",
-    "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
-    "s3:PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
-    "s3:GetBucketCors": "s3:GetBucketCORS",
-    "s3:PutBucketCors": "s3:PutBucketCORS",
-    "s3:DeleteBucketCors": "s3:PutBucketCORS",
-    "cloudfront:CreateDistributionWithTags": "cloudfront:CreateDistribution",
 }
 _EXPIRED_TOKEN_ERRORS = {
     "s3": ("ExpiredToken", "The provided token has expired.", 400),
@@ -67,10 +49,23 @@ _ACCESS_DENIED_ERRORS = {"s3": ("AccessDenied", 403), "ec2": ("UnauthorizedOpera
 _XML_PROTOCOL_SERVICES = frozenset({"rds", "iam", "sns", "sts", "cloudfront", "elbv2", "cloudwatch"})
 
 
-def iam_action_of(target: Target) -> str:
-    """Return the IAM action that allows a call, such as ``s3:ListBucket`` for HeadBucket."""
-    name = f"{_IAM_PREFIXES.get(target.service, target.service)}:{target.operation}"
-    return _IAM_ACTIONS.get(name, name)
+def expired_token_error(service: str) -> AwsError:
+    """Return the error of a service for an expired token."""
+    is_xml = service in _XML_PROTOCOL_SERVICES
+    code, message, status = _EXPIRED_TOKEN_ERRORS.get(service) or (
+        "ExpiredToken" if is_xml else "ExpiredTokenException",
+        "The security token included in the request is expired",
+        403 if is_xml else 400,
+    )
+    return AwsError(code, message, status)
+
+
+def access_denied_error(service: str, message: str) -> AwsError:
+    """Return the error of a service for a call that the caller's policies do not allow."""
+    code, status = _ACCESS_DENIED_ERRORS.get(service) or (
+        ("AccessDenied", 403) if service in _XML_PROTOCOL_SERVICES else ("AccessDeniedException", 400)
+    )
+    return AwsError(code, message, status)
 
 
 @dataclass(frozen=True)
@@ -121,8 +116,13 @@ class Injector:
         """Return how many seconds to delay a call."""
         return (base_ms + self.faults.latency_ms) / 1000
 
-    def choose_fault(self, target: Target) -> DropConnection | AwsError | Response | None:
-        """Return the fault for this call: a dropped connection, an error, a page that is not AWS's, or None."""
+    def choose_fault(
+        self, target: Target, session_started_at: float | None = None
+    ) -> DropConnection | AwsError | Response | None:
+        """Return the fault for this call: a dropped connection, an error, a page that is not AWS's, or None.
+
+        ``session_started_at``: when the session of the caller began, by the monotonic clock; None for other keys.
+        """
         access = classify_access(target.operation)
         with self._lock:
             crash = self._choose_crash(access)
@@ -131,20 +131,18 @@ class Injector:
             for index, rule in enumerate(self.faults.rules):
                 if self._should_apply(index, rule, target, access):
                     return _apply_rule(rule, target)
-        if self._is_session_expired():
-            code, message, status = _EXPIRED_TOKEN_ERRORS.get(target.service) or (
-                "ExpiredToken" if target.service in _XML_PROTOCOL_SERVICES else "ExpiredTokenException",
-                "The security token included in the request is expired",
-                403 if target.service in _XML_PROTOCOL_SERVICES else 400,
-            )
-            return AwsError(code, message, status)
+        if self._is_session_expired(target, session_started_at):
+            return expired_token_error(target.service)
         return self._deny_access(target, access) or refuse_call(
             self.faults.account_limits, target.service, target.operation
         )
 
-    def _is_session_expired(self) -> bool:
+    def _is_session_expired(self, target: Target, session_started_at: float | None) -> bool:
         seconds = self.faults.session_expires_after_seconds
-        return seconds is not None and time.monotonic() - self._faults_set_at >= seconds
+        if seconds is None or target.operation in UNSIGNED_OPERATIONS:
+            return False
+        started_at = self._faults_set_at if session_started_at is None else session_started_at
+        return time.monotonic() - started_at >= seconds
 
     def _choose_crash(self, access: str) -> DropConnection | None:
         if self.is_crashed:
@@ -169,18 +167,17 @@ class Injector:
         return True
 
     def _deny_access(self, target: Target, access: str) -> AwsError | None:
-        action = iam_action_of(target)
-        patterns = self.faults.denied
-        if not (self.faults.deny_writes and access == "write") and not any(
-            fnmatchcase(action, pattern) for pattern in patterns
-        ):
+        actions = list_actions(target.service, target.operation)
+        is_denied_write = self.faults.deny_writes and access == "write"
+        denied_actions = [
+            action for action in actions if any(fnmatchcase(action, pattern) for pattern in self.faults.denied)
+        ]
+        if not is_denied_write and not denied_actions:
             return None
         user = f"arn:aws:iam::{self._account}:user/orchestrator"
+        action = denied_actions[0] if denied_actions else actions[-1]
         message = f"User: {user} is not authorized to perform: {action} because no identity-based policy allows it"
-        code, status = _ACCESS_DENIED_ERRORS.get(target.service) or (
-            ("AccessDenied", 403) if target.service in _XML_PROTOCOL_SERVICES else ("AccessDeniedException", 400)
-        )
-        return AwsError(code, message, status)
+        return access_denied_error(target.service, message)
 
 
 def _apply_rule(rule: Rule, target: Target) -> DropConnection | AwsError | Response:

@@ -59,7 +59,10 @@ class Faults:
     """All fault settings of an emulator. ``Faults()`` is an AWS that always works.
 
     ``denied``: globs of IAM actions to deny (``rds:Describe*``); ``deny_writes`` denies all writes.
-    ``unseen_reads``: for ``role``, ``bucket``, ``secret`` or (ECS Express) ``service``, how many reads miss a new one.
+    ``unseen_reads``: for ``role``, ``bucket``, ``secret`` or (ECS Express) ``service``, how many reads miss a new one;
+    for ``object``, how many miss one that was written after its bucket's versioning was switched on.
+    ``in_use_deletions``: how many deletions of each security group, connector, DB subnet group and part of CloudFront
+    are refused because it is still in use.
     ``role_assumable_after_seconds``: how long App Runner and ECS cannot assume a new role.
     ``settle_seconds``: per service, how long asynchronous operations take; overrides the emulator's own setting.
     ``failing_images``: globs of image identifiers whose App Runner or ECS deployment fails its health check.
@@ -69,7 +72,10 @@ class Faults:
     ``quotas``: quotas of Service Quotas by code (``L-3032A538``), in place of AWS's defaults.
     ``role_error``: the words in which ECS refuses a role that it cannot assume: AWS uses all three.
     ``missing_express_code``: the code for a missing Express service: AWS also answers InvalidParameterException.
-    ``session_expires_after_seconds``: refuse every call with an expired token that long after the faults were set.
+    ``session_expires_after_seconds``: refuse every call with an expired token that long after the session began (that
+    STS gave), or after the faults were set.
+    ``enforce_policies``: refuse to a session of a role what its policies and its permissions boundary do not allow.
+    ``caller_role``: with ``enforce_policies``, the name of the role that all other keys are taken for.
     """
 
     seed: int = 0
@@ -78,6 +84,7 @@ class Faults:
     denied: tuple[str, ...] = ()
     deny_writes: bool = False
     unseen_reads: Mapping[str, int] = field(default_factory=dict)
+    in_use_deletions: int = 0
     role_assumable_after_seconds: float = 0.0
     settle_seconds: Mapping[str, float] = field(default_factory=dict)
     failing_images: tuple[str, ...] = ()
@@ -87,6 +94,8 @@ class Faults:
     role_error: RoleError = "cannot-assume"
     missing_express_code: str = "ResourceNotFoundException"
     session_expires_after_seconds: float | None = None
+    enforce_policies: bool = False
+    caller_role: str = ""
 
     def __post_init__(self) -> None:
         unknown_limits = sorted(set(self.account_limits) - {*ACCOUNT_LIMITS})

@@ -21,11 +21,19 @@ _NEGATED_OPERATORS |= {"ArnNotLike": "ArnLike", "StringNotEqualsIgnoreCase": "St
 
 @dataclass(frozen=True)
 class PolicyRequest:
-    """One action on one ARN; ``context`` has the values of condition keys by lower-case name."""
+    """One action on one ARN; ``context`` has the values of condition keys."""
 
     action: str
-    resource: str
-    context: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    arn: str = "*"
+    context: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.action} on {self.arn}"
+
+    def values_of(self, key: str) -> tuple[str, ...]:
+        """Return the values of a condition key, whose name ignores case; () if the request has none."""
+        found = next((value for name, value in self.context.items() if name.lower() == key.lower()), ())
+        return (found,) if isinstance(found, str) else found
 
 
 def decide(policies: Iterable[Document], boundary: Document | None, request: PolicyRequest) -> Decision:
@@ -44,7 +52,7 @@ def is_within(boundary: Document | None, request: PolicyRequest) -> bool:
 
 
 def _matches(document: Document, effect: str, request: PolicyRequest) -> bool:
-    statements = _as_list(document["Statement"])
+    statements = as_list(document["Statement"])
     return any(statement["Effect"] == effect and _statement_applies(statement, request) for statement in statements)
 
 
@@ -54,22 +62,23 @@ def _statement_applies(statement: Mapping[str, Any], request: PolicyRequest) -> 
     else:
         is_action = not _matches_any(statement["NotAction"], request.action, ignore_case=True)
     if "Resource" in statement:
-        is_resource = _matches_any(statement["Resource"], request.resource)
+        is_resource = _matches_any(statement["Resource"], request.arn)
     else:
-        is_resource = not _matches_any(statement.get("NotResource", "*"), request.resource)
+        # A trust policy names no resource: it is about the role that has it.
+        is_resource = "NotResource" not in statement or not _matches_any(statement["NotResource"], request.arn)
     return is_action and is_resource and _conditions_hold(statement, request)
 
 
 def _conditions_hold(statement: Mapping[str, Any], request: PolicyRequest) -> bool:
     return all(
-        _condition_holds(operator, request.context.get(key.lower(), ()), expected, statement["Effect"])
+        _condition_holds(operator, request.values_of(key), expected, statement["Effect"])
         for operator, keys in statement.get("Condition", {}).items()
         for key, expected in keys.items()
     )
 
 
 def _condition_holds(operator: str, values: tuple[str, ...], expected: Any, effect: str) -> bool:
-    patterns = [str(pattern) for pattern in _as_list(expected)]
+    patterns = [str(pattern) for pattern in as_list(expected)]
     if operator == "Null":
         return (patterns[0].lower() == "true") == (not values)
     if operator.endswith("IfExists"):
@@ -91,7 +100,7 @@ def _condition_holds(operator: str, values: tuple[str, ...], expected: Any, effe
 
 def _matches_any(patterns: Any, value: str, *, ignore_case: bool = False) -> bool:
     flags = re.IGNORECASE if ignore_case else 0
-    return any(_compile(str(pattern), flags).fullmatch(value) for pattern in _as_list(patterns))
+    return any(_compile(str(pattern), flags).fullmatch(value) for pattern in as_list(patterns))
 
 
 @lru_cache(maxsize=4096)
@@ -100,5 +109,6 @@ def _compile(pattern: str, flags: int) -> re.Pattern[str]:
     return re.compile("".join(parts), flags | re.DOTALL)
 
 
-def _as_list(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
+    """Return a list as it is, and any other value as a list of it: policies may have either."""
     return list(value) if isinstance(value, (list, tuple)) else [value]

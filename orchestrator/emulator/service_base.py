@@ -17,6 +17,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, ClassVar, Protocol
 
+from orchestrator.emulator.authorization.sessions import SessionTable
 from orchestrator.emulator.client_protocol import parse_response, serialise_request
 from orchestrator.emulator.faults import Faults
 from orchestrator.emulator.http_messages import Request, Response
@@ -203,6 +204,7 @@ class EmulatorState:
     role_created_at: dict[str, float] = field(default_factory=dict)
     linked_role_created_at: dict[str, float] = field(default_factory=dict)
     """The service-linked roles that were created here, by service principal."""
+    sessions: SessionTable = field(default_factory=SessionTable)
     write_count: int = 0
     """Grows when a write begins and when it ends: a cached read is valid while the number is unchanged."""
     find_service: Callable[[str], Service | None] = lambda _: None

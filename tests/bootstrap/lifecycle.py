@@ -1,6 +1,8 @@
 """The whole life of the full stack on the emulated AWS, recorded: which calls a plan and a deploy make in each stage.
 
-The account holds things of others of every kind, so that a call about one of them is recorded as well.
+Plans and deploys run as sessions of the roles that `bootstrap github` makes, and the emulated account refuses them what
+the roles' policies do not allow.  The account holds things of others of every kind, so that a call about one of them is
+recorded as well.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from orchestrator.emulator import Faults
 from orchestrator.model_registry import publish_checks, registry
 from orchestrator.model_registry.registry import Verdict
 from orchestrator.planning import pipeline
@@ -24,7 +27,7 @@ from orchestrator.release.ledger_entry import Origin
 from orchestrator.storage.s3 import S3FileStorage
 from orchestrator.vocabulary import DesiredState
 from tests import performed_calls
-from tests.bootstrap import full_stack
+from tests.bootstrap import full_stack, role_sessions
 from tests.bootstrap.iam_requests import Environment
 from tests.bootstrap.policy_evaluator import Request
 from tests.bootstrap.recording_clients import RecordingClients
@@ -52,7 +55,8 @@ class Stage:
 @cache
 def record(runtime: str) -> tuple[Stage, ...]:
     """Record the life of the stack in one runtime, once a process."""
-    with tempfile.TemporaryDirectory() as folder, real_stack.emulated_aws():
+    faults = Faults(enforce_policies=True)
+    with tempfile.TemporaryDirectory() as folder, real_stack.emulated_aws(faults=faults):
         return tuple(_live(Path(folder), runtime))
 
 
@@ -80,8 +84,18 @@ def _live(folder: Path, runtime: str) -> Iterator[Stage]:
     yield _destroy("destroy", folder, everything)
 
 
+def _start_stage(name: str, desired: DesiredState) -> Stage:
+    """Make the roles for the manifests of a stage, and clients that act as them."""
+    role_sessions.make_roles(desired)
+    stage = Stage(name, desired)
+    for role, clients in (("plan", stage.plan), ("deploy", stage.deploy)):
+        with role_sessions.session(desired, role):
+            clients.call("sts", "get_caller_identity", {})
+    return stage
+
+
 def _deploy(name: str, folder: Path, desired: DesiredState | None = None) -> Stage:
-    stage = Stage(name, desired or pipeline.load_desired(folder, "prod", include_artefacts=False))
+    stage = _start_stage(name, desired or pipeline.load_desired(folder, "prod", include_artefacts=False))
     pipeline.plan(checkout.load(folder, "prod", stage.plan).desired, clients=stage.plan)
     candidate = checkout.load(folder, "prod", stage.deploy)
     planned = pipeline.plan(candidate.desired, clients=stage.deploy)
@@ -94,14 +108,14 @@ def _deploy(name: str, folder: Path, desired: DesiredState | None = None) -> Sta
 
 
 def _apply(name: str, folder: Path) -> Stage:
-    stage = Stage(name, pipeline.load_desired(folder, "prod", include_artefacts=False))
+    stage = _start_stage(name, pipeline.load_desired(folder, "prod", include_artefacts=False))
     planned = pipeline.plan(checkout.load(folder, "prod", stage.deploy).desired, clients=stage.deploy)
     assert real_stack.list_failures(performed_calls.apply(planned, ignore_event, clients=stage.deploy)) == []
     return stage
 
 
 def _roll_back(name: str, folder: Path, number: int) -> Stage:
-    stage = Stage(name, pipeline.load_desired(folder, "prod", include_artefacts=False))
+    stage = _start_stage(name, pipeline.load_desired(folder, "prod", include_artefacts=False))
     store = checkout.require_store(pipeline.validate(folder, "prod"), stage.deploy)
     ledger = store.read()
     target = rollback.prepare(ledger, rollback.choose_release(ledger, number), (), store)
@@ -114,7 +128,7 @@ def _roll_back(name: str, folder: Path, number: int) -> Stage:
 
 
 def _destroy(name: str, folder: Path, desired: DesiredState) -> Stage:
-    stage = Stage(name, desired)
+    stage = _start_stage(name, desired)
     now = pipeline.load_desired(folder, "prod", include_artefacts=False)
     token = pipeline.plan(now, clients=stage.deploy, destroying=True).plan.token
     planned = pipeline.plan(now, clients=stage.deploy, destroying=True, allow=token)

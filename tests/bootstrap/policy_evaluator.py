@@ -8,22 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
 
+from orchestrator.emulator.policy_evaluation import PolicyRequest
 
-@dataclass(frozen=True)
-class Request:
-    """One action on one ARN, with the condition keys that AWS would know."""
-
-    action: str
-    arn: str = "*"
-    context: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        return f"{self.action} on {self.arn}"
+Request = PolicyRequest
+"""One action on one ARN, with the condition keys that AWS would know."""
 
 
 def is_allowed(documents: Iterable[Mapping[str, Any]], boundary: Mapping[str, Any], request: Request) -> bool:

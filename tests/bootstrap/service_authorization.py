@@ -10,7 +10,10 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any, NamedTuple
+
+from orchestrator.emulator.authorization import service_reference
 
 GLOBAL_KEYS = ("aws:principalarn", "aws:requestedregion")
 """Keys that every request has."""
@@ -122,3 +125,30 @@ def _overlap(first: str, second: str) -> bool:
     if second[0] == "*":
         return _overlap(second, first)
     return (first[0] == second[0] or "?" in (first[0], second[0])) and _overlap(first[1:], second[1:])
+
+
+REFERENCE_FILE = Path(service_reference.__file__).with_name("service_reference.json")
+REFERENCE_SERVICES = (
+    "apprunner", "budgets", "cloudfront", "cloudwatch", "ec2", "ecr", "ecs", "elasticloadbalancing", "iam", "kms",
+    "logs", "rds", "s3", "secretsmanager", "servicequotas", "sns", "sts", "wafv2",
+)  # fmt: skip
+
+
+def build_reference() -> str:
+    """The emulator's copy: ARN templates of resource types, and the actions of each set of types."""
+    reference: dict[str, Any] = {}
+    for service in REFERENCE_SERVICES:
+        actions: dict[str, list[str]] = {}
+        for name in sorted(_data()[service]["privileges"]):
+            action = get_action(f"{service}:{name}")
+            if kinds := " ".join(sorted(action.required_types or action.optional_types)):
+                actions.setdefault(kinds, []).append(name)
+        used = sorted({kind for kinds in actions for kind in kinds.split()})
+        arns = {kind: _arn_of_any(service, kind, "{account}", "{region}") for kind in used}
+        names = {kinds: " ".join(actions[kinds]) for kinds in sorted(actions)}
+        reference[service] = {"resources": arns, "actions": names}
+    return json.dumps(reference, indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    REFERENCE_FILE.write_text(build_reference(), encoding="utf-8")

@@ -184,6 +184,34 @@ class TestConsistency:
         }
         assert client.describe_secret(SecretId=arn)["Name"] == "app"
 
+    def test_a_written_object_is_not_seen_after_versioning_was_switched_on(self, moto: Emulator) -> None:
+        """S3 answers 404 for up to 15 minutes (API reference of PutBucketVersioning); a listing shows it."""
+        moto.faults = Faults(unseen_reads={"object": 2})
+        client = make_client(moto, "s3")
+        create(client)
+        client.put_object(Bucket="files-prod", Key="before", Body=b"x")
+        client.put_bucket_versioning(Bucket="files-prod", VersioningConfiguration={"Status": "Enabled"})
+        client.put_object(Bucket="files-prod", Key="after", Body=b"x")
+
+        answers = [error_code(client.get_object, Bucket="files-prod", Key="after") for _ in range(2)]
+
+        assert answers == ["NoSuchKey"] * 2
+        assert [item["Key"] for item in client.list_objects_v2(Bucket="files-prod")["Contents"]] == ["after", "before"]
+        for key in ("before", "after"):
+            assert client.get_object(Bucket="files-prod", Key=key)["Body"].read() == b"x"
+
+    def test_what_was_in_use_is_let_go_later(self, moto: Emulator) -> None:
+        """AWS keeps network interfaces for minutes (terraform-provider-aws retries DependencyViolation)."""
+        moto.faults = Faults(in_use_deletions=2)
+        client = make_client(moto, "ec2")
+        vpc = client.describe_vpcs()["Vpcs"][0]["VpcId"]
+        group = client.create_security_group(GroupName="a", Description="a", VpcId=vpc)["GroupId"]
+
+        answers = [error_code(client.delete_security_group, GroupId=group) for _ in range(2)]
+
+        assert answers == ["DependencyViolation"] * 2
+        client.delete_security_group(GroupId=group)
+
 
 class TestCrash:
     def test_before_the_nth_write(self, emulator: Emulator, aws: Clients) -> None:

@@ -71,8 +71,9 @@ GUARANTEES = (
     ),
     Guarantee(
         "A new account takes one run, and a limited one is told why",
-        "new roles in all wordings, no service-linked role, Free plan, unverified, a member, an expired session",
-        ("proofs.test_account_states", "doctor.test_account"),
+        "new roles in all wordings, no service-linked role, Free plan, unverified, a member, an expired session; a run "
+        "killed and healed, and everything deleted, while reads miss what is new and AWS lets go late",
+        ("proofs.test_account_states", "proofs.test_first_day_faults", "doctor.test_account"),
     ),
     Guarantee(
         "A changed network converges",

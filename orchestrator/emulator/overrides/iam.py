@@ -67,11 +67,7 @@ class Iam(Service):
 
     def simulate_principal_policy(self, params: Params, context: CallContext) -> Params:
         """Evaluate a role's policies and boundary for each action on each ARN."""
-        name = params["PolicySourceArn"].rpartition("/")[2]
-        role = context.state.call("iam", "GetRole", RoleName=name)["Role"]
-        boundary_arn = role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
-        boundary = self._read_policy(boundary_arn) if boundary_arn else None
-        policies = self._read_role_policies(name)
+        policies, boundary = self.load_role_policies(params["PolicySourceArn"].rpartition("/")[2])
         keys = {
             entry["ContextKeyName"].lower(): tuple(entry["ContextKeyValues"])
             for entry in params.get("ContextEntries", ())
@@ -87,11 +83,20 @@ class Iam(Service):
                 results.append({**result, **({"PermissionsBoundaryDecisionDetail": detail} if boundary else {})})
         return {"EvaluationResults": results, "IsTruncated": False}
 
+    def load_role_policies(self, name: str) -> tuple[list[Params], Params | None]:
+        """Return the documents of a role's policies, and of its permissions boundary if it has one.
+
+        Raises AwsError NoSuchEntity for an unknown role.
+        """
+        role = self.state.call("iam", "GetRole", RoleName=name)["Role"]
+        boundary_arn = role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+        return self._read_role_policies(name), self._read_policy(boundary_arn) if boundary_arn else None
+
     def _read_role_policies(self, name: str) -> list[Params]:
         call = self.state.call
         inline_names = call("iam", "ListRolePolicies", RoleName=name)["PolicyNames"]
         inline = [
-            _load_document(call("iam", "GetRolePolicy", RoleName=name, PolicyName=item)["PolicyDocument"])
+            load_document(call("iam", "GetRolePolicy", RoleName=name, PolicyName=item)["PolicyDocument"])
             for item in inline_names
         ]
         attached = call("iam", "ListAttachedRolePolicies", RoleName=name, MaxItems=100)["AttachedPolicies"]
@@ -101,7 +106,7 @@ class Iam(Service):
         self._ensure_managed_policy(arn)
         version = self.state.call("iam", "GetPolicy", PolicyArn=arn)["Policy"]["DefaultVersionId"]
         response = self.state.call("iam", "GetPolicyVersion", PolicyArn=arn, VersionId=version)
-        return _load_document(response["PolicyVersion"]["Document"])
+        return load_document(response["PolicyVersion"]["Document"])
 
     def update_assume_role_policy(self, params: Params, context: CallContext) -> Params:
         """Replace a trust policy; refuse a malformed one."""
@@ -168,7 +173,7 @@ def _describe_linked_role(account: str, principal: str) -> Params:
     }
 
 
-def _load_document(document: Any) -> Params:
+def load_document(document: Any) -> Params:
     """Return a policy document, which backends give as a dict or as text in URL encoding."""
     loaded: Params = json.loads(unquote(document)) if isinstance(document, str) else document
     return loaded

@@ -60,6 +60,10 @@ class Tagging(Service):
             if (arns is None or arn in arns) and _matches_filters(tags, params.get("TagFilters", []))
         ]
 
+    def tags_of(self, arn: str, region: str) -> dict[str, str]:
+        """Return the tags of one resource of a service that is asked; {} if it has none."""
+        return self._collect_tags(region, [arn.split(":")[2]]).get(arn, {})
+
     def get_tag_keys(self, params: Params, context: CallContext) -> Params:
         """Return every key in use."""
         keys = sorted({key for _, tags in self._list_tagged(context.region, []) for key in tags})
