@@ -11,8 +11,8 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -134,6 +134,42 @@ def stream(
     if is_stopped or -process.returncode in INTERRUPT_SIGNALS:
         raise Problems([Problem(f"{command[0]} was interrupted")], ExitCode.INTERRUPTED)
     return process.returncode
+
+
+def run_interactive(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
+    """Run a program on this terminal and return its exit code; Ctrl-C is the program's business.
+
+    Its environment is ours with ``environment`` added.  Raises Problems if it cannot be started.
+    """
+    try:
+        process = subprocess.Popen(list(command), env={**os.environ, **(environment or {})})
+    except OSError as error:
+        raise _start_problem(command, error) from None
+    while True:
+        with suppress(KeyboardInterrupt):
+            return process.wait()
+
+
+@contextmanager
+def run_in_background(command: Sequence[str]) -> Iterator[Callable[[], int | None]]:
+    """Run a program for the length of a ``with`` block; yield a function that returns its exit code once it has ended.
+
+    Its output is dropped.  It has a process group of its own, which is stopped at the end.
+    """
+    try:
+        process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise _start_problem(command, error) from None
+    try:
+        yield process.poll
+    finally:
+        _stop_group(process)
 
 
 def _wait_for(process: subprocess.Popen[bytes], timeout: float) -> bool:

@@ -31,7 +31,7 @@ class DeployView(Struct, frozen=True):
 
     ``is_success`` is true if everything is as requested.  ``proofs`` are the probes' results.  ``is_rollback`` is true
     if a failure was rolled back; the probes are then those of the restored release.  ``held`` is what pins hold back,
-    and comes first.
+    and comes first.  ``addresses`` are component and URL of what answers, sites first.
     """
 
     headline: str
@@ -45,6 +45,7 @@ class DeployView(Struct, frozen=True):
     next_command: str
     held: tuple[str, ...] = ()
     shipped: tuple[ShippedCommit, ...] = ()
+    addresses: tuple[tuple[str, str], ...] = ()
 
 
 def build_view(
@@ -77,7 +78,18 @@ def build_view(
         next_command=command,
         held=tuple(map(clean_sentence, result.held)),
         shipped=commits.added if commits is not None else (),
+        addresses=_list_addresses(result),
     )
+
+
+def _list_addresses(result: DeployResult) -> tuple[tuple[str, str], ...]:
+    """Return component and URL of each host that answered the probes of the release that runs now."""
+    probe_results = (result.rollback_result or result.ship_result).probe_results
+    probes = [probe_result.probe for probe_result in probe_results if probe_result.has_passed]
+    hosts = sorted(
+        {(not probe.component_handle.startswith("cdn."), probe.component_handle, probe.host) for probe in probes}
+    )
+    return tuple((component, f"https://{host}/") for _, component, host in hosts)
 
 
 def render_text(deploy_view: DeployView, style: Style) -> str:
@@ -95,12 +107,20 @@ def render_text(deploy_view: DeployView, style: Style) -> str:
         list(_render_probes(deploy_view, style)),
         [line for note in deploy_view.notes for line in style.wrap(note, "  • ")],
         list(_render_shipped(deploy_view, style)),
+        list(_render_addresses(deploy_view)),
         [style.paint(deploy_view.headline, "good" if deploy_view.is_success else "alarm")],
         [*style.wrap(deploy_view.next_step, ""), f"    {style.paint(deploy_view.next_command, 'bold')}"]
         if deploy_view.next_step
         else [],
     ]
     return style.replace_unencodable("\n\n".join("\n".join(section) for section in sections if section) + "\n")
+
+
+def _render_addresses(deploy_view: DeployView) -> Iterator[str]:
+    """Yield where to look at the result."""
+    width = max((len(component) for component, _ in deploy_view.addresses), default=0)
+    for component, url in deploy_view.addresses:
+        yield f"{component:{width}}  {url}"
 
 
 def _render_shipped(deploy_view: DeployView, style: Style) -> Iterator[str]:

@@ -56,16 +56,16 @@ def migrate_database(settings: Settings, name: str, options: MigrateOptions) -> 
     manifest = pipeline.validate(settings.manifests, settings.environment)
     clients = Clients.for_scope(manifest.scope)
     if options.check_only:
-        target = _find_target(manifest, clients, name, options.ca_file)
+        target = find_target(manifest, clients, name, options.ca_file)
         _check(settings, source, target, options)
         return ExitCode.OK
     store = checkout.find_store(manifest, clients)
     with write_lock(settings, manifest.scope, "migrate", options.run, clients, store) as lock:
-        target = _find_target(manifest, lock.clients, name, options.ca_file)
+        target = find_target(manifest, lock.clients, name, options.ca_file)
         return _migrate(settings, source, target, options)
 
 
-def _find_target(manifest: Manifest, clients: Clients, name: str, ca_file: str) -> ConnectionTarget:
+def find_target(manifest: Manifest, clients: Clients, name: str, ca_file: str) -> ConnectionTarget:
     """Return the project's database, with the password that the application uses. Raises Problems."""
     from orchestrator.planning import pipeline
 

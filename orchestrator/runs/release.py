@@ -194,20 +194,13 @@ class ReleaseSession(Struct, frozen=True):
             releases = release_payloads.build_release_payloads(
                 ledger, run.environment, run, run_result.release or 0, self.store, reader, self.settings.manifests
             )
-            addresses = _list_addresses(result)
+            addresses = tuple(url for _, url in view.addresses)
             record.report_releases(
                 replace(item, record=replace(item.record, addresses=addresses)) if item.record.run else item
                 for item in releases
             )
 
         reporter.try_recording(self.settings, "the releases", send_releases)
-
-
-def _list_addresses(result: DeployResult) -> tuple[str, ...]:
-    """Return the URLs at which a release was probed, those of a CDN first."""
-    probes = [proof.probe for proof in (result.rollback_result or result.ship_result).probe_results]
-    hosts = sorted({(not probe.component_handle.startswith("cdn."), probe.host) for probe in probes})
-    return tuple(f"https://{host}/" for _, host in hosts)
 
 
 def open_session(

@@ -7,15 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from orchestrator.aws import AwsError, Clients, Reader
-from orchestrator.planning import snapshot
 from orchestrator.problems import Problems
 from orchestrator.redaction.redact import sanitise
+from orchestrator.runs.service_lookup import find_service, read_live
 from orchestrator.vocabulary import DesiredState, LiveResource, Resource
 
-SERVICE_TYPES = ("apprunner_service", "ecs_express_service")
 POLL_SECONDS = 2.0
 OVERLAP_MILLISECONDS = 10_000
 """How far back a poll reads again, because CloudWatch shows events some seconds after their time."""
@@ -42,20 +40,8 @@ def find_log_group(desired: DesiredState, component: str, clients: Clients) -> s
 
     ``component`` is a handle or its name.  Raises Problems if it is not a service, or is not in AWS yet.
     """
-    services = [resource for resource in desired.resources if resource.type in SERVICE_TYPES]
-    matching = [item for item in services if component in {item.component, item.component.partition(".")[2]}]
-    if not matching:
-        names = ", ".join(item.component for item in services) or "none"
-        raise Problems.from_message(
-            f"`{component}` is not a service", hint=f"the manifests declare these services: {names}"
-        )
-    service = matching[0]
-    taken = snapshot.take(Reader(clients), replace(desired, resources=(service,)))
-    live = taken.live.get(service.address)
-    if live is None:
-        unread = taken.unread.get(service.address)
-        reason = unread.reason if unread else "it is not in AWS yet"
-        raise Problems.from_message(f"cannot read the logs of {service.component}: {reason}")
+    service = find_service(desired, component)
+    live = read_live(desired, service, Reader(clients), "cannot read the logs of")
     return _log_group(service, live)
 
 

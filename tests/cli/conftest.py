@@ -12,6 +12,7 @@ import pytest
 
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator, start
+from tests.proofs import real_stack
 from tests.proofs.real_stack import clients
 
 if TYPE_CHECKING:
@@ -70,6 +71,45 @@ def aws(shared: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
     for name, value in shared.environment.items():
         monkeypatch.setenv(name, value)
     return shared
+
+
+def add_express_service(folder: Path) -> None:
+    text = (folder / "api.yaml").read_text().replace("name: api", "name: jobs")
+    (folder / "jobs.yaml").write_text(
+        text.replace("app-runner", "ecs-express").replace("joiabagur-api", "joiabagur-jobs")
+    )
+
+
+EVERY_TYPE = (
+    add_express_service,
+    real_stack.replace_text("api.yaml", ("  port: 8080\n", "  port: 8080\n  tracing: true\n")),
+    real_stack.replace_text("database.yaml", ("  pool:\n", "  parameters: {work_mem: 8192}\n  pool:\n")),
+    real_stack.replace_text("cdn.yaml", ("securityHeaders: true", "securityHeaders: {frames: DENY}")),
+)
+"""Edits after which the real stack has a resource of every type, and a service on each runtime."""
+
+
+@pytest.fixture(scope="session")
+def whole_aws() -> Iterator[Emulator]:
+    """The AWS of ``whole_stack``; tests that use it are in the group ``whole-stack``, so that one worker has it."""
+    with real_stack.emulated_aws() as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def whole_stack(whole_aws: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The manifests of the real stack, applied: `api` on App Runner, `jobs` on ECS Express.  Tests only read it."""
+    folder = tmp_path_factory.mktemp("whole") / "manifests"
+    with real_stack.aws_environment(whole_aws):
+        real_stack.apply(real_stack.load_stack(folder, *EVERY_TYPE))
+    return folder
+
+
+@pytest.fixture
+def stack(whole_aws: Emulator, whole_stack: Path) -> Iterator[Path]:
+    """The manifests of the whole stack, with its AWS in the environment."""
+    with real_stack.aws_environment(whole_aws):
+        yield whole_stack
 
 
 @pytest.fixture

@@ -16,13 +16,13 @@ from orchestrator.runs import service_logs
 from tests.cli.conftest import ByHand, Run, Shown
 from tests.proofs import real_stack
 
+pytestmark = pytest.mark.xdist_group("whole-stack")
+
 
 @pytest.fixture
-def stack(tmp_path: Path, aws: Emulator) -> Path:
-    """The real stack of this repository, applied."""
-    folder = tmp_path / "stack"
-    real_stack.apply(real_stack.load_stack(folder))
-    return folder
+def by_hand(stack: Path) -> ByHand:
+    """Call the AWS of the whole stack beside the orchestrator; what a test changes, it changes back."""
+    return lambda service, operation, **parameters: real_stack.clients().call(service, operation, parameters)
 
 
 def show(capsys: pytest.CaptureFixture[str], *arguments: str) -> Shown:
@@ -43,7 +43,7 @@ def test_status_names_addresses_health_drift_lock_and_cost(
     assert any("containerservice.api" in line and "https://" in line for line in lines)
     assert "Release: none yet" in lines
     assert "Lock: free" in lines
-    assert "Cost: about 20.53 USD a month idle, before VAT and traffic" in lines
+    assert "Cost: about 58.99 USD a month idle, before VAT and traffic" in lines
 
     by_hand("rds", "stop_db_instance", DBInstanceIdentifier="joiabagur-prod-main")
     stopped = show(capsys, "status", "-f", str(stack), "--format", "json")
@@ -52,6 +52,7 @@ def test_status_names_addresses_health_drift_lock_and_cost(
     components = {item["component"]: item for item in json.loads(stopped.out)["components"]}
     assert components["database.main"]["health"] != "healthy"
     assert components["cdn.web"]["health"] == "healthy"
+    by_hand("rds", "start_db_instance", DBInstanceIdentifier="joiabagur-prod-main")
 
 
 def test_status_before_the_first_apply(run: Run, aws: Emulator) -> None:
@@ -102,7 +103,8 @@ def test_logs_are_printed_in_order_without_secrets(
 
 
 def test_following_shows_new_lines_once(stack: Path, by_hand: ByHand) -> None:
-    group = log_group(stack)
+    group = "/followed"
+    by_hand("logs", "create_log_group", logGroupName=group)
     put_lines(by_hand, group, "one")
     pauses: list[float] = []
 

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,44 +22,24 @@ from orchestrator.planning.snapshot import Snapshot
 from orchestrator.problems import Position
 from orchestrator.vocabulary import DesiredState, LiveResource, Resource
 from tests.proofs import real_stack
-from tests.proofs.real_stack import replace_text
 from tests.resources import cases
 
-
-def add_express_service(folder: Path) -> None:
-    text = (folder / "api.yaml").read_text().replace("name: api", "name: jobs")
-    text = text.replace("app-runner", "ecs-express").replace("joiabagur-api", "joiabagur-jobs")
-    (folder / "jobs.yaml").write_text(text)
-
-
-EVERY_TYPE = (
-    add_express_service,
-    replace_text("api.yaml", ("  port: 8080\n", "  port: 8080\n  tracing: true\n")),
-    replace_text("database.yaml", ("  pool:\n", "  parameters: {work_mem: 8192}\n  pool:\n")),
-    replace_text("cdn.yaml", ("securityHeaders: true", "securityHeaders: {frames: DENY}")),
-)
-"""Edits after which the real stack has a resource of every type that is exported."""
+pytestmark = pytest.mark.xdist_group("whole-stack")
 PROVIDER = Path("registry.terraform.io/hashicorp/aws")
 MIRRORS = ("~/.terraform.d/plugins", "/usr/local/share/terraform/plugins", "/usr/share/terraform/plugins", "/opt/*")
 """Folders where machines keep the provider: Terraform's implied local mirrors, and those of images."""
 
 
 @pytest.fixture(scope="module")
-def emulated() -> Iterator[Emulator]:
-    with real_stack.emulated_aws() as emulator:
-        yield emulator
-
-
-@pytest.fixture(scope="module")
-def export(emulated: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def export(whole_aws: Emulator, whole_stack: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an export of the whole stack; it was written without a call that changes anything."""
-    folder = tmp_path_factory.mktemp("stack")
-    real_stack.apply(real_stack.load_stack(folder / "manifests", *EVERY_TYPE))
-    emulated.clear_calls()
+    folder = tmp_path_factory.mktemp("export") / "ejected"
+    whole_aws.clear_calls()
 
-    assert main(["eject", "-f", str(folder / "manifests"), "--to", str(folder / "ejected")]) == 0
-    assert {call.access for call in emulated.calls} == {"read"}
-    return folder / "ejected"
+    with real_stack.aws_environment(whole_aws):
+        assert main(["eject", "-f", str(whole_stack), "--to", str(folder)]) == 0
+    assert {call.access for call in whole_aws.calls} == {"read"}
+    return folder
 
 
 def load(folder: Path, name: str) -> Any:
@@ -109,11 +88,11 @@ def test_every_resource_is_named_by_its_primary_identifier(export: Path) -> None
         assert resources_[item["LogicalResourceId"]]["DeletionPolicy"] == "Retain"
 
 
-def test_terraform_imports_all_and_adds_and_destroys_nothing(export: Path, emulated: Emulator) -> None:
+def test_terraform_imports_all_and_adds_and_destroys_nothing(export: Path, whole_aws: Emulator) -> None:
     """The real Terraform with the real provider; what it changes in place is its own: no tag, no setting of AWS."""
     folder = export / "terraform"
     leave_express_out(folder)
-    environment = prepare_terraform(folder, emulated)
+    environment = prepare_terraform(folder, whole_aws)
     formatted = run_terraform(folder, environment, "fmt", "-check", "-diff")
     planned = run_terraform(folder, environment, "plan", "-input=false", "-generate-config-out=generated.tf")
 
@@ -173,8 +152,8 @@ def run_terraform(folder: Path, environment: dict[str, str], *arguments: str) ->
     )
 
 
-def test_no_file_holds_a_secret_and_each_says_what_stays(export: Path, emulated: Emulator) -> None:
-    with real_stack.aws_environment(emulated):
+def test_no_file_holds_a_secret_and_each_says_what_stays(export: Path, whole_aws: Emulator) -> None:
+    with real_stack.aws_environment(whole_aws):
         values = real_stack.clients().call("secretsmanager", "get_secret_value", {"SecretId": "joiabagur-prod"})
     secrets = [value for value in json.loads(values["SecretString"]).values() if len(value) >= 32]
     files = [path.read_text() for path in export.rglob("*") if path.suffix in {".tf", ".json", ".md"}]

@@ -1,0 +1,39 @@
+"""``orchestrator console``: open a prompt on something that runs."""
+
+from __future__ import annotations
+
+import click
+
+from orchestrator.cli.command import CliCommand
+from orchestrator.cli.options import project_options
+from orchestrator.runs.settings import Settings
+
+
+@click.group("console")
+def command() -> None:
+    """Open a prompt on something that runs."""
+
+
+@command.command(
+    "database",
+    cls=CliCommand,
+    examples=(
+        "orchestrator console database -e prod",
+        "orchestrator console database main --via api --write",
+    ),
+)
+@click.argument("name", default="main")
+@click.option(
+    "--via", default="", metavar="SERVICE", help="Service on ECS Express whose container reaches the database."
+)
+@click.option("--write", "can_write", is_flag=True, help="Allow writes. Without it, transactions are read-only.")
+@project_options
+def database(settings: Settings, name: str, via: str, can_write: bool) -> int:
+    """Run psql on a Database, as the user of the application.
+
+    A database without a public address is reached through a container of a service on ECS Express, where ECS Exec is
+    switched on (`orchestrator exec`). App Runner has no way in. The password goes to psql through its environment.
+    """
+    from orchestrator.runs import database_console
+
+    return database_console.open_console(settings, name, via=via, can_write=can_write)

@@ -1,0 +1,35 @@
+"""``orchestrator open``: open the site, a service, the dashboard or AWS's console in a browser."""
+
+from __future__ import annotations
+
+import click
+
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import project_options
+from orchestrator.runs.settings import Settings
+
+
+@cli_command(
+    "open",
+    "orchestrator open",
+    "orchestrator open api -e prod",
+    "orchestrator open dashboard",
+    "orchestrator open console database.main",
+)
+@click.argument("page", default="site", metavar="[site|dashboard|console|COMPONENT]")
+@click.argument("component", default="")
+@project_options
+def command(settings: Settings, page: str, component: str) -> None:
+    """Open the site, a service, the dashboard or AWS's console in a browser.
+
+    Prints the address, and opens it if this is a terminal. `console` opens the region in AWS's console, or with a
+    component its page there. `dashboard` is the page of the environment in the state service.
+    """
+    import webbrowser
+
+    from orchestrator.runs import addresses
+
+    url = addresses.find_url(settings, page, component)
+    settings.terminal.print_out(url)
+    if settings.terminal.is_interactive and not webbrowser.open(url):
+        settings.terminal.print_err("No browser was found.")
