@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from orchestrator.cli.value_completion import complete_environment, complete_target
 from orchestrator.runs.reporter import MAX_WAIT_SECONDS, RunOptions
 from orchestrator.runs.settings import Settings
 from orchestrator.runs.terminal import Terminal
@@ -28,7 +29,13 @@ def common_options(function: F) -> F:
         envvar="ORCHESTRATOR_MANIFESTS",
         help="Folder of the manifests.",
     )
-    @click.option("-e", "--environment", envvar="ORCHESTRATOR_ENVIRONMENT", help="Environment, e.g. prod.")
+    @click.option(
+        "-e",
+        "--environment",
+        envvar="ORCHESTRATOR_ENVIRONMENT",
+        shell_complete=complete_environment,
+        help="Environment, e.g. prod.",
+    )
     @click.option("--verbose", is_flag=True, help="Show every field, log what is done, and print tracebacks.")
     @click.option(
         "--log-format", type=click.Choice(["text", "json"]), default="text", help="Format of the log on stderr."
@@ -107,6 +114,7 @@ def plan_options(function: F) -> F:
         "targets",
         multiple=True,
         metavar="ADDRESS",
+        shell_complete=complete_target,
         help="Only this resource or component, and what it depends on.",
     )
     allow = click.option("--allow", default="", metavar="TOKEN", help="Lift the vetoes of the plan that printed TOKEN.")

@@ -42,13 +42,13 @@ def open_console(settings: Settings, name: str, *, via: str = "", can_write: boo
     pipeline.check_connection(clients)
     if database.spec["public"]:
         return _run_psql(find_target(manifest, clients, name, ""), can_write=can_write)
-    service = via or find_way(desired, database.component)
+    service = via or find_service_for(desired, database.component)
     container_exec.require_programs()
     container = container_exec.find_target(desired, service, Reader(clients))
     return run_through(container, find_target(manifest, clients, name, ""), can_write=can_write)
 
 
-def find_way(desired: DesiredState, database: str) -> str:
+def find_service_for(desired: DesiredState, database: str) -> str:
     """Return the first service on ECS Express.  Raises Problems if there is none."""
     for resource in desired.resources:
         if resource.type == "ecs_express_service":

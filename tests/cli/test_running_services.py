@@ -57,7 +57,7 @@ def test_app_runner_has_no_way_in_and_says_so(stack: Path, capsys: pytest.Captur
     assert main(["exec", "api", "-f", str(stack), "--", "ls"]) == 1
     assert "App Runner, which has no way into its containers" in capsys.readouterr().err
     with pytest.raises(Problems, match="App Runner has no way in"):
-        database_console.find_way(pipeline.load_desired(real_stack.MANIFESTS), "database.main")
+        database_console.find_service_for(pipeline.load_desired(real_stack.MANIFESTS), "database.main")
 
 
 class EcsReader:
@@ -115,7 +115,7 @@ def test_what_exec_lacks_is_said(stack: Path, tasks: list[dict[str, Any]], words
         find(stack, tasks)
 
     assert words in str(raised.value)
-    assert "joiabagur-prod-jobs" in str(raised.value) or not tasks
+    assert ("joiabagur-prod-jobs" in str(raised.value)) is bool(tasks)
 
 
 def find(stack: Path, tasks: list[dict[str, Any]]) -> container_exec.ExecTarget:

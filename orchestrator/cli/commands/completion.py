@@ -8,6 +8,9 @@ from orchestrator.cli.command import cli_command
 from orchestrator.cli.options import common_options
 from orchestrator.runs.settings import Settings
 
+KEYS_WITH_COLONS = "COMP_WORDBREAKS=${COMP_WORDBREAKS//:/}"
+"""Bash splits words at colons otherwise, and a secret's key is `Stripe:Key`."""
+
 
 @cli_command(
     "completion",
@@ -18,7 +21,11 @@ from orchestrator.runs.settings import Settings
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @common_options
 def command(settings: Settings, shell: str) -> None:
-    """Print the completion script for a shell."""
+    """Print the completion script for a shell.
+
+    It completes commands, options, paths of `explain`, environments, targets, services, secrets and their keys, and the
+    numbers of releases, which it reads from the ledger in AWS.
+    """
     from click.shell_completion import get_completion_class
 
     from orchestrator.cli.main import cli
@@ -26,4 +33,5 @@ def command(settings: Settings, shell: str) -> None:
     completion_class = get_completion_class(shell)
     assert completion_class is not None
     completion = completion_class(cli, {}, "orchestrator", "_ORCHESTRATOR_COMPLETE")
-    settings.terminal.print_out(completion.source_template % completion.source_vars())
+    script = completion.source_template % completion.source_vars()
+    settings.terminal.print_out(f"{script}\n{KEYS_WITH_COLONS}" if shell == "bash" else script)

@@ -6,6 +6,7 @@ import click
 
 from orchestrator.cli.command import CliCommand
 from orchestrator.cli.options import project_options
+from orchestrator.cli.value_completion import complete_database, complete_service
 from orchestrator.runs.settings import Settings
 
 
@@ -22,9 +23,13 @@ def command() -> None:
         "orchestrator console database main --via api --write",
     ),
 )
-@click.argument("name", default="main")
+@click.argument("name", default="main", shell_complete=complete_database)
 @click.option(
-    "--via", default="", metavar="SERVICE", help="Service on ECS Express whose container reaches the database."
+    "--via",
+    default="",
+    shell_complete=complete_service,
+    metavar="SERVICE",
+    help="Service on ECS Express whose container reaches the database.",
 )
 @click.option("--write", "can_write", is_flag=True, help="Allow writes. Without it, transactions are read-only.")
 @project_options

@@ -6,6 +6,7 @@ import click
 
 from orchestrator.cli.command import cli_command
 from orchestrator.cli.options import project_options
+from orchestrator.cli.value_completion import complete_service
 from orchestrator.runs.settings import Settings
 
 
@@ -14,7 +15,7 @@ from orchestrator.runs.settings import Settings
     "orchestrator exec api -e prod -- /bin/sh",
     "orchestrator exec api -- dotnet --info",
 )
-@click.argument("component")
+@click.argument("component", shell_complete=complete_service)
 @click.argument("words", nargs=-1, required=True, metavar="-- COMMAND...")
 @project_options
 def command(settings: Settings, component: str, words: tuple[str, ...]) -> int:

@@ -6,6 +6,7 @@ import click
 
 from orchestrator.cli.command import cli_command
 from orchestrator.cli.options import common_options
+from orchestrator.cli.value_completion import complete_field_path
 from orchestrator.runs.settings import Settings
 
 
@@ -15,7 +16,7 @@ from orchestrator.runs.settings import Settings
     "orchestrator explain bucket.spec.lifecycle",
     "orchestrator explain database --recursive",
 )
-@click.argument("path", required=False, default="")
+@click.argument("path", required=False, default="", shell_complete=complete_field_path)
 @click.option("--recursive", is_flag=True, help="Include everything below the path.")
 @common_options
 def command(settings: Settings, path: str, recursive: bool) -> None:

@@ -8,6 +8,7 @@ import click
 
 from orchestrator.cli.command import cli_command
 from orchestrator.cli.options import project_options
+from orchestrator.cli.value_completion import complete_service
 from orchestrator.runs.settings import Settings
 
 _DURATION = re.compile(r"(?P<count>[0-9]{1,5})(?P<unit>[smhd])")
@@ -35,7 +36,7 @@ def parse_pattern(_context: click.Context, _parameter: click.Parameter, value: s
     "orchestrator logs api --since 2h --grep 'ERROR|Exception'",
     "orchestrator logs api --follow",
 )
-@click.argument("component")
+@click.argument("component", shell_complete=complete_service)
 @click.option(
     "--since",
     callback=parse_duration,

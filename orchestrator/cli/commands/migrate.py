@@ -10,6 +10,7 @@ import click
 
 from orchestrator.cli.command import CliCommand
 from orchestrator.cli.options import ca_option, common_options, data_options
+from orchestrator.cli.value_completion import complete_database
 from orchestrator.runs.reporter import RunOptions
 from orchestrator.runs.settings import Settings
 
@@ -28,7 +29,14 @@ def command() -> None:
     ),
 )
 @click.option("--from", "source", required=True, metavar="URL", help="Source, without password: set PGPASSWORD.")
-@click.option("--to", "name", required=True, metavar="NAME", help="Name of the Database in the manifests.")
+@click.option(
+    "--to",
+    "name",
+    required=True,
+    metavar="NAME",
+    shell_complete=complete_database,
+    help="Name of the Database in the manifests.",
+)
 @click.option("--check", "check_only", is_flag=True, help="Only check and compare; change nothing.")
 @click.option("--jobs", type=click.IntRange(1, 32), default=4, show_default=True, help="Tables copied at once.")
 @click.option(

@@ -6,6 +6,7 @@ import click
 
 from orchestrator.cli.command import cli_command
 from orchestrator.cli.options import project_options
+from orchestrator.cli.value_completion import complete_component, complete_page
 from orchestrator.runs.settings import Settings
 
 
@@ -16,8 +17,8 @@ from orchestrator.runs.settings import Settings
     "orchestrator open dashboard",
     "orchestrator open console database.main",
 )
-@click.argument("page", default="site", metavar="[site|dashboard|console|COMPONENT]")
-@click.argument("component", default="")
+@click.argument("page", default="site", metavar="[site|dashboard|console|COMPONENT]", shell_complete=complete_page)
+@click.argument("component", default="", shell_complete=complete_component)
 @project_options
 def command(settings: Settings, page: str, component: str) -> None:
     """Open the site, a service, the dashboard or AWS's console in a browser.

@@ -8,6 +8,7 @@ import click
 
 from orchestrator.cli.command import CliCommand
 from orchestrator.cli.options import common_options, format_option, project_options
+from orchestrator.cli.value_completion import complete_release
 from orchestrator.runs.settings import Settings
 
 
@@ -39,7 +40,7 @@ def command(context: click.Context, settings: Settings, output_format: Literal["
 
 
 @command.command("show", cls=CliCommand, examples=("orchestrator releases show 12", "orchestrator releases show"))
-@click.argument("number", type=click.IntRange(1), required=False)
+@click.argument("number", type=click.IntRange(1), required=False, shell_complete=complete_release)
 @format_option("text", "json")
 @project_options
 def show(settings: Settings, number: int | None, output_format: Literal["text", "json"]) -> int:

@@ -8,6 +8,7 @@ import click
 
 from orchestrator.cli.command import CliCommand
 from orchestrator.cli.options import ca_option, common_options, data_options, plan_only_option
+from orchestrator.cli.value_completion import complete_database
 from orchestrator.runs.reporter import RunOptions
 from orchestrator.runs.settings import Settings
 
@@ -28,7 +29,7 @@ def command() -> None:
         "orchestrator restore database main --drill",
     ),
 )
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=complete_database)
 @click.option("--to", default="", metavar="TIME", help="Restore the rows of this moment, in UTC: '2026-11-29 14:05'.")
 @click.option("--snapshot", default="", metavar="ID", help="Restore this snapshot.")
 @click.option("--latest", is_flag=True, help="Restore the latest moment that RDS can restore.")

@@ -6,6 +6,7 @@ import click
 
 from orchestrator.cli.command import cli_command
 from orchestrator.cli.options import apply_options, project_options, run_options
+from orchestrator.cli.value_completion import complete_release
 from orchestrator.runs.reporter import RunOptions
 from orchestrator.runs.settings import Settings
 
@@ -18,7 +19,12 @@ from orchestrator.runs.settings import Settings
     "orchestrator rollback --only model --reason 'confuses rings with chains'",
 )
 @click.option(
-    "--to", "number", type=click.IntRange(1), metavar="RELEASE", help="Number of the release to roll back to."
+    "--to",
+    "number",
+    type=click.IntRange(1),
+    metavar="RELEASE",
+    shell_complete=complete_release,
+    help="Number of the release to roll back to.",
 )
 @click.option("--only", default="", metavar="PARTS", help="Comma-separated: api, site, secrets, model, manifests.")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would change; change nothing.")

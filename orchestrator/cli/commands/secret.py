@@ -10,6 +10,7 @@ import click
 
 from orchestrator.cli.command import CliCommand
 from orchestrator.cli.options import project_options
+from orchestrator.cli.value_completion import complete_secret, complete_secret_key
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ def command() -> None:
         "orchestrator secret set app Tls:Key --file key.pem -e prod",
     ),
 )
-@click.argument("secret")
-@click.argument("key")
+@click.argument("secret", shell_complete=complete_secret)
+@click.argument("key", shell_complete=complete_secret_key)
 @click.option(
     "--file",
     "source_file",
@@ -61,7 +62,7 @@ def set_value(settings: Settings, secret: str, key: str, source_file: Path | Non
 
 
 @command.command("list", cls=CliCommand, examples=("orchestrator secret list app -e prod",))
-@click.argument("secret")
+@click.argument("secret", shell_complete=complete_secret)
 @project_options
 def list_values(settings: Settings, secret: str) -> int:
     """List the keys of SECRET: where each value comes from, and who set it when. Never prints a value."""
@@ -75,8 +76,8 @@ def list_values(settings: Settings, secret: str) -> int:
 
 
 @command.command("unset", cls=CliCommand, examples=("orchestrator secret unset app Stripe:Key -e prod",))
-@click.argument("secret")
-@click.argument("key")
+@click.argument("secret", shell_complete=complete_secret)
+@click.argument("key", shell_complete=complete_secret_key)
 @project_options
 def unset_value(settings: Settings, secret: str, key: str) -> int:
     """Remove the value of KEY from SECRET. The next plan is refused until it is set again or not declared any more."""

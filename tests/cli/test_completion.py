@@ -1,0 +1,142 @@
+"""Tab completion, asked in the real shells with the script that `orchestrator completion` prints."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator.cli.main import cli
+
+MANIFESTS = """
+apiVersion: orchestrator/v1
+kind: Project
+metadata: {name: shop}
+spec: {repository: team/shop, region: eu-west-1, account: "123456789012"}
+---
+apiVersion: orchestrator/v1
+kind: Bucket
+metadata: {name: files}
+spec: {name: shop-files}
+---
+apiVersion: orchestrator/v1
+kind: Secret
+metadata: {name: app}
+spec:
+  name: shop-app
+  data:
+    Stripe:Key: {external: true}
+    Stripe:Webhook: {external: true}
+    Jwt:Issuer: shop
+"""
+
+STAGING = """
+apiVersion: orchestrator/v1
+kind: Bucket
+metadata: {name: files}
+spec: {name: shop-files-staging}
+"""
+START = {
+    "bash": 'eval "$(orchestrator completion bash)"',
+    # compinit reads hundreds of files; of it, the script needs the function that registers it.
+    "zsh": """
+compdef() { [[ "$*" == "_orchestrator_completion orchestrator" ]] || print "registered $*" }
+eval "$(orchestrator completion zsh)"
+compadd() { print -l -- $completions }
+_describe() { print -l -- ${completions_with_descriptions%%:*} }
+""",
+    "fish": "orchestrator completion fish | source",
+}
+ASK = {
+    "bash": """
+COMP_WORDS=({words}); COMP_CWORD={last}; COMPREPLY=()
+_orchestrator_completion orchestrator
+printf '%s\\n' "${{COMPREPLY[@]}}"
+""",
+    "zsh": "words=({words}); CURRENT={count}; _orchestrator_completion",
+    "fish": "complete -C '{line}'",
+}
+"""How each shell is started, and how it is asked about a command line."""
+COMMANDS_OF_SHELLS = {"bash": ["bash", "--norc"], "zsh": ["zsh", "-f"], "fish": ["fish", "--no-config"]}
+CASES = [
+    ("explain bucket.spec.enc", ["bucket.spec.encryption"]),
+    ("plan -e st", ["staging"]),
+    ("plan -f manifests --target s3_bucket.f", ["s3_bucket.files"]),
+    ("secret set app Stripe:", ["Stripe:Key", "Stripe:Webhook"]),
+]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "manifests" / "environments").mkdir(parents=True)
+    (tmp_path / "manifests" / "shop.yaml").write_text(MANIFESTS)
+    (tmp_path / "manifests" / "environments" / "staging.yaml").write_text(STAGING)
+    return tmp_path
+
+
+def ask(shell: str, line: str) -> str:
+    words = ["orchestrator", *line.split(" ")]
+    return ASK[shell].format(words=" ".join(words), last=len(words) - 1, count=len(words), line=f"orchestrator {line}")
+
+
+@pytest.mark.parametrize("shell", START)
+def test_each_shell_completes_values(shell: str, project: Path) -> None:
+    """Fields, environments, targets and keys with a colon; all in one shell, because starting one takes a while."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"needs {shell}")
+    script = "\n".join([START[shell], *(f"{ask(shell, line)}\necho ---" for line, _ in CASES)])
+    environment = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "HOME": str(project)}
+    done = subprocess.run(
+        [*COMMANDS_OF_SHELLS[shell], "-c", script],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    answers = [sorted(line.partition("\t")[0] for line in part.split()) for part in done.stdout.split("---\n")[:-1]]
+
+    assert answers == [values for _, values in CASES], done.stderr
+
+
+def complete(words: str, folder: Path) -> list[str]:
+    """Return what click offers for the last word, without a shell."""
+    from click.shell_completion import ShellComplete
+
+    *before, incomplete = words.split(" ")
+    position = 2 if before[0] in {"secret", "releases"} else 1
+    arguments = [*before[:position], "-f", str(folder / "manifests"), *before[position:]]
+    items = ShellComplete(cli, {}, "orchestrator", "_ORCHESTRATOR_COMPLETE").get_completions(arguments, incomplete)
+    return [str(item.value) for item in items]
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("explain b", ["bucket", "budget"]),
+        ("explain bucket.", ["bucket.apiVersion", "bucket.kind", "bucket.metadata", "bucket.spec"]),
+        ("explain bucket.spec.nothing", []),
+        ("explain nothing.spec.", []),
+        ("plan --environment ", ["prod", "staging"]),
+        ("apply --target bucket", ["bucket.files"]),
+        ("secret list ", ["app"]),
+        ("secret unset app Jwt", []),
+        ("open ", ["site", "dashboard", "console"]),
+        ("logs ", []),
+        ("console ", ["database"]),
+    ],
+)
+def test_values_come_from_schemas_and_manifests(words: str, offered: list[str], project: Path) -> None:
+    assert complete(words, project) == offered
+
+
+def test_what_cannot_be_read_has_no_completions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No manifests, no AWS: no word, and no traceback."""
+    for words in ("apply --target ", "secret set ", "secret set app ", "rollback --to ", "releases show "):
+        assert complete(words, tmp_path) == []
+    assert capsys.readouterr() == ("", "")
