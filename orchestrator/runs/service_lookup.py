@@ -22,7 +22,9 @@ def find_service(desired: DesiredState, component: str) -> Resource:
     if matching:
         return matching[0]
     names = ", ".join(item.component for item in services) or "none"
-    raise Problems.from_message(f"`{component}` is not a service", hint=f"the manifests declare these services: {names}")
+    raise Problems.from_message(
+        f"`{component}` is not a service", hint=f"the manifests declare these services: {names}"
+    )
 
 
 def read_live(desired: DesiredState, service: Resource, reader: AwsReader, purpose: str) -> LiveResource:
