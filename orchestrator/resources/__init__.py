@@ -16,9 +16,13 @@ from typing import Any, Protocol, cast
 
 from orchestrator.aws.errors import AwsError
 from orchestrator.ownership_tags import Ownership, from_aws_tags, parse_ownership
+from orchestrator.resources._aws_properties import AwsProperties
+from orchestrator.resources._aws_properties import load as load_properties
 from orchestrator.steps import Steps
 from orchestrator.values import Value
 from orchestrator.vocabulary import TAG_ENVIRONMENT, TAG_PROJECT, FieldChange, LiveResource, Scope
+
+__all__ = ["AwsProperties", "load_properties"]
 
 
 class AwsReader(Protocol):

@@ -6,7 +6,7 @@ may: without the permission the setting counts as not checked, and the plan goes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import jmespath
@@ -30,10 +30,17 @@ class Watched(Struct, frozen=True):
     expected: tuple[Any, ...] = ()
 
 
-def find_changes(settings: Mapping[str, Watched], response: Any) -> tuple[UnmanagedChange, ...]:
-    """Return the settings in AWS's ``response`` that differ from what they are when nobody has set them."""
+def find_changes(
+    settings: Mapping[str, Watched], response: Any, declared: Container[str] = ()
+) -> tuple[UnmanagedChange, ...]:
+    """Return the settings in AWS's ``response`` that differ from what they are when nobody has set them.
+
+    Settings that are fields in ``declared`` are compared with the spec instead.
+    """
     changes = []
     for name, setting in settings.items():
+        if name in declared:
+            continue
         value = jmespath.search(setting.path, response)
         if value not in EMPTY_VALUES and value not in setting.expected:
             expected = setting.expected[0] if setting.expected else None
@@ -49,9 +56,9 @@ class Watch:
         self.unmanaged: tuple[UnmanagedChange, ...] = ()
         self.unwatched: tuple[str, ...] = ()
 
-    def add(self, settings: Mapping[str, Watched], response: Any) -> None:
-        """Add what ``response``, which was read anyway, says about ``settings``."""
-        self.unmanaged += find_changes(settings, response)
+    def add(self, settings: Mapping[str, Watched], response: Any, declared: Container[str] = ()) -> None:
+        """Add what ``response``, which was read anyway, says about ``settings`` that are not ``declared``."""
+        self.unmanaged += find_changes(settings, response, declared)
 
     def read(
         self, name: str, setting: Watched, service: str, operation: str, *, missing: tuple[str, ...], **parameters: Any

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from orchestrator.resources import AwsReader
 from orchestrator.resources._cloudfront import may_own_part, read_part_ownership, refresh_etag
 from orchestrator.resources._existing import check_owner, check_unchanged
+from orchestrator.resources._watched import Watched, find_changes
 from orchestrator.steps import ApiCall, Steps
 from orchestrator.values import Value, WriteOnly
 from orchestrator.vocabulary import LiveResource, Scope
@@ -25,6 +26,13 @@ USES: frozenset[str] = frozenset()
 ARN = None
 
 NOT_FOUND_CODES = ("NoSuchFunctionExists",)
+
+
+WATCHED = {
+    "key_value_stores": Watched(
+        "KeyValueStoreAssociations.Items[].KeyValueStoreARN", "Remove them with `aws cloudfront update-function`"
+    )
+}
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -58,6 +66,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
         normalise(live_spec),
         _build_outputs(scope, name),
         status="published" if live_summary else "not published",
+        unmanaged=find_changes(WATCHED, config) if spec else (),
         **ownership,
     )
 

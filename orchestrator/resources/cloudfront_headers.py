@@ -12,6 +12,7 @@ from typing import Any
 from orchestrator.resources import AwsReader
 from orchestrator.resources._cloudfront import may_own_part, read_part_ownership, refresh_etag
 from orchestrator.resources._existing import confirm_existing
+from orchestrator.resources._watched import Watched, find_changes
 from orchestrator.steps import ApiCall, Steps
 from orchestrator.values import Value, sort_canonically
 from orchestrator.vocabulary import LiveResource, Scope
@@ -22,6 +23,22 @@ USES: frozenset[str] = frozenset()
 ARN = None
 
 NOT_FOUND_CODES = ("NoSuchResponseHeadersPolicy",)
+
+
+_UPDATE = "Change it back with `aws cloudfront update-response-headers-policy`"
+WATCHED = {
+    "cors": Watched("CorsConfig", _UPDATE),
+    "xss_protection": Watched("SecurityHeadersConfig.XSSProtection", _UPDATE),
+    "server_timing": Watched("ServerTimingHeadersConfig.[Enabled, SamplingRate] | [?@ && @ != `0`]", _UPDATE),
+    "content_type_options": Watched(
+        "!SecurityHeadersConfig.ContentTypeOptions && 'absent'", f"Browsers guess content types. {_UPDATE}"
+    ),
+    "origin_headers_win": Watched(
+        "[SecurityHeadersConfig.*.Override, CustomHeadersConfig.Items[].Override][] | [?@ == `false`]",
+        f"Headers of the origin replace it. {_UPDATE}",
+    ),
+}
+"""Settings that manifests do not know; the listing returns them."""
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -37,7 +54,9 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
     for policy_id, config in _list_policies(aws):
         if config["Name"] == name:
             ownership = read_part_ownership(aws, scope, config.get("Comment", ""), name, policy_id)
-            return LiveResource(normalise(_parse_config(config)), {"id": policy_id}, {"id": policy_id}, **ownership)
+            unmanaged = find_changes(WATCHED, config) if spec else ()
+            outputs = {"id": policy_id}
+            return LiveResource(normalise(_parse_config(config)), outputs, outputs, unmanaged=unmanaged, **ownership)
     return None
 
 

@@ -40,6 +40,12 @@ WATCHED = {
     "extended_statistic": Watched("ExtendedStatistic", "The next change of the alarm replaces it"),
     "metrics": Watched("Metrics", "The next change of the alarm replaces them"),
     "unit": Watched("Unit", "The next change of the alarm removes it"),
+    "low_sample_percentile": Watched("EvaluateLowSampleCountPercentile", "The next change of the alarm removes it"),
+    "threshold_metric": Watched("ThresholdMetricId", "The next change of the alarm removes it"),
+    "evaluation_interval": Watched("EvaluationInterval", "The next change of the alarm removes it"),
+    "evaluation_window": Watched("EvaluationWindow", "The next change of the alarm removes it"),
+    "warm_up": Watched("WarmUpConfiguration", "The next change of the alarm removes it"),
+    "evaluation_criteria": Watched("EvaluationCriteria", "The next change of the alarm replaces it"),
 }
 ALARM_MEMBERS = {
     "namespace": "Namespace",

@@ -27,6 +27,12 @@ ARN = re.compile(r"arn:aws:ecr:[^:]+:\d+:repository/(?P<name>.+)")
 NOT_FOUND_CODES = ("RepositoryNotFoundException",)
 NO_LIFECYCLE_CODES = ("LifecyclePolicyNotFoundException", *NOT_FOUND_CODES)
 REPOSITORY_POLICY = Watched("policyText", "It may let others pull or push images: `aws ecr delete-repository-policy`")
+WATCHED = {
+    "mutable_tags": Watched(
+        "imageTagMutabilityExclusionFilters[].filter",
+        "Images of these tags can be overwritten: `aws ecr put-image-tag-mutability`",
+    )
+}
 DEFAULTS: Mapping[str, Value] = {
     "tag_mutability": "IMMUTABLE",
     "scan_on_push": True,
@@ -62,6 +68,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
         live_spec["lifecycle"] = json.loads(policy["lifecyclePolicyText"]) if policy else None
     watch = Watch(aws)
     if spec:
+        watch.add(WATCHED, repository)
         missing = ("RepositoryPolicyNotFoundException", *NOT_FOUND_CODES)
         operation = "get_repository_policy"
         watch.read("repository_policy", REPOSITORY_POLICY, "ecr", operation, missing=missing, repositoryName=name)

@@ -33,6 +33,10 @@ WATCHED_ROLE = {
         "It is left as it is. Remove it with `aws iam delete-role-permissions-boundary`, or set "
         "`permissionsBoundary: true` in the Project",
     ),
+    "max_session_seconds": Watched(
+        "MaxSessionDuration", "Change it back with `aws iam update-role`", (DEFAULT_SESSION_SECONDS,)
+    ),
+    "description": Watched("Description", "Remove it with `aws iam update-role --description ''`"),
 }
 INLINE_POLICIES = Watched(
     f"PolicyNames[?@ != '{INLINE_POLICY_NAME}']", "They grant more than declared: `aws iam delete-role-policy`"
@@ -60,7 +64,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
         live_spec["max_session_seconds"] = role.get("MaxSessionDuration", DEFAULT_SESSION_SECONDS)
     watch = Watch(aws)
     if spec:
-        watch.add({key: setting for key, setting in WATCHED_ROLE.items() if key not in spec}, role)
+        watch.add(WATCHED_ROLE, role, spec)
         parameters = {"RoleName": name, "MaxItems": 1000}
         watch.read(
             "inline_policies", INLINE_POLICIES, "iam", "list_role_policies", missing=NOT_FOUND_CODES, **parameters

@@ -63,6 +63,8 @@ WATCHED: Mapping[str, tuple[str, Watched, tuple[str, ...]]] = {
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     """Return the spec with lifecycle rules sorted and their ids removed."""
     normalised = dict(spec)
+    if isinstance(spec.get("encryption"), Mapping):
+        normalised["encryption"] = {"key": None, "bucket_key": False, **spec["encryption"]}
     if "lifecycle" in spec:
         normalised["lifecycle"] = sort_canonically([_normalise_lifecycle_rule(rule) for rule in spec["lifecycle"]])
     return normalised

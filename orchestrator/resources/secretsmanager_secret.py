@@ -40,6 +40,7 @@ WATCHED = {
         "ReplicationStatus[].Region",
         "The secret is copied to other regions: `aws secretsmanager remove-regions-from-replication`",
     ),
+    "partner_type": Watched("Type", "A partner of AWS holds and rotates it"),
 }
 RESOURCE_POLICY = Watched(
     "ResourcePolicy", "It may let others read the secret: `aws secretsmanager delete-resource-policy`"

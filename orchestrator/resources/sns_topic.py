@@ -33,6 +33,11 @@ WATCHED_ATTRIBUTES = {
     "delivery_policy": Watched("DeliveryPolicy", "Remove it with `aws sns set-topic-attributes`"),
     "tracing": Watched("TracingConfig", "Remove it with `aws sns set-topic-attributes`", ("PassThrough",)),
     "archive_policy": Watched("ArchivePolicy", "Remove it with `aws sns set-topic-attributes`"),
+    "signature_version": Watched("SignatureVersion", "Change it back with `aws sns set-topic-attributes`", ("1",)),
+    "delivery_logs": Watched(
+        "keys(@)[?ends_with(@, 'FeedbackRoleArn')]", "Remove it with `aws sns set-topic-attributes`"
+    ),
+    "kms_key": Watched("KmsMasterKeyId", "It is left as it is; CloudWatch needs the key to publish alarms"),
 }
 WATCHED_SUBSCRIPTIONS = {
     "subscriptions": Watched(
@@ -76,7 +81,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
         {"subscriptions": emails},
         status=status,
         unmanaged=(
-            *find_changes(WATCHED_ATTRIBUTES, attributes),
+            *find_changes(WATCHED_ATTRIBUTES, attributes, spec),
             *find_changes(WATCHED_SUBSCRIPTIONS, all_subscriptions),
         )
         if spec

@@ -16,6 +16,7 @@ from typing import Any
 
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
 from orchestrator.resources import AwsReader, read_ownership, read_tags
+from orchestrator.resources._watched import Watched, find_changes
 from orchestrator.resources.apprunner_service.api_shape import build_outputs, build_request, normalise, parse_service
 from orchestrator.steps import ApiCall, Steps, Wait
 from orchestrator.values import Value, join_parts
@@ -77,6 +78,13 @@ HEALTH_BY_STATUS = {
 }
 
 
+WATCHED = {
+    "connection": Watched("AuthenticationConfiguration.ConnectionArn", "The next deployment removes it"),
+    "code_repository": Watched("CodeRepository", "It builds from source; the next deployment runs the image again"),
+}
+"""Settings of the source that manifests do not know."""
+
+
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """Return the service with its tags, and the retention of its log groups if the spec asks for it, or None."""
     arn = next((arn for service, arn in _list_services(aws) if service == name), "")
@@ -96,6 +104,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
         {"arn": arn},
         health=health,
         status=status,
+        unmanaged=find_changes(WATCHED, service["SourceConfiguration"]) if spec else (),
         **parse_ownership(tags),
     )
 

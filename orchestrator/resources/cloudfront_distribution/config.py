@@ -40,16 +40,17 @@ HTTPS_ORIGIN_DEFAULTS = {
 }
 
 _BEHAVIOURS = "[DefaultCacheBehavior, CacheBehaviors.Items][]"
+_CUSTOM = "Origins.Items[].CustomOriginConfig"
 _UPDATE = "Change it back with `aws cloudfront update-distribution`"
 WATCHED = {
     "waf": Watched("WebACLId", "It is left as it is. Declare it as `firewall`, or remove it with `firewall: none`"),
     "geo": Watched(
-        "Restrictions.GeoRestriction.RestrictionType",
+        "Restrictions.GeoRestriction.[[RestrictionType], Items][][] | [?@ && @ != 'none']",
         "It is left as it is. Declare it as `geo`, or remove it with `geo: {rule: none}`",
-        ("none",),
     ),
     "logging": Watched(
-        "Logging.Bucket", "It is left as it is. Declare it as `logs`, or switch it off with `logs: {bucket: none}`"
+        "Logging.[Enabled && 'enabled', Bucket, Prefix, IncludeCookies && 'with cookies'] | [?@]",
+        "It is left as it is. Declare it as `logs`, or switch it off with `logs: {bucket: none}`",
     ),
     "edge_functions": Watched(
         f"{_BEHAVIOURS}.LambdaFunctionAssociations.Items[].LambdaFunctionARN", f"They see every request. {_UPDATE}"
@@ -60,15 +61,50 @@ WATCHED = {
     "error_pages": Watched("CustomErrorResponses.Items[].ErrorCode", _UPDATE),
     "origin_groups": Watched("OriginGroups.Items[].Id", _UPDATE),
     "origin_headers": Watched("Origins.Items[].CustomHeaders.Items[].HeaderName", _UPDATE),
-    "origin_shield": Watched("Origins.Items[?OriginShield.Enabled].Id", _UPDATE),
-    "trusted_key_groups": Watched(f"{_BEHAVIOURS}.TrustedKeyGroups.Items[]", _UPDATE),
-    "trusted_signers": Watched(f"{_BEHAVIOURS}.TrustedSigners.Items[]", _UPDATE),
+    "origin_shield": Watched("Origins.Items[].OriginShield | [?Enabled || OriginShieldRegion]", _UPDATE),
+    "trusted_key_groups": Watched(f"{_BEHAVIOURS}.TrustedKeyGroups | [?Enabled || Items]", _UPDATE),
+    "trusted_signers": Watched(f"{_BEHAVIOURS}.TrustedSigners | [?Enabled || Items]", _UPDATE),
     "field_level_encryption": Watched(f"{_BEHAVIOURS}.FieldLevelEncryptionId | [?@ != '']", _UPDATE),
     "realtime_logs": Watched(f"{_BEHAVIOURS}.RealtimeLogConfigArn", _UPDATE),
-    "smooth_streaming": Watched(f"{_BEHAVIOURS}[?SmoothStreaming].TargetOriginId | []", _UPDATE),
+    "smooth_streaming": Watched(f"{_BEHAVIOURS} | [?SmoothStreaming].TargetOriginId", _UPDATE),
     "continuous_deployment": Watched("ContinuousDeploymentPolicyId", _UPDATE),
     "staging": Watched("Staging", _UPDATE),
     "anycast": Watched("AnycastIpListId", _UPDATE),
+    "grpc": Watched(f"{_BEHAVIOURS} | [?GrpcConfig.Enabled].TargetOriginId", _UPDATE),
+    "cached_methods": Watched(
+        f"{_BEHAVIOURS}.AllowedMethods.CachedMethods.Items[] | [?@ != 'GET' && @ != 'HEAD']", _UPDATE
+    ),
+    "dedicated_ip_addresses": Watched(
+        "ViewerCertificate.ACMCertificateArn && ViewerCertificate.SSLSupportMethod",
+        f"They cost 600 USD a month. {_UPDATE}",
+        ("sni-only",),
+    ),
+    "connection_mode": Watched("ConnectionMode", _UPDATE, ("direct",)),
+    "viewer_mtls": Watched("ViewerMtlsConfig", _UPDATE),
+    "connection_function": Watched("ConnectionFunctionAssociation.Id", _UPDATE),
+    "cache_tags": Watched("CacheTagConfig.HeaderName", _UPDATE),
+    "tenants": Watched("TenantConfig.ParameterDefinitions", _UPDATE),
+    "vpc_origins": Watched("Origins.Items[].VpcOriginConfig", _UPDATE),
+    "origin_access_identities": Watched(
+        "Origins.Items[].S3OriginConfig.OriginAccessIdentity | [?@ != '']",
+        "The next change of the distribution removes it",
+    ),
+    "origin_protocol": Watched(
+        f"{_CUSTOM}.[[OriginProtocolPolicy], OriginSslProtocols.Items][][] "
+        "| [?@ && @ != 'https-only' && @ != 'TLSv1.2']",
+        f"The origin is reached another way than declared. {_UPDATE}",
+    ),
+    "origin_ports": Watched(f"{_CUSTOM}.[HTTPPort, HTTPSPort][] | [?@ && @ != `80` && @ != `443`]", _UPDATE),
+    "origin_ip_address_type": Watched(f"{_CUSTOM}.IpAddressType | [?@ != 'ipv4']", _UPDATE),
+    "origin_mtls": Watched(f"{_CUSTOM}.OriginMtlsConfig.ClientCertificateArn", _UPDATE),
+    "origin_read_timeout": Watched(
+        "Origins.Items[].[CustomOriginConfig, S3OriginConfig][].OriginReadTimeout | [?@ != `30`]",
+        _UPDATE,
+    ),
+    "origin_keepalive": Watched(f"{_CUSTOM}.OriginKeepaliveTimeout | [?@ != `5`]", _UPDATE),
+    "origin_connection_attempts": Watched("Origins.Items[].ConnectionAttempts | [?@ != `3`]", _UPDATE),
+    "origin_connection_timeout": Watched("Origins.Items[].ConnectionTimeout | [?@ != `10`]", _UPDATE),
+    "origin_response_timeout": Watched("Origins.Items[].ResponseCompletionTimeout | [?@ != `0`]", _UPDATE),
 }
 """Settings that manifests do not know, or do not declare; all are in the configuration that is read anyway."""
 

@@ -18,8 +18,10 @@ from orchestrator.ownership_tags import from_aws_tags, parse_ownership
 from orchestrator.problems import Problems
 from orchestrator.resources import AwsReader
 from orchestrator.resources._existing import confirm_existing
+from orchestrator.resources._watched import Watched, find_changes
 from orchestrator.resources.ecs_express_service.api_shape import (
     CLUSTER_NAME,
+    LOG_STREAM_PREFIX,
     build_outputs,
     build_request,
     find_refusal,
@@ -96,6 +98,19 @@ GENTLE = frozenset({CANARY_DEPLOYMENT_EFFECT, DEPLOYMENT_WAIT_EFFECT})
 """Effects that need no approval."""
 
 
+WATCHED = {
+    "repository_credentials": Watched(
+        "primaryContainer.repositoryCredentials.credentialsParameter", "The next deployment removes it"
+    ),
+    "log_stream_prefix": Watched(
+        "primaryContainer.awsLogsConfiguration.logStreamPrefix",
+        "The next deployment sets it back",
+        (LOG_STREAM_PREFIX,),
+    ),
+}
+"""Settings of the newest configuration that manifests do not know."""
+
+
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """Return the service with tags, deployment and security groups, or None.
 
@@ -123,7 +138,13 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
     health = Health.FAILED if status in UNRECOVERED_STATUSES else health
     live_outputs = build_outputs(arn, parse_host(service), parse_load_balancer(revision) if spec else "")
     return LiveResource(
-        normalise(live_spec), live_outputs, private, health=health, status=status, **parse_ownership(tags)
+        normalise(live_spec),
+        live_outputs,
+        private,
+        health=health,
+        status=status,
+        unmanaged=find_changes(WATCHED, configuration) if spec else (),
+        **parse_ownership(tags),
     )
 
 

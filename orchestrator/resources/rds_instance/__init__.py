@@ -66,7 +66,10 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
         health=live_shape.parse_health(instance),
         status=live_shape.format_status(instance, spec),
         pending=live_shape.list_pending(instance),
-        unmanaged=(*live_shape.list_unmanaged(instance, spec), *(find_changes(WATCHED, instance) if spec else ())),
+        unmanaged=(
+            *live_shape.list_unmanaged(instance, spec),
+            *(find_changes(WATCHED, instance, spec) if spec else ()),
+        ),
         **parse_ownership(live_spec["tags"]),
     )
     return live if unfinished is None else _with_unfinished_restore(live, scope, unfinished)

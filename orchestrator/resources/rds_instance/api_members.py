@@ -115,6 +115,27 @@ WATCHED = {
     "activity_stream": Watched("ActivityStreamStatus", "Stop it with `aws rds stop-activity-stream`", ("stopped",)),
     "automation_mode": Watched("AutomationMode", _MODIFY, ("full",)),
     "backup_target": Watched("BackupTarget", _MODIFY, ("region",)),
-    "domain": Watched("DomainMemberships[].Domain", _MODIFY),
+    "domain": Watched("DomainMemberships", _MODIFY),
+    "license_model": Watched("LicenseModel", _MODIFY, ("postgresql-license",)),
+    "classic_security_groups": Watched("DBSecurityGroups[].DBSecurityGroupName", _MODIFY),
+    "cluster": Watched("DBClusterIdentifier", "The orchestrator does not manage clusters"),
+    "customer_owned_ip": Watched("CustomerOwnedIpEnabled", _MODIFY),
+    "processor_features": Watched("ProcessorFeatures", _MODIFY),
+    "instance_profile": Watched("CustomIamInstanceProfile", _MODIFY),
+    "storage_volumes": Watched("AdditionalStorageVolumes", _MODIFY),
+    "multi_tenant": Watched("MultiTenant", _MODIFY),
+    "replica_mode": Watched("ReplicaMode", _MODIFY),
+    "aws_backup": Watched("AwsBackupRecoveryPointArn", "AWS Backup manages its backups"),
+    "parameter_group": Watched(
+        "DBParameterGroups[?!starts_with(DBParameterGroupName, 'default.')].DBParameterGroupName",
+        "It is left as it is. Declare what it sets as `parameters`",
+    ),
+    "iops": Watched("Iops", "It is left as it is. Declare it as `storage.iops`", (3000, 12000)),
+    "throughput": Watched("StorageThroughput", "It is left as it is. Declare it as `storage.throughput`", (125, 500)),
+    "insights_retention_days": Watched("PerformanceInsightsRetentionPeriod", _MODIFY, (7,)),
+    "monitoring_role": Watched("MonitoringRoleArn", _MODIFY),
 }
-"""Settings of DBInstance that manifests do not know."""
+"""Settings of DBInstance that manifests do not know, or do not declare.
+
+IOPS and throughput are what gp3 storage has by itself, below and from 400 GB (RDS User Guide, "General Purpose SSD").
+"""
