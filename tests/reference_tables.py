@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 import yaml
 
-from orchestrator import components
+from orchestrator import components, resources
 from orchestrator.cli.main import COMMANDS, cli
 from orchestrator.manifest import expand, explain, reference_resolver
 from orchestrator.planning import pipeline
@@ -110,6 +110,23 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
+def render_drift_coverage() -> str:
+    """Return, by resource type, what drift compares, watches and does not look at."""
+    rows = ["| resource | compared, and set back by apply | watched: reported, and left as it is | not looked at |"]
+    rows.append("|---|---|---|---|")
+    for name in resources.list_types():
+        properties = resources.load_properties(name)
+        if properties is not None:
+            unseen = "; ".join(f"{_join(names)}: {reason}" for reason, names in properties.not_looked_at.items())
+            compared = _join(sorted(set(properties.owned.values())))
+            rows.append(f"| `{name}` | {compared} | {_join(sorted(set(properties.watched.values())))} | {unseen} |")
+    return "\n".join(rows)
+
+
+def _join(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
 def render_workflows() -> str:
     """Return the inputs and outputs of every reusable workflow."""
     return "\n\n".join(map(_render_workflow, WORKFLOWS))
@@ -118,6 +135,7 @@ def render_workflows() -> str:
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "commands": ("commands.md", render_commands),
     "kinds": ("manifests.md", render_kinds),
+    "drift": ("drift.md", render_drift_coverage),
     "workflows": ("workflows.md", render_workflows),
 }
 """Marker, page and content of every generated table."""

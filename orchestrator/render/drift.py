@@ -9,6 +9,7 @@ from enum import StrEnum
 from msgspec import Struct, to_builtins
 
 from orchestrator.redaction.redact import sanitise
+from orchestrator.render.drift_coverage import DriftCoverage, describe_not_looked_at, measure_coverage
 from orchestrator.render.field_values import FieldView, build_field_views
 from orchestrator.render.plan_markdown import MAX_COMMENT_BYTES, code_block, code_span, escape, marker
 from orchestrator.render.plan_view import (
@@ -52,6 +53,7 @@ class DriftView(Struct, frozen=True):
     title: str
     place: str
     resources: tuple[ResourceDrift, ...]
+    settings: DriftCoverage
     lost_releases: tuple[str, ...] = ()
 
     def count(self, status: SyncStatus) -> int:
@@ -60,9 +62,8 @@ class DriftView(Struct, frozen=True):
 
     @property
     def coverage(self) -> float:
-        """Percentage of the resources that were checked; 100 if there are none."""
-        total = len(self.resources)
-        return round(100 * (total - self.count(SyncStatus.NOT_CHECKED)) / total, 1) if total else 100.0
+        """Percentage of all settings that AWS lets one set on the resources; 100 if there are none."""
+        return self.settings.percentage
 
     @property
     def has_drifted(self) -> bool:
@@ -134,14 +135,15 @@ def build_view(plan: Plan, lost_releases: tuple[str, ...] = ()) -> DriftView:
         sanitise(f"{plan.project}/{plan.environment}"),
         sanitise(f"account {plan.account}, {plan.region}"),
         tuple(resource_drifts),
+        measure_coverage(plan),
         tuple(map(clean_sentence, lost_releases)),
     )
 
 
-def render_text(drift: DriftView, style: Style, *, hide_in_sync: bool = False) -> str:
+def render_text(drift: DriftView, style: Style, *, hide_in_sync: bool = False, list_not_looked_at: bool = False) -> str:
     """Return one line per resource with its fields below; ``hide_in_sync`` omits resources in sync.
 
-    The text ends with a newline.
+    ``list_not_looked_at`` adds every setting that nothing reads, with the reason. The text ends with a newline.
     """
     lines = [f"{style.paint(drift.title, 'bold')} {style.paint(f'({drift.place})', 'dim')}"]
     lines.append(style.paint(f"{drift.headline}.", "alarm" if drift.needs_attention else "good"))
@@ -167,7 +169,18 @@ def render_text(drift: DriftView, style: Style, *, hide_in_sync: bool = False) -
         lines += ["", style.paint("Rollback", "alarm")]
         lines += [line for sentence in drift.lost_releases for line in style.wrap(f"{sentence}.", "  ")]
         lines += style.wrap(LOST_ADVICE, "  ")
+    lines += ["", *_render_coverage(drift.settings, style, list_not_looked_at)]
     return style.replace_unencodable("\n".join(lines).rstrip() + "\n")
+
+
+def _render_coverage(coverage: DriftCoverage, style: Style, list_not_looked_at: bool) -> Iterator[str]:
+    if not list_not_looked_at:
+        hint = ". The others: orchestrator drift --coverage" if coverage.not_looked_at else "."
+        yield from style.wrap(f"{coverage.sentence}{hint}", "")
+        return
+    yield style.paint(f"{coverage.sentence}. Not looked at:", "bold")
+    for resource_type, settings, reason in describe_not_looked_at(coverage):
+        yield from style.wrap(f"{resource_type}: {settings} ({reason})", "  ", " " * 4)
 
 
 def render_markdown(drift: DriftView) -> str:
@@ -184,6 +197,7 @@ def render_markdown(drift: DriftView) -> str:
             parts.append(f"**{len(out_of_sync) - number} more omitted: the comment is too long.**")
             break
         parts.append(section)
+    parts.append(escape(f"{drift.settings.sentence}."))
     return "\n\n".join(parts) + "\n"
 
 
@@ -197,8 +211,10 @@ def to_json(drift: DriftView) -> str:
         "lost_releases": list(drift.lost_releases),
         "in_sync": drift.count(SyncStatus.IN_SYNC),
         "not_checked": drift.count(SyncStatus.NOT_CHECKED),
+        "not_looked_at": to_builtins(drift.settings.not_looked_at),
         "pending": drift.count(SyncStatus.PENDING),
         "resources": to_builtins(drift.resources),
+        "settings": {"seen": drift.settings.seen, "total": drift.settings.total},
         "unhealthy": drift.count(SyncStatus.UNHEALTHY),
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

@@ -13,6 +13,7 @@ from typing import Any
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
 from orchestrator.resources import AwsReader
 from orchestrator.resources._existing import confirm_existing
+from orchestrator.resources._watched import Watched, find_changes
 from orchestrator.steps import ApiCall, Steps, Sweep
 from orchestrator.values import Unknown, Value, is_known, sort_canonically
 from orchestrator.vocabulary import LiveResource, Scope, UnmanagedChange
@@ -29,6 +30,14 @@ INTERFACE_RELEASE_TIMEOUT_SECONDS = 1200.0
 """Seconds for which network interfaces of a deleted database or connector may keep a group in use."""
 
 Rule = Mapping[str, Value]
+
+WATCHED = {
+    "rule_descriptions": Watched(
+        "[IpPermissions, IpPermissionsEgress][][]"
+        ".[UserIdGroupPairs, IpRanges, Ipv6Ranges, PrefixListIds][][].Description",
+        "Remove them with `aws ec2 update-security-group-rule-descriptions-ingress`",
+    )
+}
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -62,7 +71,10 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
     return LiveResource(
         live,
         {"id": group["GroupId"], "name": name},
-        unmanaged=_find_egress_changes(live["egress"]) if spec and "egress" not in spec else (),
+        unmanaged=(
+            *(_find_egress_changes(live["egress"]) if spec and "egress" not in spec else ()),
+            *(find_changes(WATCHED, group) if spec else ()),
+        ),
         **parse_ownership(tags),
     )
 

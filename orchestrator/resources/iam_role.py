@@ -38,9 +38,9 @@ WATCHED_ROLE = {
     ),
     "description": Watched("Description", "Remove it with `aws iam update-role --description ''`"),
 }
-INLINE_POLICIES = Watched(
-    f"PolicyNames[?@ != '{INLINE_POLICY_NAME}']", "They grant more than declared: `aws iam delete-role-policy`"
-)
+INLINE_REMEDY = "They grant more than declared: `aws iam delete-role-policy`"
+FURTHER_INLINE_POLICIES = Watched(f"PolicyNames[?@ != '{INLINE_POLICY_NAME}']", INLINE_REMEDY)
+ALL_INLINE_POLICIES = Watched("PolicyNames", INLINE_REMEDY)
 UNORDERED_MEMBERS = ("Action", "NotAction", "Resource", "NotResource")
 
 
@@ -66,9 +66,8 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
     if spec:
         watch.add(WATCHED_ROLE, role, spec)
         parameters = {"RoleName": name, "MaxItems": 1000}
-        watch.read(
-            "inline_policies", INLINE_POLICIES, "iam", "list_role_policies", missing=NOT_FOUND_CODES, **parameters
-        )
+        watched = FURTHER_INLINE_POLICIES if "policy" in spec else ALL_INLINE_POLICIES
+        watch.read("inline_policies", watched, "iam", "list_role_policies", missing=NOT_FOUND_CODES, **parameters)
     if "policy" in spec:
         inline = aws.get(
             "iam", "get_role_policy", RoleName=name, PolicyName=INLINE_POLICY_NAME, missing=NOT_FOUND_CODES

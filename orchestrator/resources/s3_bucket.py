@@ -29,6 +29,7 @@ BUCKET_NOT_FOUND_CODES = ("404", *NOT_FOUND_CODES)
 ACCESS_DENIED_CODES = ("403", "Forbidden", "AccessDenied")
 BUSY_CODES = ("OperationAborted",)
 FOREIGN_OWNER = "another AWS account"
+ENCRYPTION_DEFAULTS: Mapping[str, Value] = {"bucket_key": False, "key": None}
 PUBLIC_ACCESS_BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 
 WATCHED: Mapping[str, tuple[str, Watched, tuple[str, ...]]] = {
@@ -64,7 +65,9 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     """Return the spec with lifecycle rules sorted and their ids removed."""
     normalised = dict(spec)
     if isinstance(spec.get("encryption"), Mapping):
-        normalised["encryption"] = {"key": None, "bucket_key": False, **spec["encryption"]}
+        normalised["encryption"] = {**spec["encryption"]} | {
+            key: default for key, default in ENCRYPTION_DEFAULTS.items() if key not in spec["encryption"]
+        }
     if "lifecycle" in spec:
         normalised["lifecycle"] = sort_canonically([_normalise_lifecycle_rule(rule) for rule in spec["lifecycle"]])
     return normalised

@@ -189,12 +189,17 @@ class TestApply:
 
 class TestDrift:
     def test_in_sync(self, aws: Emulator, run: Run) -> None:
-        """Exit 0 and full coverage when AWS is as the manifests say."""
+        """Exit 0 when AWS is as the manifests say; the coverage counts every setting, and names what nothing reads."""
         run("apply", "--auto-approve")
         shown = run("drift", "--format", "json")
         document = json.loads(shown.out)
 
-        assert (shown.code, document["coverage"], document["drifted"]) == (0, 100.0, 0)
+        buckets = sum(resource["address"].startswith("s3_bucket.") for resource in document["resources"])
+        unseen = sum(map(len, document["not_looked_at"]["s3_bucket"].values()))
+        seen, total = document["settings"]["seen"], document["settings"]["total"]
+        assert (shown.code, document["drifted"], total - seen) == (0, 0, unseen * buckets)
+        assert document["coverage"] == 1000 * seen // total / 10
+        assert "PutBucketWebsite" in run("drift", "--coverage").out
 
     def test_drifted(self, aws: Emulator, run: Run, by_hand: ByHand) -> None:
         """Exit 2; the field, as it is in AWS and as it should be."""
@@ -209,13 +214,14 @@ class TestDrift:
     def test_not_checked(self, aws: Emulator, run: Run) -> None:
         """What may not be read is neither: it is named, with the denied action, and lowers the coverage."""
         run("apply", "--auto-approve")
+        full_coverage = json.loads(run("drift", "--format", "json").out)["coverage"]
         aws.faults = Faults(denied=("s3:GetBucketVersioning",))
         shown = run("drift", "--format", "json")
         document = json.loads(shown.out)
         (unread,) = [resource for resource in document["resources"] if resource["sync"] == "not checked"][:1]
 
         assert shown.code == 0
-        assert document["coverage"] < 100
+        assert document["coverage"] < full_coverage
         assert "s3:GetBucketVersioning" in unread["action"] + unread["reason"]
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.resources.cloudfront_distribution.config import merge_config, parse_config
+from orchestrator.resources._watched import find_changes
+from orchestrator.resources.cloudfront_distribution.config import WATCHED, merge_config, parse_config
 from tests.resources import cases
 
 (SPEC, *_), NAMES = (
@@ -129,3 +130,28 @@ def test_paths_and_origins_that_are_not_declared_go_but_for_groups() -> None:
     assert sent["Origins"]["Quantity"] == 3
     assert [item["PathPattern"] for item in sent["CacheBehaviors"]["Items"]] == ["/a/*"]
     assert sent["OriginGroups"] == live["OriginGroups"]
+
+
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/one"
+
+
+@pytest.mark.parametrize(
+    ("certificate", "found"),
+    [
+        # What GetDistribution returns for CloudFront's own certificate (CloudFront API Reference, ViewerCertificate).
+        ({"CloudFrontDefaultCertificate": True, "SSLSupportMethod": "vip", "MinimumProtocolVersion": "TLSv1"}, ()),
+        ({"ACMCertificateArn": CERTIFICATE, "SSLSupportMethod": "sni-only"}, ()),
+        ({"ACMCertificateArn": CERTIFICATE, "SSLSupportMethod": "vip"}, ("dedicated_ip_addresses",)),
+    ],
+)
+def test_dedicated_addresses_are_watched(certificate: dict[str, Any], found: tuple[str, ...]) -> None:
+    changes = find_changes(WATCHED, {"ViewerCertificate": certificate})
+
+    assert tuple(change.field for change in changes) == found
+
+
+def test_the_oldest_tls_version_is_compared() -> None:
+    config = {**merge_config(spec(certificate={"arn": CERTIFICATE, "minimum_tls": "TLSv1.2_2021"}), {})}
+    config["ViewerCertificate"] = {**config["ViewerCertificate"], "MinimumProtocolVersion": "TLSv1"}
+
+    assert parse_config(config)["certificate"] == {"arn": CERTIFICATE, "minimum_tls": "TLSv1"}

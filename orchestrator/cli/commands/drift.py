@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     "orchestrator drift --ignore s3_bucket.files:versioning --until 2027-01-31 --reason 'the import runs'",
 )
 @format_option("text", "json", "markdown", help_text="Format of the report.")
+@click.option("--coverage", is_flag=True, help="List every setting that is not looked at, with the reason.")
 @click.option("--accept", multiple=True, metavar="TARGET", help="Edit the manifests to match AWS.")
 @click.option(
     "--ignore", multiple=True, metavar="TARGET", help="Add a waiver to the manifests: ignore this drift for now."
@@ -35,17 +36,19 @@ if TYPE_CHECKING:
 def command(
     settings: Settings,
     output_format: Literal["text", "json", "markdown"],
+    coverage: bool,
     accept: tuple[str, ...],
     ignore: tuple[str, ...],
-    until: str,
-    owner: str,
-    reason: str,
+    **waiver_fields: str,
 ) -> int:
     """Show where AWS differs from the manifests.
 
     Each resource is in sync, drifted, unhealthy (such as a stopped database), pending (a change that AWS makes later),
     not checked (with the reason), or ignored until a date. Also reports if the current release, or the one that a
     rollback would restore, can no longer be restored. Exits 2 if so, or if something is drifted, unhealthy or pending.
+
+    The coverage counts every setting that AWS lets one set on these resources, by AWS's own service models. --coverage
+    lists those that nothing reads.
 
     A TARGET is `all`, an address, a component, or ADDRESS:FIELD. --accept and --ignore edit manifests, never AWS, and
     keep comments and layout; they exit 2 when they cannot change everything, and name what is left. --accept removes
@@ -61,7 +64,7 @@ def command(
     candidate = checkout.load(settings.manifests, settings.environment)
     planned = pipeline.plan(candidate.desired, clients=candidate.clients)
     if accept or ignore:
-        return _edit_manifests(settings, candidate, planned, accept, ignore, until=until, owner=owner, reason=reason)
+        return _edit_manifests(settings, candidate, planned, accept, ignore, **waiver_fields)
     drift_view = check_drift(settings, candidate, planned)
     match output_format:
         case "json":
@@ -69,7 +72,9 @@ def command(
         case "markdown":
             settings.terminal.print_out(drift.render_markdown(drift_view))
         case _:
-            settings.terminal.print_out(drift.render_text(drift_view, settings.terminal.style))
+            settings.terminal.print_out(
+                drift.render_text(drift_view, settings.terminal.style, list_not_looked_at=coverage)
+            )
     return ExitCode.OK if drift_view.is_in_sync else ExitCode.CHANGES
 
 

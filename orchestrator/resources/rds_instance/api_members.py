@@ -125,6 +125,10 @@ WATCHED = {
     "storage_volumes": Watched("AdditionalStorageVolumes", _MODIFY),
     "multi_tenant": Watched("MultiTenant", _MODIFY),
     "replica_mode": Watched("ReplicaMode", _MODIFY),
+    "backup_replication": Watched(
+        "DBInstanceAutomatedBackupsReplications",
+        "Backups are copied to another region: `aws rds stop-db-instance-automated-backups-replication`",
+    ),
     "aws_backup": Watched("AwsBackupRecoveryPointArn", "AWS Backup manages its backups"),
     "parameter_group": Watched(
         "DBParameterGroups[?!starts_with(DBParameterGroupName, 'default.')].DBParameterGroupName",
