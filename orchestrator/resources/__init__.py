@@ -12,17 +12,16 @@ import pkgutil
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, Protocol, cast
+
+from msgspec import Struct, convert
 
 from orchestrator.aws.errors import AwsError
 from orchestrator.ownership_tags import Ownership, from_aws_tags, parse_ownership
-from orchestrator.resources._aws_properties import AwsProperties
-from orchestrator.resources._aws_properties import load as load_properties
 from orchestrator.steps import Steps
 from orchestrator.values import Value
 from orchestrator.vocabulary import TAG_ENVIRONMENT, TAG_PROJECT, FieldChange, LiveResource, Scope
-
-__all__ = ["AwsProperties", "load_properties"]
 
 
 class AwsReader(Protocol):
@@ -90,6 +89,41 @@ class ResourceType(Protocol):
         """Yield the steps that delete it; deleting a missing resource is not an error."""
 
 
+class AwsProperties(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which properties of a resource type AWS lets one set, and which of them plans and drift reports see.
+
+    A property is a path in a write request (``Rules[].Status``), or a write operation that sets one thing. A test
+    compares the files of ``aws_properties`` with botocore's service models.
+
+    ``owned``          property: the field of the spec that is compared with it
+    ``watched``        property: the name under which a change of it is reported; apply leaves it
+    ``not_looked_at``  reason: properties that nothing reads
+    ``not_settings``   reason: request members and operations that set nothing on the resource
+    ``requests``       the operations whose members are the properties
+    ``identified_by``  members that name the resource in a request: other operations that have one are properties too
+    ``others``         pattern of operations that name it, but set something on another thing
+    """
+
+    service: str
+    identified_by: list[str]
+    requests: list[str]
+    owned: Mapping[str, str]
+    watched: Mapping[str, str]
+    not_looked_at: Mapping[str, list[str]]
+    not_settings: Mapping[str, list[str]]
+    others: str = ""
+
+    @property
+    def unseen(self) -> Mapping[str, str]:
+        """Reason by property that nothing reads."""
+        return {name: reason for reason, names in self.not_looked_at.items() for name in names}
+
+    @property
+    def seen_count(self) -> int:
+        """The number of properties that plans and drift reports see."""
+        return len(self.owned) + len(self.watched)
+
+
 @cache
 def load(resource_type: str) -> ResourceType:
     """Return the module of a resource type.
@@ -105,6 +139,18 @@ def load(resource_type: str) -> ResourceType:
 def list_types() -> tuple[str, ...]:
     """Return every resource type, sorted."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")))
+
+
+@cache
+def load_properties(resource_type: str) -> AwsProperties | None:
+    """Return the properties of a type, or None if it is content (an image, files) and has no settings."""
+    import yaml
+
+    path = Path(__file__).with_name("aws_properties") / f"{resource_type}.yaml"
+    if not path.exists():
+        return None
+    document: Any = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+    return convert(document, AwsProperties)
 
 
 def discover(resource_type: str, aws: AwsReader, scope: Scope) -> Iterable[str]:
