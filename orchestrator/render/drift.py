@@ -214,7 +214,7 @@ def to_json(drift: DriftView) -> str:
         "not_looked_at": to_builtins(drift.settings.not_looked_at),
         "pending": drift.count(SyncStatus.PENDING),
         "resources": to_builtins(drift.resources),
-        "settings": {"seen": drift.settings.seen, "total": drift.settings.total},
+        "settings": {"checked": drift.settings.checked, "total": drift.settings.total},
         "unhealthy": drift.count(SyncStatus.UNHEALTHY),
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

@@ -17,18 +17,18 @@ class DriftCoverage(Struct, frozen=True):
     ``not_looked_at`` has, by resource type, the reasons, each with the settings that nothing reads.
     """
 
-    seen: int
+    checked: int
     total: int
     not_looked_at: Mapping[str, Mapping[str, tuple[str, ...]]] = {}
 
     @property
     def percentage(self) -> float:
         """Percentage of the settings, rounded down: 100 means all of them."""
-        return math.floor(1000 * self.seen / self.total) / 10 if self.total else 100.0
+        return math.floor(1000 * self.checked / self.total) / 10 if self.total else 100.0
 
     @property
     def sentence(self) -> str:
-        return f"{self.seen} of {self.total} settings that AWS lets one set were looked at"
+        return f"{self.checked} of {self.total} settings that AWS lets one set were looked at"
 
 
 def measure_coverage(plan: Plan) -> DriftCoverage:
@@ -43,7 +43,7 @@ def measure_coverage(plan: Plan) -> DriftCoverage:
         for name, reasons in listed.items()
         if reasons
     }
-    return DriftCoverage(sum(seen for seen, _ in counts), sum(total for _, total in counts), not_looked_at)
+    return DriftCoverage(sum(checked for checked, _ in counts), sum(total for _, total in counts), not_looked_at)
 
 
 def describe_not_looked_at(coverage: DriftCoverage) -> Iterator[tuple[str, str, str]]:
@@ -62,12 +62,12 @@ def _count_change(change: Change) -> tuple[int, int]:
         return 1, 1
     unread = {setting.partition(" (")[0] for setting in change.unwatched}
     unread_count = sum(max(1, list(properties.watched.values()).count(setting)) for setting in unread)
-    return max(0, properties.seen_count - unread_count), _count_settings(change.address)
+    return max(0, properties.checked_count - unread_count), _count_settings(change.address)
 
 
 def _count_settings(address: str) -> int:
     properties = resources.load_properties(_type_of(address))
-    return 1 if properties is None else properties.seen_count + len(properties.unseen)
+    return 1 if properties is None else properties.checked_count + len(properties.unchecked)
 
 
 def _type_of(address: str) -> str:

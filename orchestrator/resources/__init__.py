@@ -114,12 +114,12 @@ class AwsProperties(Struct, frozen=True, forbid_unknown_fields=True):
     others: str = ""
 
     @property
-    def unseen(self) -> Mapping[str, str]:
+    def unchecked(self) -> Mapping[str, str]:
         """Reason by property that nothing reads."""
         return {name: reason for reason, names in self.not_looked_at.items() for name in names}
 
     @property
-    def seen_count(self) -> int:
+    def checked_count(self) -> int:
         """The number of properties that plans and drift reports see."""
         return len(self.owned) + len(self.watched)
 

@@ -196,7 +196,7 @@ class TestDrift:
 
         buckets = sum(resource["address"].startswith("s3_bucket.") for resource in document["resources"])
         unseen = sum(map(len, document["not_looked_at"]["s3_bucket"].values()))
-        seen, total = document["settings"]["seen"], document["settings"]["total"]
+        seen, total = document["settings"]["checked"], document["settings"]["total"]
         assert (shown.code, document["drifted"], total - seen) == (0, 0, unseen * buckets)
         assert document["coverage"] == 1000 * seen // total / 10
         assert "PutBucketWebsite" in run("drift", "--coverage").out

@@ -76,7 +76,7 @@ def list_properties(properties: AwsProperties) -> set[str]:
 
 def list_classified(properties: AwsProperties) -> list[str]:
     ignored = [name for names in properties.not_settings.values() for name in names]
-    return [*properties.owned, *properties.watched, *properties.unseen, *ignored]
+    return [*properties.owned, *properties.watched, *properties.unchecked, *ignored]
 
 
 def test_every_type_has_a_list() -> None:
