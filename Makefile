@@ -14,13 +14,14 @@ unexport PYTHONDONTWRITEBYTECODE
 INSTALL = $(PIP) --require-hashes --only-binary :all: --no-deps --no-compile -r
 SELF = $(PIP) --no-deps --no-build-isolation --editable .
 
+DIST := dist
 LOCK_VENV := .venv-lock
 LOCK_WITH := uv==0.13.9
 COMPILE = $(LOCK_VENV)/bin/uv pip compile pyproject.toml --group build --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --no-header --quiet $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo fast test check lint types contracts bench proofs pictures docs dist lock format clean
+.PHONY: help demo fast test check lint types contracts bench proofs pictures docs dist sbom lock format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -68,6 +69,15 @@ docs: $(DEV_READY) ## build the documentation site into dist/site
 
 dist: $(DEV_READY) ## build the wheel and the sdist into dist
 	@$(BIN)/python -m hatchling build -d dist
+
+sbom: $(DEV_READY) ## write the CycloneDX list of the packages that the tool runs with into dist
+	@mkdir -p $(DIST)
+	@version=$$(sed -n 's/^__version__ = //p' orchestrator/__init__.py); \
+		sed "s/^dynamic = .*/version = $$version/" pyproject.toml > $(DIST)/pyproject.toml
+	@$(BIN)/python -W ignore -m cyclonedx_py requirements requirements/core.lock --pyproject $(DIST)/pyproject.toml \
+		--mc-type application --output-reproducible --spec-version 1.6 --output-format JSON \
+		--output-file $(DIST)/gitops-orchestrator.cdx.json
+	@rm $(DIST)/pyproject.toml
 
 lock: $(LOCK_VENV)/.$(LOCK_WITH) ## update the lock files; UPGRADE=--upgrade allows newer versions
 	@$(COMPILE) --extra emulator --extra service --extra mcp --extra ml --extra dev --output-file requirements/dev.lock
