@@ -44,7 +44,10 @@ class GitHubProblems(Problems):
 
 
 class GitHub:
-    """A client for one repository, ``OWNER/NAME``; each request is sent at most ``max_attempts`` times."""
+    """A client for one repository, ``OWNER/NAME``; each request is sent at most ``max_attempts`` times.
+
+    Without a ``token`` it reads public repositories only.
+    """
 
     def __init__(
         self,
@@ -63,7 +66,7 @@ class GitHub:
             base_url=api_url.rstrip("/"),
             headers={
                 "Accept": "application/vnd.github+json",
-                "Authorization": f"Bearer {token}",
+                **({"Authorization": f"Bearer {token}"} if token else {}),
                 "User-Agent": "orchestrator",
                 "X-GitHub-Api-Version": "2022-11-28",
             },

@@ -162,6 +162,14 @@ def github_client(repository: str, attempts: int | None = None) -> GitHub:
     return GitHub(repository, github_token(), api_url=api_url, max_attempts=attempts or MAX_ATTEMPTS)
 
 
+def open_public_github(repository: str) -> GitHub:
+    """Return a client that reads a repository, also without a token if the repository is public."""
+    from orchestrator.github.client import DEFAULT_API_URL, GitHub
+
+    api_url = os.environ.get("GITHUB_API_URL", "") or DEFAULT_API_URL
+    return GitHub(repository, find_github_token() or "", api_url=api_url, max_attempts=2)
+
+
 def github_token() -> str:
     """Return the token.  Raises Problems if there is none."""
     from orchestrator.problems import Problems
