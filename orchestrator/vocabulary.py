@@ -125,6 +125,7 @@ class DesiredState(Struct, frozen=True):
     """What the manifests of one environment define: resources in dependency order.
 
     ``retained`` are addresses of undeclared resources that are not deleted; with ``retains_data``, no data is.
+    ``promotion_source`` is that of the environment whose releases are promoted to this one; only roles ask for it.
     """
 
     scope: Scope
@@ -134,6 +135,7 @@ class DesiredState(Struct, frozen=True):
     waivers: tuple[Waiver, ...] = ()
     retained: frozenset[str] = frozenset()
     retains_data: bool = False
+    promotion_source: DesiredState | None = None
 
 
 class Health(StrEnum):

@@ -25,6 +25,7 @@ class Image(Struct, frozen=True):
     build: Mapping[str, Any] = field(default_factory=dict)
     digest: str | None = None
     rebuild: str = ""
+    origin: str = ""
 
 
 class SiteFile(Struct, frozen=True):
@@ -67,14 +68,41 @@ class Site(Struct, frozen=True):
         return f"{self.folder}/{key.removeprefix(self.prefix)}"
 
 
+class SiteOrigin(Struct, frozen=True):
+    """Where another environment keeps the files of a site that is promoted.
+
+    ``archived`` are the SHA-256 of what its release bucket has; the other files are in ``bucket``.
+    ``can_compare_etags``: whether an ETag there is the MD5 of the content.
+    """
+
+    bucket: str
+    release_bucket: str
+    archived: frozenset[str] = frozenset()
+    can_compare_etags: bool = True
+
+
+class ModelOrigin(Struct, frozen=True):
+    """Where another environment keeps the files of a model that is promoted: ``keys`` of ``bucket``.
+
+    ``pointer`` is the ``BUCKET/KEY`` of the pointer that names it, in the release bucket there.
+    """
+
+    bucket: str
+    keys: tuple[str, ...]
+    pointer: str
+
+
 class Artefacts(Struct, frozen=True):
     """Everything that a release ships, by component handle.
 
-    ``secrets`` and ``models`` hold version ids, set only when an earlier version is restored.
+    ``secrets`` and ``models`` hold version ids, set only when an earlier version is restored, or a model is promoted.
+    The origins say where the files of what is promoted are.
     """
 
     images: Mapping[str, Image] = field(default_factory=dict)
     sites: Mapping[str, Site] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
+    site_origins: Mapping[str, SiteOrigin] = field(default_factory=dict)
+    model_origins: Mapping[str, ModelOrigin] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -21,7 +21,7 @@ def build_conditions(desired: DesiredState) -> Mapping[str, Mapping[str, Any]]:
     via_s3 = {"StringEquals": {"kms:ViaService": f"s3.{scope.region}.amazonaws.com"}}
     alias_conditions = {
         arn: {"ForAnyValue:StringEquals": {"kms:ResourceAliases": f"alias/{arn.partition(':alias/')[2]}"}}
-        for resource in desired.resources
+        for resource in (*desired.resources, *(desired.promotion_source.resources if desired.promotion_source else ()))
         for arn in find_kms_keys(resource.spec)
         if is_alias(arn)
     }

@@ -18,6 +18,8 @@ from orchestrator.bootstrap.permission_rules import PermissionRule
 from orchestrator.bootstrap.policy_conditions import build_conditions
 from orchestrator.bootstrap.resource_permissions import (
     DISCOVERY_RULES,
+    PROMOTED_MODEL_RULES,
+    PROMOTION_SOURCE_RULES,
     RELATED_TYPES,
     RELEASE_BUCKET_RULES,
     RULES_BY_TYPE,
@@ -221,16 +223,39 @@ def list_targets(desired: DesiredState) -> Iterator[RuleTarget]:
             yield RuleTarget(tuple(previous_runtime_rules(resource.type)), resource.physical)
             for related_type, name in RELATED_TYPES.get(resource.type, ()):
                 yield RuleTarget(RULES_BY_TYPE[related_type], name.format(n=resource.physical))
+    for resource_type, name in _list_artefacts(desired):
+        yield RuleTarget(RULES_BY_TYPE[resource_type], name)
+    if bucket := _find_release_bucket(desired):
+        yield RuleTarget(RELEASE_BUCKET_RULES, bucket)
+    if desired.promotion_source is not None:
+        yield from _list_promotion_targets(desired, desired.promotion_source)
+
+
+def _list_promotion_targets(desired: DesiredState, source: DesiredState) -> Iterator[RuleTarget]:
+    """Yield what a promotion reads where the releases come from, and the files of models that it writes here."""
+    for resource_type, name in _list_artefacts(source):
+        yield RuleTarget(PROMOTION_SOURCE_RULES.get(resource_type, ()), name)
+    yield RuleTarget(PROMOTION_SOURCE_RULES["releases"], _find_release_bucket(source))
+    for resource_type, name in _list_artefacts(desired):
+        yield RuleTarget(PROMOTED_MODEL_RULES if resource_type == "s3_model" else (), name)
+    for resource in source.resources:
+        if resource.type == "s3_bucket":
+            yield RuleTarget(tuple(option_permissions.option_rules(resource)), resource.physical)
+
+
+def _list_artefacts(desired: DesiredState) -> Iterator[tuple[str, str]]:
+    """Yield the artefact types that deploys ship, each with the name of its parent resource."""
     physical_names = {(resource.type, resource.component): resource.physical for resource in desired.resources}
     for component in desired.components:
         for resource_type, parent_type in _list_artefact_types(component):
-            yield RuleTarget(RULES_BY_TYPE[resource_type], physical_names.get((parent_type, component.handle), ""))
-    release_settings = next(
-        (project.spec["releases"] for project in desired.components if project.kind == "Project"), None
-    )
-    handle = release_settings.get("bucket") if isinstance(release_settings, Mapping) else None
-    if handle:
-        yield RuleTarget(RELEASE_BUCKET_RULES, physical_names["s3_bucket", str(handle)])
+            yield resource_type, physical_names.get((parent_type, component.handle), "")
+
+
+def _find_release_bucket(desired: DesiredState) -> str:
+    settings = next((project.spec["releases"] for project in desired.components if project.kind == "Project"), None)
+    handle = settings.get("bucket") if isinstance(settings, Mapping) else None
+    buckets = (item for item in desired.resources if item.type == "s3_bucket" and item.component == handle)
+    return next((bucket.physical for bucket in buckets), "")
 
 
 def _list_artefact_types(component: Component) -> Iterator[tuple[str, str]]:

@@ -323,3 +323,31 @@ RELEASE_BUCKET_RULES: Final = (
     allow("write", "s3", "PutObject DeleteObject", OBJECTS_ARN),
 )
 """Rules for the release bucket."""
+
+PROMOTION_SOURCE_RULES: Final[Mapping[str, tuple[PermissionRule, ...]]] = {
+    "ecr_image": (
+        allow("read", "ecr", "DescribeImages BatchGetImage", _REPOSITORY_ARN),
+        allow("write", "ecr", "BatchCheckLayerAvailability GetDownloadUrlForLayer", _REPOSITORY_ARN),
+    ),
+    "s3_model": (
+        allow("read", "s3", "ListBucket", BUCKET_ARN),
+        allow("write", "s3", "GetObject", f"{BUCKET_ARN}/ml-models/*", f"{BUCKET_ARN}/ml-training/*"),
+    ),
+    "s3_site": (
+        allow("read", "s3", "ListBucket", BUCKET_ARN),
+        allow("write", "s3", "GetObject", OBJECTS_ARN),
+    ),
+    "releases": (
+        allow("read", "s3", "ListBucket", BUCKET_ARN),
+        allow("read", "s3", "GetObject", OBJECTS_ARN),
+    ),
+}
+"""By artefact type: what a promotion reads of the environment that it comes from.
+
+Source: "Blob mounting in Amazon ECR": a layer is mounted with ``ecr:GetDownloadUrlForLayer`` on its repository.
+"""
+
+PROMOTED_MODEL_RULES: Final = (
+    allow("write", "s3", "PutObject", f"{BUCKET_ARN}/ml-models/*", f"{BUCKET_ARN}/ml-training/*"),
+)
+"""Rules for a bucket that gets the files of a promoted model."""

@@ -27,6 +27,7 @@ COMMANDS = {
     "plan": "Show what would change in AWS. Changes nothing.",
     "apply": "Make AWS match the manifests.",
     "deploy": "Build, apply, ship and verify, and record the release.",
+    "promote": "Deploy what another environment has proved, by the same digests.",
     "rollback": "Roll back to an earlier release, completely or in parts.",
     "restore": "Bring back data that was lost.",
     "migrate": "Copy existing data into the project, and prove that it arrived.",

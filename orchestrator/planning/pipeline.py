@@ -23,9 +23,13 @@ def validate(folder: Path, environment: str | None = None) -> Manifest:
 
     Raises Problems with all errors that were found.
     """
-    from orchestrator.manifest import check, load
+    from orchestrator.manifest import check, load, promotion_source
+    from orchestrator.problems import Problems
 
-    return check.check(load.load(folder), environment)
+    manifest = check.check(load.load(folder), environment)
+    if problems := list(promotion_source.find_problems(manifest)):
+        raise Problems(problems)
+    return manifest
 
 
 def validate_all(folder: Path) -> dict[str, Manifest]:
@@ -33,7 +37,7 @@ def validate_all(folder: Path) -> dict[str, Manifest]:
 
     Raises Problems with all errors that were found, also with the names in AWS that two environments share.
     """
-    from orchestrator.manifest import check, environment_names, load, overlay
+    from orchestrator.manifest import check, environment_names, load, overlay, promotion_source
     from orchestrator.problems import Problem, Problems
 
     sources = load.load(folder)
@@ -44,6 +48,7 @@ def validate_all(folder: Path) -> dict[str, Manifest]:
             manifests[name] = check.check(sources, name)
         except Problems as error:
             problems += (problem for problem in error.problems if problem not in problems)
+    problems += (problem for manifest in manifests.values() for problem in promotion_source.find_problems(manifest))
     if problems:
         raise Problems(problems)
     states = [expand_manifest(manifest, include_artefacts=False) for manifest in manifests.values()]
@@ -61,15 +66,23 @@ def load_desired(folder: Path, environment: str | None = None, *, include_artefa
 
 
 def expand_manifest(manifest: Manifest, *, include_artefacts: bool = True) -> DesiredState:
-    """Expand checked manifests into the desired state.
+    """Expand checked manifests into the desired state, without artefacts with that of the promotion's source.
 
     Raises Problems if the artefacts are invalid.
     """
+    from msgspec.structs import replace
+
     from orchestrator.artefacts.collect import collect_artefacts, placeholder_artefacts
-    from orchestrator.manifest import expand
+    from orchestrator.manifest import expand, promotion_source
 
     collect = collect_artefacts if include_artefacts else placeholder_artefacts
-    return expand.expand(manifest, collect(expand.build_stack(manifest).components.values()))
+    desired = expand.expand(manifest, collect(expand.build_stack(manifest).components.values()))
+    promotion = None if include_artefacts else manifest.project.spec.get("promotion")
+    if not promotion:
+        return desired
+    source = promotion_source.check_source(manifest, str(promotion["from"]))
+    artefacts = placeholder_artefacts(expand.build_stack(source).components.values())
+    return replace(desired, promotion_source=expand.expand(source, artefacts))
 
 
 def plan(

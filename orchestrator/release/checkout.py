@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from orchestrator.artefacts.images.base_image import FindDigest
     from orchestrator.artefacts.images.built_image import BuiltImages
     from orchestrator.aws import Clients
+    from orchestrator.release.promotion import Promotion, PromotionRequest
 
 
 class ReleaseCandidate(Struct, frozen=True):
     """Desired resources and their sources.  ``store`` is None if the project has no release bucket.
 
-    ``clients`` are kept for reuse because creating each one takes a tenth of a second.
+    ``clients`` are kept for reuse because creating each one takes a tenth of a second.  ``promotion`` is what comes
+    from another environment, None if everything is built here.
     """
 
     desired: DesiredState
@@ -40,29 +42,40 @@ class ReleaseCandidate(Struct, frozen=True):
     ledger: Ledger = field(default_factory=Ledger)
     pin_resolution: PinResolution = field(default_factory=PinResolution)
     clients: Clients | None = None
+    promotion: Promotion | None = None
 
 
-def load(folder: Path, environment: str | None = None, clients: Clients | None = None) -> ReleaseCandidate:
+def load(
+    folder: Path, environment: str | None = None, clients: Clients | None = None, *, is_promoting: bool = True
+) -> ReleaseCandidate:
     """Load the checkout's manifests and artefacts, with the ledger's pins applied.
 
-    Raises Problems if they are invalid, or the release bucket cannot be read.
+    Without ``is_promoting``, what an environment gets from another stays as it is.  Raises Problems if they are
+    invalid, or the release bucket cannot be read.
     """
-    return from_manifest(pipeline.validate(folder, environment), clients)
+    return from_manifest(pipeline.validate(folder, environment), clients, is_promoting=is_promoting)
 
 
 def from_manifest(
-    manifest: Manifest, clients: Clients | None = None, rebuild: str = "", built_images: BuiltImages | None = None
+    manifest: Manifest,
+    clients: Clients | None = None,
+    rebuild: str = "",
+    built_images: BuiltImages | None = None,
+    *,
+    request: PromotionRequest | None = None,
+    is_promoting: bool = True,
 ) -> ReleaseCandidate:
     """Build the release candidate of manifests that have been checked already.
 
     ``rebuild`` names a run that builds every image again.  ``built_images`` were built by another job, and are
-    pushed instead of built again if their inputs are those of the checkout.  Raises Problems.
+    pushed instead of built again if their inputs are those of the checkout.  ``request`` asks for a promotion; without
+    ``is_promoting``, what the environment gets from another stays as it is.  Raises Problems.
     """
     clients = clients or _create_clients(manifest)
     store = find_store(manifest, clients)
     ledger = store.read() if store else Ledger()
     checkout_documents = manifest_documents.from_manifest(manifest)
-    artefacts = collect_artefacts(expand.build_stack(manifest).components.values(), _create_digest_finder(clients))
+    promotion, artefacts = _collect_artefacts(manifest, ledger, clients, request, is_promoting=is_promoting)
     if rebuild:
         images = {handle: replace(image, rebuild=rebuild) for handle, image in artefacts.images.items()}
         artefacts = replace(artefacts, images=images)
@@ -70,15 +83,33 @@ def from_manifest(
         artefacts = replace(artefacts, images=built_images.attach_to(artefacts.images))
     base = ledger.last_complete
     resolution = pins.resolve(ledger, checkout_documents, artefacts) if base else PinResolution()
+    if promotion is not None and promotion.is_held:
+        resolution = PinResolution(ledger.pins)
     if store is not None and base is not None and resolution.held:
         manifest = _hold_manifest(ledger, base, resolution, checkout_documents, manifest)
         artefacts = _hold_artefacts(base, resolution, manifest, store, artefacts)
+        promotion = replace(promotion, release=None, origin=base.promoted_from) if promotion is not None else None
     desired = expand.expand(manifest, artefacts)
     migration_notes = note_destructive_statements(desired.components, base.commit if base else "")
     notes = tuple(dict.fromkeys((*resolution.notes, *desired.notes, *migration_notes)))
     desired = replace(desired, notes=notes, retained=frozenset(ledger.retained))
     final_documents = manifest_documents.from_manifest(manifest)
-    return ReleaseCandidate(desired, artefacts, final_documents, store, ledger, resolution, clients)
+    return ReleaseCandidate(desired, artefacts, final_documents, store, ledger, resolution, clients, promotion)
+
+
+def _collect_artefacts(
+    manifest: Manifest, ledger: Ledger, clients: Clients, request: PromotionRequest | None, *, is_promoting: bool
+) -> tuple[Promotion | None, Artefacts]:
+    """Return what comes from another environment, and all artefacts, with those that are built from the checkout."""
+    from orchestrator.release import promotion as promotions
+
+    rules = promotions.find_rules(manifest, request)
+    own_components = promotions.list_own_components(manifest, rules)
+    own = collect_artefacts(own_components, _create_digest_finder(clients))
+    if rules is None:
+        return None, own
+    promotion = promotions.select(manifest, ledger, clients, rules, request, is_promoting=is_promoting)
+    return promotion, promotions.merge(own, promotion)
 
 
 def find_store(manifest: Manifest, clients: Clients | None = None) -> LedgerStore | None:

@@ -230,17 +230,19 @@ class Deployment:
         schemas = schema_versions.read_schema_versions(candidate.ledger, self._store)
         vector = live_versions.intended_vector(candidate, previous_vector, schemas)
         origin, digest = self._origin, planned.plan.digest
+        promotion = candidate.promotion
         draft = Release(
             0,
             ledger_entry.utc_timestamp(),
             origin.actor,
-            origin.commit,
+            promotion.release.commit if promotion and promotion.release else origin.commit,
             vector,
             "started",
             digest,
             rollback_of,
             reason=reason,
             uncommitted=origin.uncommitted,
+            promoted_from=promotion.origin if promotion else "",
         )
         return self._save_release(draft, candidate)
 
@@ -347,7 +349,8 @@ class Deployment:
                 started_release.vector.schemas,
             )
             finished_release = _record_changes(started_release, ship_result, candidate)
-            new_release = replace(finished_release, vector=vector, result=result)
+            verified_at = ledger_entry.utc_timestamp()
+            new_release = replace(finished_release, vector=vector, result=result, verified_at=verified_at)
             live_versions.save_model_pointers(candidate, vector, self._clients, self._store)
             archive_warnings = site_archive.restore_archives(candidate, self._clients, self._store)
             ledger = self._store.write(add_release)

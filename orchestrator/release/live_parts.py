@@ -33,6 +33,20 @@ def find_live_parts(ledger: Ledger) -> tuple[LivePart, ...]:
     return tuple(parts)
 
 
+def find_artefact_commit(ledger: Ledger) -> str:
+    """Return the commit that the current images and sites were built from, or "".
+
+    An environment that is promoted to also deploys manifests of newer commits.
+    """
+    release = ledger.last_complete
+    while release is not None and release.of is not None:
+        release = ledger.find(release.of)
+    if release is None or not release.promoted_from:
+        return release.commit if release is not None else ""
+    same = (item for item in ledger.releases if item.promoted_from == release.promoted_from and item.of is None)
+    return next(same, release).commit
+
+
 def _iter_parts(vector: Vector) -> Iterator[tuple[str, object]]:
     """Yield the parts of a release that come from its commit: manifests, images and sites."""
     yield "manifests", vector.manifests

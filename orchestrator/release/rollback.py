@@ -315,8 +315,7 @@ def _schema_obstacles(
         database_version = schemas.get(name)
         if schema is None or database_version is None or not {f"image:{name}", f"manifest:{name}"} & chosen_parts:
             continue
-        min_version = int((schema.get("runsOn") or {}).get("from", schema["version"]))
-        max_version = _max_schema_version(schema)
+        min_version, max_version = schema_versions.supported_versions(schema)
         if not min_version <= database_version <= max_version:
             message = (
                 f"{name} of release {target.number} supports database schema {min_version} to {max_version}, "
@@ -325,22 +324,14 @@ def _schema_obstacles(
             yield Problem(message, hint=_schema_hint(ledger, name, database_version))
 
 
-def _max_schema_version(schema: dict[str, object]) -> int:
-    runs_on = schema.get("runsOn") or {}
-    assert isinstance(runs_on, dict)
-    return int(runs_on.get("to", schema["version"]))
-
-
 def _schema_hint(ledger: Ledger, name: str, database_version: int) -> str:
     fitting_numbers = []
     for release in ledger.releases:
         document = {document_handle(item): item for item in ledger.documents_of(release)}.get(name)
         schema = document.value.get("spec", {}).get("schema") if document else None
         if schema and release.is_complete:
-            min_version = int((schema.get("runsOn") or {}).get("from", schema["version"]))
-            fitting_numbers += (
-                [str(release.number)] if min_version <= database_version <= _max_schema_version(schema) else []
-            )
+            min_version, max_version = schema_versions.supported_versions(schema)
+            fitting_numbers += [str(release.number)] if min_version <= database_version <= max_version else []
     advice = (
         f"roll back to a compatible release ({', '.join(fitting_numbers)})"
         if fitting_numbers

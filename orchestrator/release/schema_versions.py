@@ -40,6 +40,12 @@ def add_declared_versions(versions: Mapping[str, int], components: tuple[Compone
     return {**versions, **{handle: max(version, versions.get(handle, 0)) for handle, version in declared.items()}}
 
 
+def supported_versions(schema: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the oldest and the newest schema version that a service runs on, by its ``schema``."""
+    runs_on = schema.get("runsOn") or {}
+    return int(runs_on.get("from", schema["version"])), int(runs_on.get("to", schema["version"]))
+
+
 def _migrated_versions(ledger: Ledger, release: Release, store: LedgerStore) -> Iterator[tuple[str, int]]:
     """Yield the versions that a release which did not complete is known to have reached."""
     changed_addresses = {change.partition(" ")[2] for change in release.changes}

@@ -1,5 +1,5 @@
-"""Build and push an image to an ECR repository. API: ECR DescribeImages, GetAuthorizationToken; the registry's API for
-the push.
+"""Build and push an image to an ECR repository, or copy it from another. API: ECR DescribeImages,
+GetAuthorizationToken; the registry's API for the push.
 
 The tag is the hash of the build inputs, so an existing tag needs no build; deployments refer to the digest. Images are
 never changed or deleted here: retention deletes them once no release needs them. An image that is built again from the
@@ -79,6 +79,8 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     identically.
     """
     repository, tag = spec["repository"], spec["tag"]
+    if "origin" in spec:
+        return (yield from _copy(scope, spec, spec["origin"].value))
     if "digest" in spec:
         message = f"image {spec['digest'][:19]} no longer exists in repository {repository} and cannot be rebuilt"
         raise Problems.from_message(message, hint="list the releases you can roll back to: `orchestrator releases`")
@@ -93,6 +95,18 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     arguments = (login, build, repository, pushed_tag, cache_tag)
     digest = yield LocalCall(PUSH_ACTION, builder.build_and_push, arguments, note, has_output=True)
     return _build_outputs(scope, repository, digest)
+
+
+def _copy(scope: Scope, spec: Mapping[str, Value], origin: str) -> Steps:
+    """Copy the image by its digest from the repository of another environment, where it was proved."""
+    from orchestrator.artefacts.images import image_copy
+
+    repository, tag, digest = spec["repository"], spec["tag"], spec["digest"]
+    login = yield ApiCall("ecr", "get_authorization_token", {}, is_sensitive=True)
+    note = f"copy {digest[:19]} from {origin}"
+    arguments = (login, image_copy.ImageCopy(origin, repository, digest, tag))
+    copied = yield LocalCall(PUSH_ACTION, image_copy.copy_image, arguments, note)
+    return _build_outputs(scope, repository, copied)
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:

@@ -1,7 +1,7 @@
 """Restore which model a shop's browsers load: a pointer object beside the models. API: S3 GetObject, CopyObject.
 
 ``ml.upload_model`` uploads models and moves the pointer. A deployment leaves it alone; a rollback restores it from the
-copy that each release keeps in the release bucket.
+copy that each release keeps in the release bucket. A promotion first copies the model's files from another environment.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator.artefacts import ModelOrigin
 from orchestrator.resources import AwsReader
-from orchestrator.steps import Steps, call
+from orchestrator.steps import Batch, Steps, call
 from orchestrator.values import Value
 from orchestrator.vocabulary import LiveResource, Scope
 
@@ -39,11 +40,20 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """Copy the pointer within S3, which is atomic for readers."""
+    """Copy the files of a promoted model, then the pointer within S3, which is atomic for readers."""
     bucket, _, key = name.partition("/")
     headers = {"ContentType": "application/json", "CacheControl": "no-cache", "MetadataDirective": "REPLACE"}
     owners = {"ExpectedBucketOwner": scope.account, "ExpectedSourceBucketOwner": scope.account}
-    yield call("s3", "copy_object", Bucket=bucket, Key=key, CopySource=spec["kept"], **headers, **owners)
+    pointer = spec["kept"]
+    if "origin" in spec:
+        origin: ModelOrigin = spec["origin"].value
+        files = [(file, f"{origin.bucket}/{file}") for file in origin.keys]
+        copies = (
+            call("s3", "copy_object", Bucket=bucket, Key=name, CopySource=source, **owners) for name, source in files
+        )
+        yield Batch(tuple(copies), f"files of model {spec['version']}, from {origin.bucket}")
+        pointer = origin.pointer
+    yield call("s3", "copy_object", Bucket=bucket, Key=key, CopySource=pointer, **headers, **owners)
     return {"version": spec["version"]}
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from orchestrator.planning.plan import PreparedPlan
     from orchestrator.release.deploy import Deployment, DeployResult, OnFailure
     from orchestrator.release.ledger_store import LedgerStore
+    from orchestrator.release.promotion import PromotionRequest
     from orchestrator.release.rollback import RollbackTarget
     from orchestrator.release.shipped_commits import ShippedCommits
     from orchestrator.render.deploy_view import DeployView
@@ -52,7 +53,7 @@ class DeployOptions(Struct, frozen=True):
 
     ``targets`` are addresses or components, all if empty; ``allow`` is the token that lifts a plan's vetoes;
     ``description`` describes the deployment on GitHub; ``clients`` are used instead of new ones; ``built_images`` were
-    built by another job.
+    built by another job; ``promotion`` asks for a release of another environment.
     """
 
     approval: Approval = field(default_factory=Approval)
@@ -65,6 +66,7 @@ class DeployOptions(Struct, frozen=True):
     description: str = "deploy"
     clients: Clients | None = None
     built_images: BuiltImages | None = None
+    promotion: PromotionRequest | None = None
 
 
 class RollbackOptions(Struct, frozen=True):
@@ -159,16 +161,17 @@ class ReleaseSession(Struct, frozen=True):
 
     def _list_shipped(self, result: DeployResult) -> ShippedCommits | None:
         """Return the commits that a deploy has shipped; None after a rollback or failure, and of the first release."""
+        from orchestrator.release.live_parts import find_artefact_commit
         from orchestrator.release.shipped_commits import list_shipped_commits
 
         release = result.release
         if result.status != "released" or release is None or release.of is not None:
             return None
         with suppress(Problems):  # that the release is recorded is said elsewhere
-            earlier = [item for item in self.store.read().releases if item.number < release.number and item.is_complete]
-            return (
-                list_shipped_commits(self.settings.manifests, earlier[-1].commit, release.commit) if earlier else None
-            )
+            ledger = self.store.read()
+            earlier = tuple(item for item in ledger.releases if item.number < release.number and item.is_complete)
+            base_commit = find_artefact_commit(replace(ledger, releases=earlier))
+            return list_shipped_commits(self.settings.manifests, base_commit, release.commit) if earlier else None
         return None
 
     def _record_result(self, result: DeployResult, view: DeployView) -> None:
@@ -231,13 +234,15 @@ def deploy(settings: Settings, options: DeployOptions, notifier: Notifier | None
     session = _check_committed(open_session(settings, options.approval, clients=options.clients), notifier)
     notifier.start_deployment(options.description)
     with reporter.interrupt_on_termination():
-        build_sites(session.manifest, settings, should_run=options.should_build_sites)
+        build_sites(session.manifest, settings, should_run=options.should_build_sites, request=options.promotion)
     try:
         with session.acquire_lock("deploy", _with_pull_request(options.run, notifier)) as locked:
             if commit := notifier.commit_of_newer_run:
                 locked.record.report_superseded(commit)
             rebuild = time.strftime(REBUILD_FORMAT, time.gmtime()) if options.should_rebuild_images else ""
-            candidate = checkout.from_manifest(locked.manifest, locked.clients, rebuild, options.built_images)
+            candidate = checkout.from_manifest(
+                locked.manifest, locked.clients, rebuild, options.built_images, request=options.promotion
+            )
             candidate.pin_resolution.raise_if_undecided()
             planned = pipeline.plan(
                 candidate.desired, targets=options.targets, allow=options.allow, clients=locked.clients
@@ -247,12 +252,12 @@ def deploy(settings: Settings, options: DeployOptions, notifier: Notifier | None
             if not notifier.is_plan_approved(settings, locked.manifest, planned.plan, candidate.ledger):
                 reporter.record_unreviewed(locked.record)
                 return DeployRun(ExitCode.UNREVIEWED, planned.plan)
-            locked.confirm(planned, "Deploy")
+            locked.confirm(planned, "Promote" if options.promotion else "Deploy")
             run = locked.execute(
                 planned,
                 lambda deployment, on_failure: deployment.deploy(planned, candidate, on_failure),
                 options.parallelism,
-                settings.command_line("deploy", *(["--rebuild"] if rebuild else [])),
+                _retry_command(settings, options),
             )
             notifier.report_run(run)
             return run
@@ -260,6 +265,29 @@ def deploy(settings: Settings, options: DeployOptions, notifier: Notifier | None
         settings.terminal.print_out(f"Superseded: run {superseded.run_id} deploys a newer commit. Nothing was changed.")
         notifier.report_superseded(superseded.run_id)
         return DeployRun(ExitCode.OK)
+
+
+def plan_promotion(settings: Settings, options: DeployOptions) -> PreparedPlan:
+    """Plan a promotion, and print and return the plan without applying it.
+
+    Raises Problems if there is no release to promote.
+    """
+    from orchestrator.planning import pipeline
+    from orchestrator.release import checkout
+
+    session = open_session(settings, options.approval, clients=options.clients)
+    candidate = checkout.from_manifest(session.manifest, session.clients, request=options.promotion)
+    planned = pipeline.plan(candidate.desired, allow=options.allow, clients=session.clients)
+    review_plan(planned, settings, session.record, session.approval)
+    return planned
+
+
+def _retry_command(settings: Settings, options: DeployOptions) -> str:
+    if options.promotion is None:
+        return settings.command_line("deploy", *(["--rebuild"] if options.should_rebuild_images else []))
+    source, number = options.promotion.source, options.promotion.release
+    words = [*(["--from", source] if source else []), *(["--release", str(number)] if number is not None else [])]
+    return settings.command_line("promote", *words)
 
 
 def _check_committed(session: ReleaseSession, notifier: Notifier) -> ReleaseSession:

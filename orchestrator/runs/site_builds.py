@@ -11,18 +11,22 @@ from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
     from orchestrator.manifest.check import Manifest
+    from orchestrator.release.promotion import PromotionRequest
+    from orchestrator.vocabulary import Component
 
 
-def build_sites(manifest: Manifest, settings: Settings, *, should_run: bool = True) -> None:
-    """Run the build command of every site that has one, or only check that the sites are built.
+def build_sites(
+    manifest: Manifest, settings: Settings, *, should_run: bool = True, request: PromotionRequest | None = None
+) -> None:
+    """Run the build command of every site that is built here, or only check that the sites are built.
 
-    Raises Problems if a command fails, is interrupted, or has written no site.
+    Sites that are promoted, by the Project or by ``request``, are not built.  Raises Problems if a command fails, is
+    interrupted, or has written no site.
     """
     from orchestrator.artefacts.build_process import BuildLog
     from orchestrator.artefacts.sites import build_command
-    from orchestrator.manifest import expand
 
-    for component in expand.build_stack(manifest).components.values():
+    for component in _list_own(manifest, request):
         if not should_run:
             build_command.check_built(component)
         elif command := build_command.get_command(component):
@@ -36,12 +40,11 @@ def save_built_sites(settings: Settings, target: Path) -> bool:
     Raises Problems if the manifests are invalid or a build fails.
     """
     from orchestrator.artefacts.sites import built_sites
-    from orchestrator.manifest import expand
     from orchestrator.planning import pipeline
     from orchestrator.release import ledger_entry
 
     manifest = pipeline.validate(settings.manifests, settings.environment)
-    components = list(expand.build_stack(manifest).components.values())
+    components = _list_own(manifest)
     if not built_sites.list_built(components):
         return False
     build_sites(manifest, settings)
@@ -57,7 +60,6 @@ def restore_built_sites(settings: Settings, source: Path, result: str, failure: 
     there are credentials.
     """
     from orchestrator.artefacts.sites import built_sites
-    from orchestrator.manifest import expand
     from orchestrator.planning import pipeline
     from orchestrator.release import ledger_entry
 
@@ -73,5 +75,12 @@ def restore_built_sites(settings: Settings, source: Path, result: str, failure: 
         )
         return False
     manifest = pipeline.validate(settings.manifests, settings.environment)
-    built_sites.restore(expand.build_stack(manifest).components.values(), source)
+    built_sites.restore(_list_own(manifest), source)
     return True
+
+
+def _list_own(manifest: Manifest, request: PromotionRequest | None = None) -> list[Component]:
+    """Return the components whose artefacts are built from the checkout."""
+    from orchestrator.release import promotion
+
+    return promotion.list_own_components(manifest, promotion.find_rules(manifest, request))

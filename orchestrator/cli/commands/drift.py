@@ -61,7 +61,7 @@ def command(
     from orchestrator.render import drift
     from orchestrator.runs.drift_check import check_drift
 
-    candidate = checkout.load(settings.manifests, settings.environment)
+    candidate = checkout.load(settings.manifests, settings.environment, is_promoting=False)
     planned = pipeline.plan(candidate.desired, clients=candidate.clients)
     if accept or ignore:
         return _edit_manifests(settings, candidate, planned, accept, ignore, **waiver_fields)

@@ -12,7 +12,7 @@ from typing import Any
 from orchestrator import ownership_tags
 from orchestrator.components import Grant, Stack
 from orchestrator.components.bucket import retention_checks, static_site
-from orchestrator.values import Value
+from orchestrator.values import Value, WriteOnly
 from orchestrator.vocabulary import Component, Resource, Scope
 
 OBJECT_ACTIONS = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
@@ -49,7 +49,12 @@ def expand(component: Component, stack: Stack) -> list[Resource]:
         for resource_type, spec, after in specs
     ]
     if (version := stack.artefacts.models.get(component.handle)) is not None:
-        pointer_spec = {"version": version, "kept": f"{stack.release_bucket}/models/{name}/{version}.json"}
+        pointer_spec: dict[str, Value] = {
+            "version": version,
+            "kept": f"{stack.release_bucket}/models/{name}/{version}.json",
+        }
+        if (origin := stack.artefacts.model_origins.get(component.handle)) is not None:
+            pointer_spec["origin"] = WriteOnly(origin)
         where, after = component.where, frozenset({bucket})
         resources.append(
             Resource(

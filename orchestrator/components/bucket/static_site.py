@@ -35,6 +35,7 @@ def build_spec(component: Component, stack: Stack, site: Site) -> dict[str, Valu
         "store": stack.release_bucket,
         "by_etag": component.spec["encryption"] == "AES256",  # With KMS, an ETag is no hash of the content.
         "distributions": list(_list_distributions(component, stack)),
+        "origin": stack.artefacts.site_origins.get(component.handle),
     }
     return {"site": site.digest, "shipping": WriteOnly(shipping)}
 

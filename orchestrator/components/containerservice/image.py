@@ -79,6 +79,8 @@ def _build_image(component: Component, stack: Stack) -> Iterator[Resource]:
     spec: dict[str, Value] = {"repository": repository, "tag": image.tag}
     if image.digest is not None:
         spec["digest"] = image.digest
+        if image.origin:
+            spec["origin"] = WriteOnly(image.origin)
     else:
         # Where ECR keeps images by a count of tags, the tags of cached layers would expire images.
         build_spec = {**image.build, "keep_layers": stack.release_bucket is not None}

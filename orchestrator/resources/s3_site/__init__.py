@@ -19,6 +19,7 @@ from orchestrator.resources._bucket_child import read_bucket_setting
 from orchestrator.resources.s3_site.file_sources import (
     NEW_BUCKET_CODES,
     NEW_BUCKET_TIMEOUT_SECONDS,
+    FileSource,
     archive_overwritten,
     create_source,
 )
@@ -102,7 +103,12 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
         etags = {path: str(live_site.objects[path]["ETag"]) for path in live_site.overwritten_assets}
         yield from archive_overwritten(name, shipping["store"], scope.account, live_site.overwritten_assets, etags)
         yield from _touch_superseded_index(name, shipping["store"], scope.account, live_site)
-        yield from _upload_files(site, name, shipping["store"], scope.account, live_site)
+        yield from _upload_files(
+            create_source(
+                site, name, shipping["store"], scope.account, live_site.archived_hashes, shipping.get("origin")
+            ),
+            live_site,
+        )
         yield call("s3", "put_object", **bucket_params, Key=f"{COMPLETE_PREFIX}{site.digest}")
         started_markers = [f"{STARTED_PREFIX}{site.digest}"]
     else:
@@ -131,9 +137,9 @@ def _summarize_differences(live_site: LiveSite) -> str:
     return ", ".join(f"{count:,} {label}" for count, label in counts if count) or UNCHANGED_TEXT
 
 
-def _upload_files(site: Site, name: str, release_bucket: str, account: str, live_site: LiveSite) -> Steps:
+def _upload_files(source_files: FileSource, live_site: LiveSite) -> Steps:
     """Yield the steps that upload changed files: assets first, then the pages that refer to them."""
-    source_files = create_source(site, name, release_bucket, account, live_site.archived_hashes)
+    site = live_site.site
     is_entry = {path: file.entry for path, file in site.files.items()}
     yield from source_files.put_assets([path for path in live_site.changed_paths if not is_entry[path]])
     yield from source_files.archive_entries(

@@ -1,4 +1,4 @@
-"""Provide the bytes of a site: from a local folder, or from S3 for an earlier release."""
+"""Provide the bytes of a site: from a local folder, from S3 for an earlier release, or from another environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from orchestrator import canonical_json
-from orchestrator.artefacts import Site, SiteFile
+from orchestrator.artefacts import Site, SiteFile, SiteOrigin
 from orchestrator.artefacts.sites.site_options import METADATA_HEADER_PREFIX, METADATA_STATUS
 from orchestrator.problems import Problems
 from orchestrator.resources.s3_site.live_site import ARCHIVE_PREFIX
@@ -42,11 +42,18 @@ class FileSource(Protocol):
 
 
 def create_source(
-    site: Site, bucket: str, release_bucket: str, account: str, archived_hashes: frozenset[str]
+    site: Site,
+    bucket: str,
+    release_bucket: str,
+    account: str,
+    archived_hashes: frozenset[str],
+    origin: SiteOrigin | None = None,
 ) -> FileSource:
-    """Return a folder source for a site built here, an archived source for one of an earlier release."""
+    """Return the source of a site built here, of one that is promoted from ``origin``, or of an earlier release."""
     if site.folder:
         return FolderSource(site, bucket, release_bucket, account)
+    if origin is not None:
+        return PromotedSource(site, bucket, release_bucket, account, origin)
     return ArchivedSource(site, bucket, release_bucket, account, archived_hashes)
 
 
@@ -96,16 +103,7 @@ class FolderSource:
         if by_hash:
             archive_calls = tuple(self._archive_call(path, sha256) for sha256, path in by_hash.items())
             yield Batch(archive_calls, "entry files, kept for a rollback")
-        body = canonical_json.dump(replace(self._site, folder=None))
-        key = f"sites/{self._bucket}/{self._site.digest}.json"
-        index = {
-            "Bucket": self._release_bucket,
-            "Key": key,
-            "Body": body,
-            "ContentType": "application/json",
-            **self._owner_params,
-        }
-        yield Batch((_retrying_call("put_object", index),), "the site index, kept for a rollback")
+        yield _put_index(self._site, self._bucket, self._release_bucket, self._owner_params)
         return {}
 
     def publish(self, paths: list[str], title: str) -> Steps:
@@ -185,6 +183,63 @@ class ArchivedSource:
         owners = {"ExpectedBucketOwner": self._account, "ExpectedSourceBucketOwner": self._account}
         request = {"Bucket": self._bucket, "Key": path, "CopySource": copy_source, "MetadataDirective": "REPLACE"}
         return ApiCall("s3", "copy_object", {**request, **build_headers(file), **owners})
+
+
+class PromotedSource:
+    """Files of a site that another environment serves, copied within S3: the very bytes that were proved there."""
+
+    def __init__(self, site: Site, bucket: str, release_bucket: str, account: str, origin: SiteOrigin) -> None:
+        self._site, self._bucket, self._release_bucket, self._origin = site, bucket, release_bucket, origin
+        self._owner_params = {"ExpectedBucketOwner": account}
+        self._owners = {**self._owner_params, "ExpectedSourceBucketOwner": account}
+
+    def put_assets(self, paths: list[str]) -> Steps:
+        """Copy the files."""
+        return (yield from self.publish(paths, "assets with a hash in their name"))
+
+    def archive_entries(self, paths: list[str]) -> Steps:
+        """Copy entry files to the release bucket of this environment, and put the index there."""
+        by_hash = {self._site.files[path].sha256: path for path in paths}
+        if by_hash:
+            keys = {f"{ARCHIVE_PREFIX}{sha256}": path for sha256, path in by_hash.items()}
+            calls = tuple(self._copy_call(path, self._release_bucket, key) for key, path in keys.items())
+            yield Batch(calls, "entry files, kept for a rollback")
+        yield _put_index(self._site, self._bucket, self._release_bucket, self._owner_params)
+        return {}
+
+    def publish(self, paths: list[str], title: str) -> Steps:
+        """Copy the files, with their headers."""
+        if paths:
+            calls = tuple(
+                self._copy_call(
+                    path, self._bucket, path, MetadataDirective="REPLACE", **build_headers(self._site.files[path])
+                )
+                for path in paths
+            )
+            yield Batch(calls, f"{title}, from {self._origin.bucket}")
+        return {}
+
+    def _copy_call(self, path: str, bucket: str, key: str, **headers: Any) -> ApiCall:
+        """Copy by the hash where there is an archive; else only the very content that the index names."""
+        file, origin = self._site.files[path], self._origin
+        if file.sha256 in origin.archived:
+            source = {"CopySource": f"{origin.release_bucket}/{ARCHIVE_PREFIX}{file.sha256}"}
+        else:
+            source = {"CopySource": f"{origin.bucket}/{path}"}
+            source |= {"CopySourceIfMatch": f'"{file.md5}"'} if origin.can_compare_etags else {}
+        return _retrying_call("copy_object", {"Bucket": bucket, "Key": key, **source, **headers, **self._owners})
+
+
+def _put_index(site: Site, bucket: str, release_bucket: str, owner_params: Mapping[str, str]) -> Batch:
+    """Return the step that puts the index of a site where a rollback finds it."""
+    index = {
+        "Bucket": release_bucket,
+        "Key": f"sites/{bucket}/{site.digest}.json",
+        "Body": canonical_json.dump(replace(site, folder=None)),
+        "ContentType": "application/json",
+        **owner_params,
+    }
+    return Batch((_retrying_call("put_object", index),), "the site index, kept for a rollback")
 
 
 def build_headers(file: SiteFile) -> dict[str, Any]:
