@@ -18,7 +18,7 @@ from orchestrator.planning import pipeline
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"
-WORKFLOWS = ("plan", "deploy", "rollback", "drift")
+WORKFLOWS = ("plan", "deploy", "promote", "rollback", "drift")
 KINDS = ("project", "bucket", "database", "secret", "containerservice", "cdn", "budget")
 
 

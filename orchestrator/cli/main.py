@@ -48,7 +48,7 @@ COMMANDS = {
     "destroy": "Delete everything of one environment.",
     "eject": "Write what Terraform or CloudFormation needs to take a stack over.",
     "emulator": "Run an emulated AWS on this machine.",
-    "github": "Plan, deploy, roll back and check drift in GitHub Actions.",
+    "github": "Plan, deploy, promote, roll back and check drift in GitHub Actions.",
     "serve": "Run the state service, which records runs and releases.",
     "token": "Create, list and revoke tokens of the state service.",
     "history": "Verify, export and import the state service's history.",

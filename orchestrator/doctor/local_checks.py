@@ -77,7 +77,8 @@ def check_workflows(context: DoctorContext) -> Iterator[Finding]:
     """Check the GitHub workflow files of the checkout."""
     root = find_repository_root(context)
     if root is not None:
-        yield from check_workflow_files(root, context.command_for("init"))
+        is_promoted = context.manifest is not None and bool(context.manifest.project.spec.get("promotion"))
+        yield from check_workflow_files(root, context.command_for("init"), needs_promotion=is_promoted)
 
 
 def check_builder(context: DoctorContext) -> Iterator[Finding]:

@@ -34,11 +34,18 @@ REQUIRED_PERMISSIONS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """The permissions that a caller must grant each reusable workflow; GitHub does not start it with fewer."""
 
-_REUSABLE_WORKFLOW_PATTERN: Final = re.compile(r"\.github/workflows/(plan|deploy|rollback|drift)\.ya?ml(?:@|$)")
+PROMOTE: Final = "promote"
+CALLER_PERMISSIONS: Final[Mapping[str, Mapping[str, str]]] = {
+    **REQUIRED_PERMISSIONS,
+    PROMOTE: REQUIRED_PERMISSIONS["deploy"],
+}
+"""As ``REQUIRED_PERMISSIONS``, with the workflows that not every project has."""
+
+_REUSABLE_WORKFLOW_PATTERN: Final = re.compile(r"\.github/workflows/(plan|deploy|promote|rollback|drift)\.ya?ml(?:@|$)")
 _CALLED_WORKFLOW_PATTERN: Final = re.compile(
-    r"([\w.-]+/[\w.-]+)/\.github/workflows/(?:plan|deploy|rollback|drift)\.ya?ml@(.+)"
+    r"([\w.-]+/[\w.-]+)/\.github/workflows/(?:plan|deploy|promote|rollback|drift)\.ya?ml@(.+)"
 )
-_CLI_COMMAND_PATTERN: Final = re.compile(r"\borchestrator github (plan|deploy|rollback|drift)\b")
+_CLI_COMMAND_PATTERN: Final = re.compile(r"\borchestrator github (plan|deploy|promote|rollback|drift)\b")
 _PINNED_REFERENCE_PATTERN: Final = re.compile(r"@(?:[0-9a-f]{40}|sha256:[0-9a-f]{64})$")
 _LOCAL_PREFIXES: Final = ("./", "$/")
 
@@ -67,8 +74,11 @@ class _Job(Struct, frozen=True):
         return Position(self.path, line_number, lines[line_number - 1].find(text) + 1 if lines else 1)
 
 
-def check_workflow_files(root: Path, init_command: str) -> Iterator[Finding]:
-    """Yield what the workflows below ``root`` lack; ``init_command`` is the command that writes them."""
+def check_workflow_files(root: Path, init_command: str, *, needs_promotion: bool = False) -> Iterator[Finding]:
+    """Yield what the workflows below ``root`` lack; ``init_command`` is the command that writes them.
+
+    ``needs_promotion``: whether the environment gets the releases of another one.
+    """
     jobs: list[_Job] = []
     for path in sorted((root / ".github" / "workflows").glob("*.y*ml")):
         relative_path = str(path.relative_to(root))
@@ -84,7 +94,7 @@ def check_workflow_files(root: Path, init_command: str) -> Iterator[Finding]:
                 Position(relative_path),
             )
     findings = [
-        *_find_missing_workflows(jobs, init_command),
+        *_find_missing_workflows(jobs, init_command, [*REQUIRED_PERMISSIONS, *([PROMOTE] if needs_promotion else [])]),
         *_find_unpinned_actions(jobs),
         *_find_insufficient_permissions(jobs),
     ]
@@ -115,14 +125,14 @@ def _parse_jobs(path: str, text: str, document: Any) -> Iterator[_Job]:
             yield _Job(path, text, str(name), content, permissions)
 
 
-def _find_missing_workflows(jobs: list[_Job], init_command: str) -> Iterator[Finding]:
+def _find_missing_workflows(jobs: list[_Job], init_command: str, names: list[str]) -> Iterator[Finding]:
     present_names = {
         name
         for job in jobs
         for name in _REUSABLE_WORKFLOW_PATTERN.findall("\n".join(job.used_actions()))
         + _CLI_COMMAND_PATTERN.findall(job.run_script())
     }
-    for name in REQUIRED_PERMISSIONS:
+    for name in names:
         if name not in present_names:
             yield Finding("workflows", "missing", f"no workflow in this repository runs {name}", init_command)
 
@@ -147,7 +157,7 @@ def _find_insufficient_permissions(jobs: list[_Job]) -> Iterator[Finding]:
         missing_permissions = (
             []
             if reusable_workflow is None
-            else list(_missing_permissions(REQUIRED_PERMISSIONS[reusable_workflow[1]], job.permissions))
+            else list(_missing_permissions(CALLER_PERMISSIONS[reusable_workflow[1]], job.permissions))
         )
         if missing_permissions:
             message = (

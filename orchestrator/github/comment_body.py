@@ -135,6 +135,14 @@ def render_failure(title: str, problem_list: Iterable[Problem], commit: str, run
     )
 
 
+def render_waiting(title: str, problem_list: Iterable[Problem], commit: str, run_url: str) -> str:
+    """Render that there is nothing to deploy until another environment has proved a release."""
+    lines = [_render_problem(problem) for problem in problem_list]
+    header = f"{plan_markdown.marker(title, 'deploy')}\n### {code_span(title)}: waiting for a promotion"
+    run_line = _render_small(f"Commit {code_span(commit[:12])}, [run]({run_url}).")
+    return "\n\n".join([header, "\n".join(lines), run_line]) + "\n"
+
+
 def render_drift(drift_view: drifts.DriftView, marker: str, commit: str, run_url: str) -> str:
     """Render the drift issue: what differs, and how to resolve it."""
     options = (

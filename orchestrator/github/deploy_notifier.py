@@ -12,8 +12,9 @@ from orchestrator.github import approval_policy, plan_status, review_evidence
 from orchestrator.github.reviewed_plan import ReviewedPlan
 from orchestrator.problems import ExitCode, Problems
 from orchestrator.release import manifest_documents
+from orchestrator.release.promotion import NothingToPromoteError
 from orchestrator.runs.notifier import Notifier
-from orchestrator.runs.result import veto_problems
+from orchestrator.runs.result import DeployRun, veto_problems
 
 if TYPE_CHECKING:
     from orchestrator.github.approval_policy import ApprovalPolicy
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from orchestrator.github.review_evidence import ReviewCheck
     from orchestrator.manifest.check import Manifest
     from orchestrator.release import Ledger
-    from orchestrator.runs.result import DeployRun
     from orchestrator.runs.settings import Settings
     from orchestrator.vocabulary import Plan
 
@@ -48,13 +48,18 @@ class DeployNotifier(Notifier):
     def carry_out(self, settings: Settings, operation: Callable[[], DeployRun], command: str) -> DeployRun:
         """Run ``operation``, and report whatever stops it before raising it; ``command`` is what to run next.
 
-        Raises Problems, also if the plan is vetoed.
+        An environment that waits for its first promotion has nothing to deploy, which is no failure.  Raises Problems,
+        also if the plan is vetoed.
         """
         try:
             run = operation()
             if run.exit_code == ExitCode.VETOED and run.plan is not None:
                 raise veto_problems(run.plan, HOW_TO_LIFT)
             return run
+        except NothingToPromoteError as error:
+            self._github.report_waiting(error.problems)
+            settings.terminal.print_out(f"{error.problems[0].message}. {error.problems[0].hint or ''}".rstrip())
+            return DeployRun(ExitCode.OK)
         except Problems as error:
             self._github.report_failure(error.problems, settings.command_line(command))
             raise

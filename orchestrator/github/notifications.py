@@ -116,6 +116,19 @@ class GitHubNotifier:
         self.run.set_outputs(result="superseded")
         self._finish("inactive", text, f"### {self.environment}: {text}")
 
+    def report_waiting(self, problems: Sequence[Problem]) -> None:
+        """Report that nothing was deployed, because no release of another environment can be promoted yet."""
+        text = comment_body.render_waiting(self.environment, problems, self.commit, self.run.url)
+        self.run.set_outputs(result="waiting")
+        self._finish("inactive", problems[0].message, text)
+
+    def report_nothing_to_plan(self, problems: Sequence[Problem]) -> None:
+        """Report in the plan comment that there is nothing to plan, because nothing can be promoted yet."""
+        text = comment_body.render_waiting(self.environment, problems, self.commit, self.run.url)
+        self.run.append_summary(text)
+        self.run.set_outputs(changes=0, vetoed="false", environment=self.environment)
+        self._comment_on_pull_request(text, "success", problems[0].message)
+
     def report_already_current(self, release_number: int) -> None:
         """Report that a rollback did nothing, because the environment already has that release."""
         text = f"release {release_number} is already current; nothing was changed"

@@ -12,6 +12,7 @@ from typing import Any
 from orchestrator.artefacts import repository_paths
 from orchestrator.github.client import GitHub
 from orchestrator.release.checkout import ReleaseCandidate
+from orchestrator.release.live_parts import find_artefact_commit
 from orchestrator.render.release_summary import ReleaseFacts
 from orchestrator.vocabulary import Component
 
@@ -24,10 +25,14 @@ def find(github: GitHub | None, candidate: ReleaseCandidate, commit: str) -> Rel
 
     Raises GitHubProblems.
     """
-    base = candidate.ledger.releases[-1].commit if candidate.ledger.releases else ""
-    comparison = github.find(f"/compare/{base}...{commit}") if github is not None and base else None
+    base = find_artefact_commit(candidate.ledger)
+    promotion = candidate.promotion
+    head = commit if promotion is None else promotion.release.commit if promotion.release else ""
+    comparison = github.find(f"/compare/{base}...{head}") if github is not None and base and head else None
     held = dict.fromkeys(pin.part.partition(":")[2] for pin in candidate.pin_resolution.held)
-    sites = describe_builds(candidate.desired.components, _list_files(comparison))
+    promoted = promotion.handles if promotion else frozenset()
+    own = [component for component in candidate.desired.components if component.handle not in promoted]
+    sites = describe_builds(own, _list_files(comparison))
     return ReleaseFacts(_count_commits(comparison), sites, tuple(held))
 
 

@@ -32,6 +32,7 @@ class ReleaseRow(Struct, frozen=True):
     obstacles: tuple[str, ...]
     vector: Vector
     snapshots: tuple[str, ...] = ()
+    promoted_from: str = ""
 
 
 def build_rows(ledger: Ledger, obstacles: Mapping[int, tuple[str, ...]]) -> tuple[ReleaseRow, ...]:
@@ -97,6 +98,7 @@ def _build_row(release: Release, previous: Release | None, obstacles: tuple[str,
         tuple(map(clean_sentence, obstacles)),
         release.vector,
         release.snapshots,
+        clean_name(release.promoted_from),
     )
 
 
@@ -112,6 +114,9 @@ def _render_row(row: ReleaseRow, style: Style) -> Iterator[str]:
         f"{number}  {row.at.replace('T', ' ').removesuffix('Z')}  "
         f"{row.by}{commit}  {result}{rollback_note}{current_note}"
     )
+    if row.promoted_from:
+        environment, _, number_there = row.promoted_from.partition("/")
+        yield from style.wrap(f"promoted: release {number_there} of {environment}", "      ")
     if artefacts := "; ".join(_describe_artefacts(row.vector)):
         yield from style.wrap(artefacts, "      ")
     yield from style.wrap(f"changed: {', '.join(row.changed) or 'nothing'}", "      ")

@@ -13,7 +13,7 @@ from orchestrator.manifest import check as checking
 from orchestrator.manifest import load, overlay
 from orchestrator.manifest.document import Document
 from orchestrator.scaffold.detection.applications import Api, Site
-from orchestrator.scaffold.questions import DOCKERFILE_ONLY, Answers
+from orchestrator.scaffold.questions import DOCKERFILE_ONLY, Answers, find_production
 
 FOLDER: Final = "manifests"
 RELEASE_HEADER: Final = "X-Release"
@@ -84,6 +84,10 @@ _STAGING_DATABASE: Final = """\
   deletionProtection: false
   backups:
     retentionDays: 1
+"""
+_PROMOTION: Final = """\
+  # Deploys what {source} has proved, by the same digests. Add `after: {{soak: 2h}}` to let it run there first.
+  promotion: {{from: {source}}}
 """
 _OVERLAY_COMMENT: Final = """\
 # Settings of {environment} that differ from the files beside this folder; it may be empty.
@@ -238,7 +242,16 @@ def _overlays(answers: Answers) -> dict[str, str]:
     if names == (overlay.DEFAULT_NAME,):
         return {}
     has_database = bool(answers.api and answers.database)
-    return {overlay_path(name): render_overlay(name, names, has_database=has_database) for name in names}
+    texts = {overlay_path(name): render_overlay(name, names, has_database=has_database) for name in names}
+    if answers.promotion_pair is not None:
+        source, target = answers.promotion_pair
+        texts[overlay_path(target)] += render_promotion(answers.name, source)
+    return texts
+
+
+def render_promotion(project: str, source: str) -> str:
+    """Return the document of an environment's file that lets its releases come from another environment."""
+    return _HEAD.format(kind="Project", name=project) + _PROMOTION.format(source=source)
 
 
 def overlay_path(environment: str) -> str:
@@ -248,7 +261,7 @@ def overlay_path(environment: str) -> str:
 
 def render_overlay(name: str, names: tuple[str, ...], *, has_database: bool) -> str:
     """Return the file of one environment of several."""
-    production = overlay.DEFAULT_NAME if overlay.DEFAULT_NAME in names else names[-1]
+    production = find_production(names)
     other = production if name != production else next((one for one in names if one != name), name)
     text = _OVERLAY_COMMENT.format(environment=name, other=other)
     if has_database and name != production:

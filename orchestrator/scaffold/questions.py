@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from orchestrator.manifest.overlay import DEFAULT_NAME
 from orchestrator.problems import Problem, Problems
 
 LANGUAGES: Final = ("dotnet", "python", "node", "go", "docker")
@@ -40,6 +41,7 @@ class Answers(Struct, frozen=True):
     database: bool
     secrets: str
     environments: str
+    promotion: bool
     email: str
     budget: str
     tool: str
@@ -47,6 +49,11 @@ class Answers(Struct, frozen=True):
     @property
     def environment_names(self) -> tuple[str, ...]:
         return tuple(self.environments.split(","))
+
+    @property
+    def promotion_pair(self) -> tuple[str, str] | None:
+        """The environments that releases are promoted from and to, or None."""
+        return find_promotion_pair(self.environment_names) if self.promotion else None
 
     @property
     def secret_names(self) -> tuple[str, ...]:
@@ -57,7 +64,8 @@ class Question(Struct, frozen=True):
     """One question: the ``option`` that answers it, the ``pattern`` of a valid answer and the ``reason`` for others.
 
     ``only_if`` names an earlier question; this one is asked only if that answer is not "none".  ``choices`` are listed,
-    and may be abbreviated as far as they stay different: `y` is `yes`.
+    and may be abbreviated as far as they stay different: `y` is `yes`.  ``needs_environments``: asked only if there are
+    several environments.
     """
 
     option: str
@@ -67,6 +75,7 @@ class Question(Struct, frozen=True):
     only_if: str = ""
     default: str = ""
     choices: tuple[str, ...] = ()
+    needs_environments: bool = False
 
 
 _FOLDER_PATTERN: Final = r"[\w.-]+(/[\w.-]+)*"
@@ -136,6 +145,15 @@ QUESTIONS: Final = (
         "use `prod`, or names of lower-case letters, digits and hyphens, such as staging,prod",
         default="prod",
     ),
+    Question(
+        "promotion",
+        "Deploy to production only what the environment before it has proved",
+        "yes|no",
+        "use one of yes, no",
+        default="yes",
+        choices=YES_NO,
+        needs_environments=True,
+    ),
     Question("email", "E-mail address for alarms", _EMAIL_PATTERN, "use an e-mail address, or none", default=NONE),
     Question(
         "budget", "Budget in USD a month", r"[1-9][0-9]{0,6}|none", "use a whole number, or none", "email", default="50"
@@ -163,6 +181,8 @@ def collect_answers(
     problems: list[Problem] = []
     for question in QUESTIONS:
         if question.only_if and answers.get(question.only_if, NONE) == NONE:
+            continue
+        if question.needs_environments and "," not in answers.get("environments", ""):
             continue
         answer = options.get(question.option)
         answer = answer if answer is None else _complete(question, answer)
@@ -221,7 +241,20 @@ def _build_answers(answers: Mapping[str, str]) -> Answers:
         return "" if answer == NONE else answer
 
     fields = {name.replace("-", "_"): answer_for(name) for name in (question.option for question in QUESTIONS)}
-    return Answers(**{**fields, "database": answers.get("database") == "yes"})  # type: ignore[arg-type]
+    flags = {name: answers.get(name) == "yes" for name in ("database", "promotion")}
+    return Answers(**{**fields, **flags})  # type: ignore[arg-type]
+
+
+def find_production(names: tuple[str, ...]) -> str:
+    """Return the environment of the customers: `prod`, or else the last one."""
+    return DEFAULT_NAME if DEFAULT_NAME in names else names[-1]
+
+
+def find_promotion_pair(names: tuple[str, ...]) -> tuple[str, str] | None:
+    """Return the environments that releases are promoted from and to: the last one before production, and that."""
+    production = find_production(names)
+    others = [name for name in names if name != production]
+    return (others[-1], production) if others else None
 
 
 def validate_answer(option: str, answer: str) -> str:

@@ -8,6 +8,7 @@ from orchestrator.scaffold.detection.applications import Api
 from orchestrator.scaffold.manifests import RELEASE_CODE, RELEASE_HEADER
 from orchestrator.scaffold.questions import Answers
 
+AGENTS_MARK: Final = "<!-- deployment for agents: orchestrator -->"
 README_MARK: Final = "<!-- deployment: orchestrator -->"
 _COMMON_IGNORES: Final = (
     ".env",
@@ -39,7 +40,7 @@ The files in `manifests/` say what runs in AWS; `orchestrator plan` shows the di
 | check for drift | read the issue that the workflow `drift` keeps, or run `orchestrator drift -e {environment}` |
 | check the set-up | `orchestrator doctor -e {environment}` |
 
-Environments: {environments}.
+{environments}
 {release}"""
 _RELEASE: Final = """
 A deploy proves which build answers if the health response names it in the header `{header}`, and `releaseHeader` in
@@ -49,6 +50,43 @@ A deploy proves which build answers if the health response names it in the heade
 {code}
 ```
 """
+
+
+_AGENTS: Final = """\
+{mark}
+## Deployment
+
+`orchestrator` deploys this repository to AWS: the files in `manifests/` say what runs, `{branch}` is what is deployed.
+
+* Change AWS only by editing `manifests/` in a pull request. Its comment has the plan, and a person approves it.
+* Before you commit, run `orchestrator validate`. It needs no credentials, and names every problem with file and line.
+* Look up a field with `orchestrator explain KIND.FIELD`, such as `orchestrator explain containerservice.health`.
+* `orchestrator render -e {environment}` prints the merged manifests of an environment. Environments: {environments}.
+* These only read, with AWS credentials: `orchestrator plan`, `status`, `drift`, `releases`, `logs` and `cost`.
+  `orchestrator mcp` offers them as tools.
+* Never run `apply`, `deploy`, `promote`, `rollback`, `restore`, `destroy`, `unlock`, `unpin` or `bootstrap`: they
+  change what customers use. Say which one is needed, and why.
+* Write no secret into any file. A `Secret` generates its values, or takes them with `orchestrator secret set`, which a
+  person runs.
+* Keep the names of components and of resources in AWS: another name is another resource, and data does not move along.
+* `.github/workflows` belongs to the set-up. A pull request that changes it does not count as reviewed.
+{application}"""
+_AGENTS_API: Final = """\
+* The API listens on port 8080, answers `GET /health` with status 200 once it can serve, and reads its settings from
+  environment variables.
+"""
+
+
+def render_agents_section(answers: Answers) -> str:
+    """Return the section for coding agents; it begins with ``AGENTS_MARK``."""
+    names = answers.environment_names
+    return _AGENTS.format(
+        mark=AGENTS_MARK,
+        branch=answers.branch,
+        environment=names[-1],
+        environments=", ".join(f"`{name}`" for name in names),
+        application=_AGENTS_API if answers.api else "",
+    )
 
 
 def render_gitignore(answers: Answers) -> str:
@@ -67,6 +105,11 @@ def render_readme_section(answers: Answers, api: Api | None) -> str:
         mark=README_MARK,
         branch=answers.branch,
         environment=environments[-1],
-        environments=", ".join(f"`{name}`" for name in environments),
+        environments=format_environments(environments),
         release=_RELEASE.format(header=RELEASE_HEADER, code=code) if api is not None else "",
     )
+
+
+def format_environments(names: tuple[str, ...]) -> str:
+    """Return the sentence of the README that lists the environments."""
+    return f"Environments: {', '.join(f'`{name}`' for name in names)}."

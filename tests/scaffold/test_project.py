@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from orchestrator.bootstrap import github_settings
-from orchestrator.cli.main import main
-from orchestrator.doctor.workflow_checks import REQUIRED_PERMISSIONS, check_workflow_files
+from orchestrator.cli.main import COMMANDS, main
+from orchestrator.doctor.workflow_checks import CALLER_PERMISSIONS, REQUIRED_PERMISSIONS, check_workflow_files
 from orchestrator.emulator import Emulator
 from orchestrator.problems import ExitCode, Problems
 from orchestrator.scaffold import detection, questions
@@ -170,6 +170,7 @@ def test_every_environment_is_valid_beside_the_others(
     assert main(["init", *answers, "--api", language]) == ExitCode.OK
 
     assert main(["validate"]) == ExitCode.OK
+    assert {each.state for each in check_workflow_files(tmp_path, "", needs_promotion="," in environments)} == {"ok"}
     deploys = {path.name: yaml.safe_load(path.read_text()) for path in Path(".github/workflows").glob("deploy*.yml")}
     names = environments.split(",")
     assert {name.removeprefix("deploy").removesuffix(".yml").lstrip("-") or "prod" for name in deploys} == set(names)
@@ -177,7 +178,6 @@ def test_every_environment_is_valid_beside_the_others(
     rollback = yaml.safe_load(Path(".github/workflows/rollback.yml").read_text())
     default = rollback[True]["workflow_dispatch"]["inputs"]["environment"]["default"]
     assert default == names[-1]
-    assert {each.state for each in check_workflow_files(tmp_path, "")} == {"ok"}
     if (actionlint := Path(sys.executable).parent / "actionlint").exists():
         done = subprocess.run([str(actionlint), "-oneline"], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout
@@ -195,6 +195,65 @@ def test_an_added_environment_leaves_the_others(
     assert "(prod, staging)" in capsys.readouterr().out
     assert main(["plan"]) == ExitCode.FAILED
     assert "one of: prod, staging" in capsys.readouterr().err
+
+
+def test_what_environments_share_follows_an_added_one(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As if both had been asked for at once; a file that the team has changed is theirs, and is named."""
+    monkeypatch.chdir(project)
+    assert main(["init", "--add-environment", "staging", "--promotion", "yes", "--tool", TOOL]) == ExitCode.OK
+    added = everything(project)
+    assert "Change by hand" not in capsys.readouterr().out
+    assert main(["init", "--force", *WHOLE, "--environments", "staging,prod"]) == ExitCode.OK
+    at_once = everything(project)
+    shared = [name for name in added if name.startswith((".github/", "manifests/environments/"))]
+    assert {name: added[name] for name in shared} == {name: at_once[name] for name in shared}
+    assert {".github/workflows/promote.yml", ".github/workflows/rollback.yml"} <= set(shared)
+    assert "Environments: `prod`, `staging`." in added["README.md"]
+
+    own = added[".github/workflows/rollback.yml"] + "# ours\n"
+    (project / ".github/workflows/rollback.yml").write_text(own)
+    capsys.readouterr()
+    assert main(["init", "--add-environment", "dev", "--tool", TOOL]) == ExitCode.OK
+    assert "rollback.yml was changed by hand: under `with`, set `role: " in capsys.readouterr().out
+    assert (project / ".github/workflows/rollback.yml").read_text() == own
+
+
+def test_a_called_workflow_of_several_environments_takes_what_it_is_given(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`promote`, started by hand, by the clock and after a deploy: inputs by name, permissions that it asks for."""
+    monkeypatch.chdir(project)
+    assert main(["init", "--force", *WHOLE, "--environments", "staging,prod"]) == ExitCode.OK
+    ours = yaml.safe_load((REAL / "promote.yml").read_text())
+    (needed,) = (job["permissions"] for job in ours["jobs"].values())
+    made = {
+        name: yaml.safe_load(Path(f".github/workflows/{name}.yml").read_text())
+        for name in ("promote", "deploy-staging")
+    }
+    calls = [job for document in made.values() for name, job in document["jobs"].items() if name == "promote"]
+
+    assert len(calls) == 2
+    assert CALLER_PERMISSIONS["promote"] == needed
+    for job in calls:
+        assert set(job["with"]) <= set(ours[True]["workflow_call"]["inputs"])
+        assert job["permissions"] == needed
+    assert set(made["promote"][True]["workflow_dispatch"]["inputs"]) | {"role"} == set(calls[0]["with"])
+    assert made["promote"][True]["schedule"]
+
+
+def test_agents_are_told_what_they_may_do(project: Path) -> None:
+    """Commands that exist, and none that writes among those to run; what a team wrote itself stays."""
+    text = (project / "AGENTS.md").read_text()
+    named = set(re.findall(r"`(?:orchestrator )?([a-z]+)", text)) & set(COMMANDS)
+    forbidden = set(re.findall(r"`([a-z]+)`", text.partition("Never run")[2].partition("\n\n")[0])) & set(COMMANDS)
+
+    assert {"validate", "explain", "plan", "drift", "mcp"} <= named - forbidden
+    assert {"apply", "deploy", "promote", "rollback", "restore", "destroy", "bootstrap"} <= forbidden
+    (project / "AGENTS.md").write_text("Be kind.\n")
+    assert main(["init", "--force", *WHOLE]) == ExitCode.OK
+    assert (project / "AGENTS.md").read_text().startswith("Be kind.\n\n<!-- deployment for agents")
 
 
 def test_what_is_missing_is_told_at_once(
@@ -307,7 +366,10 @@ def test_a_checkout_says_much_itself(tmp_path: Path) -> None:
 def test_another_environment_has_workflows_of_its_own(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """They read the variables that `bootstrap github -e staging-eu` sets; the files of prod stay as they are."""
+    """They read the variables that `bootstrap github -e staging-eu` sets; the files of prod stay as they are.
+
+    But for `rollback.yml`, which takes the environment as an input, and its role with it.
+    """
     monkeypatch.chdir(project)
     before = {path.name: path.read_text() for path in (project / ".github/workflows").iterdir()}
 
@@ -316,7 +378,9 @@ def test_another_environment_has_workflows_of_its_own(
     assert "only the overlay and workflows of staging-eu" in capsys.readouterr().out
     after = {path.name: path.read_text() for path in (project / ".github/workflows").iterdir()}
     new = {name: yaml.safe_load(text) for name, text in after.items() if name not in before}
-    assert {name: text for name, text in after.items() if name in before} == before
+    assert [name for name in before if after[name] != before[name]] == ["rollback.yml"]
+    (rollback,) = yaml.safe_load(after["rollback.yml"])["jobs"].values()
+    assert "== 'staging-eu' && vars.ORCHESTRATOR_DEPLOY_ROLE_STAGING_EU" in rollback["with"]["role"]
     passed = {name: next(iter(made["jobs"].values()))["with"] for name, made in new.items()}
     assert {name: given["environment"] for name, given in passed.items()} == {
         "plan-staging-eu.yml": "staging-eu",

@@ -32,6 +32,7 @@ _ANSWER_OPTIONS = {
     "site-build": ("COMMAND", "Command that builds the site, or none."),
     "site-folder": ("FOLDER", "Folder in which the site is built; by default the one above --site."),
     "environments": ("NAMES", "Environments, separated by commas: prod, or staging,prod."),
+    "promotion": ("yes|no", "Whether production gets only what the environment before it has proved."),
     "email": ("ADDRESS", "E-mail address for alarms, or none."),
     "budget": ("USD", "Amount a month above which AWS sends e-mails, or none."),
     "tool": (
@@ -52,7 +53,7 @@ def answer_options(function: Callable[..., Any]) -> Callable[..., Any]:
     "init",
     "orchestrator init",
     "orchestrator init --name shop --repository team/shop --account 123456789012 --api python --site web/dist",
-    "orchestrator init --add-environment staging",
+    "orchestrator init --add-environment staging --promotion yes",
     "orchestrator init --check",
     "orchestrator init --template python --force .",
 )
@@ -74,11 +75,12 @@ def command(
 ) -> int:
     """Write the first files of a project.
 
-    Looks at what FOLDER contains, says what it found, and writes manifests, GitHub workflows, a production Dockerfile,
-    .gitignore and a section of the README. Asks on a terminal for what no option sets. Keeps existing files, and names
-    them. If FOLDER has manifests, asks nothing and writes only the workflows; with -e or --add-environment NAME, those
-    of another environment. With --template, writes only a Dockerfile and its .dockerignore: several stages, no root
-    user, port 8080, a health check on /health. With --check, proves on this machine what GitHub would do.
+    Looks at what FOLDER contains, says what it found, and writes manifests, GitHub workflows, a production
+    Dockerfile, .gitignore and sections of README.md and AGENTS.md. Asks on a terminal for what no option sets.
+    Keeps existing files, and names them. If FOLDER has manifests, asks nothing and writes only the workflows; with
+    -e or --add-environment NAME, those of another environment. With --template, writes only a Dockerfile and its
+    .dockerignore: several stages, no root user, port 8080, a health check on /health. With --check, proves on this
+    machine what GitHub would do.
     """
     if check:
         from orchestrator.demo import fresh_clone
@@ -121,8 +123,8 @@ def _write_project(settings: Settings, folder: Path, option_values: Mapping[str,
     prompt = terminal.prompt if terminal.is_interactive else None
     answers = questions.collect_answers(option_values, guesses, prompt, terminal.print_err)
     result = file_writer.write_missing(folder, project_files.render_files(answers, detected), force=force)
-    readme = project_files.add_readme_section(folder, answers, detected)
-    _print_report(terminal, result, readme)
+    extended = project_files.add_sections(folder, answers, detected)
+    _print_report(terminal, result, extended)
     _print_next_steps(terminal, answers.environment_names, answers.branch, answers.email)
 
 
@@ -131,7 +133,7 @@ def _write_environment(
 ) -> None:
     """Write the workflows of one environment, and its overlay if the project has manifests and it is not `prod`."""
     from orchestrator.manifest import overlay
-    from orchestrator.scaffold import file_writer, manifests, project_files, questions, workflows
+    from orchestrator.scaffold import file_writer, manifests, questions, workflows
 
     tool, branch = (
         questions.validate_answer("tool", values["tool"]),
@@ -140,14 +142,39 @@ def _write_environment(
     if environment == overlay.DEFAULT_NAME or not (folder / manifests.FOLDER).is_dir():
         file_texts = workflows.render_files(tool, environment, branch)
         terminal.print_out(f"Writing only the workflows of {environment}; the manifests stay as they are.")
+        _print_report(terminal, file_writer.write_missing(folder, file_texts, force=force), [])
+        _print_next_steps(terminal, (environment,), branch, "")
     else:
-        names = overlay.list_names(folder / manifests.FOLDER)
-        has_database = (folder / manifests.FOLDER / "database.yaml").exists()
-        file_texts = project_files.render_environment(environment, tool, branch, names, has_database=has_database)
-        terminal.print_out(f"Writing only the overlay and workflows of {environment}; the manifests stay.")
-    result = file_writer.write_missing(folder, file_texts, force=force)
-    _print_report(terminal, result, None)
-    _print_next_steps(terminal, (environment,), branch, "")
+        promotes = questions.validate_answer("promotion", values.get("promotion", "no")) == "yes"
+        target = _add_environment(terminal, folder, environment, (tool, branch), promotes=promotes, force=force)
+        _print_next_steps(terminal, (environment, *([target] if target else [])), branch, "")
+
+
+def _add_environment(
+    terminal: Terminal, folder: Path, environment: str, source: tuple[str, str], *, promotes: bool, force: bool
+) -> str:
+    """Write an environment's own files, and what the environments share; ``source`` is the tool and the branch.
+
+    Returns the environment that its releases are promoted to, or "".
+    """
+    from orchestrator.scaffold import added_environment, file_writer, manifests, project_files, questions
+
+    tool, branch = source
+    names = added_environment.list_names(folder)
+    others = tuple(name for name in names if name != environment)
+    promotion = (environment, questions.find_production(others)) if promotes else None
+    has_database = (folder / manifests.FOLDER / "database.yaml").exists()
+    promoted_to = promotion[1] if promotion else ""
+    own_texts = project_files.render_environment(
+        environment, tool, branch, names, has_database=has_database, promoted_to=promoted_to
+    )
+    shared = added_environment.update(folder, tool, others, environment, promotion)
+    terminal.print_out(f"Writing only the overlay and workflows of {environment}; the manifests stay.")
+    _print_report(terminal, file_writer.write_missing(folder, own_texts, force=force), [])
+    _print_report(terminal, file_writer.write_missing(folder, shared.texts, force=True), [])
+    for instruction in shared.instructions:
+        terminal.print_out(f"Change by hand: {instruction}")
+    return promoted_to
 
 
 def _checked_environment(name: str) -> str:
@@ -167,14 +194,14 @@ def _print_found(terminal: Terminal, lines: list[str]) -> None:
     terminal.print_out(f"Found:\n{found}\n")
 
 
-def _print_report(terminal: Terminal, result: WriteResult, readme: Path | None) -> None:
+def _print_report(terminal: Terminal, result: WriteResult, extended: list[Path]) -> None:
     """Print which files were written, overwritten and kept."""
     skipped_title = "Kept, because they exist already (--force overwrites them)"
     for title, paths in (
         ("Written", result.created),
         ("Overwritten", result.overwritten),
         (skipped_title, result.skipped),
-        ("Extended by a section about deployment", [readme] if readme else []),
+        ("Extended by a section about deployment", extended),
     ):
         if paths:
             terminal.print_out("\n".join([f"{title}:", *(f"  {path}" for path in paths)]))

@@ -14,6 +14,7 @@ COMMANDS = {
     "drift": "Check for drift, keep an issue about it, accept or revert it.",
     "drill": "Run the restore drills of databases that are due.",
     "rollback": "Roll back to an earlier release, and report to GitHub.",
+    "promote": "Promote a release of another environment, and report to GitHub.",
 }
 
 
@@ -36,7 +37,7 @@ class LazyGroup(click.Group):
 
 @click.group("github", cls=LazyGroup)
 def command() -> None:
-    """Plan, deploy, roll back and check drift in GitHub Actions.
+    """Plan, deploy, promote, roll back and check drift in GitHub Actions.
 
     Each command does what the command without `github` does, and reports to GitHub.
 

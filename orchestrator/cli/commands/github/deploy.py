@@ -14,6 +14,7 @@ from orchestrator.runs.settings import Settings
 if TYPE_CHECKING:
     from orchestrator.github.build_job import BuildJob
     from orchestrator.github.deploy_notifier import DeployNotifier
+    from orchestrator.release.promotion import PromotionRequest
     from orchestrator.runs.result import DeployRun
 
 PARTS_PATTERN = r"(all|[a-z]+:[a-z0-9.-]+(, ?[a-z]+:[a-z0-9.-]+)*)?"
@@ -92,8 +93,12 @@ def deploy_with_reports(
     allow: str,
     description: str = "deploy",
     build: BuildJob | None = None,
+    promotion: PromotionRequest | None = None,
 ) -> DeployRun:
-    """Wait for the lock, deploy, and report to GitHub.  Raises Problems after reporting them."""
+    """Wait for the lock, deploy, and report to GitHub; that there is nothing to promote yet is no failure.
+
+    Raises Problems after reporting them.
+    """
     from orchestrator.runs.approval import Approval
     from orchestrator.runs.release import DeployOptions, deploy
     from orchestrator.runs.reporter import RunOptions
@@ -109,6 +114,7 @@ def deploy_with_reports(
             built_images=build.read_images() if build is not None else None,
             run=run_options,
             description=description,
+            promotion=promotion,
         )
         return deploy(settings, options, notifier)
 

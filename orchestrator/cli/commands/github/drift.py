@@ -64,8 +64,20 @@ def command(settings: Settings, answer: DriftAction, targets: str, allow: str, b
     elif answer == "revert":
         exit_code = _revert_drift(settings, notifier, allow, build)
     else:
-        _report_drift(settings, notifier)
+        exit_code = _report_if_deployed(settings, notifier)
     return exit_code
+
+
+def _report_if_deployed(settings: Settings, notifier: GitHubNotifier) -> int:
+    """Check for drift; an environment that waits for its first promotion has none."""
+    from orchestrator.release.promotion import NothingToPromoteError
+
+    try:
+        _report_drift(settings, notifier)
+    except NothingToPromoteError as error:
+        settings.terminal.print_out(f"{error.problems[0].message}.")
+        notifier.run.set_outputs(drifted="false")
+    return ExitCode.OK
 
 
 def _report_drift(settings: Settings, notifier: GitHubNotifier) -> tuple[ReleaseCandidate, PreparedPlan]:

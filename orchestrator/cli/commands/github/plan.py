@@ -37,10 +37,15 @@ def command(settings: Settings, out: Path | None, emulated: bool) -> int:
     for pull requests from forks. Exits as `orchestrator plan` does.
     """
     from orchestrator.github.notifications import GitHubNotifier
+    from orchestrator.release.promotion import NothingToPromoteError
 
     notifier = GitHubNotifier.from_environment(settings.manifests, settings.environment, is_silent=emulated)
     try:
         planned, candidate, approval_mode = _make_plan(settings, emulated=emulated)
+    except NothingToPromoteError as error:
+        notifier.report_nothing_to_plan(error.problems)
+        settings.terminal.print_out(f"{error.problems[0].message}.")
+        return ExitCode.OK
     except Problems as error:
         notifier.report_no_plan(error.problems)
         raise
