@@ -257,7 +257,7 @@ class _Selection:
         self, versions: Mapping[str, str], buckets: Mapping[str, str]
     ) -> tuple[dict[str, str], dict[str, ModelOrigin], tuple[str, ...]]:
         """Return the models to promote; one that was uploaded here directly stays."""
-        known = {version for release in self._source.releases for version in release.vector.models.values()}
+        proved_versions = {version for release in self._source.releases for version in release.vector.models.values()}
         own_names = expand.build_stack(self._manifest).exports_by_handle
         models, origins, notes = {}, {}, []
         for handle, version in versions.items():
@@ -265,7 +265,7 @@ class _Selection:
             live = live_versions.parse_pointer_version(pointer) if pointer is not None else None
             if live == version:
                 continue
-            if live is not None and live not in known:
+            if live is not None and live not in proved_versions:
                 notes.append(f"{handle}: model {live} was uploaded here, not promoted, so it stays.")
                 continue
             bucket = buckets[handle]
@@ -310,9 +310,9 @@ class _Selection:
             if schema is None or handle not in declared:
                 continue
             oldest, newest = supported_versions(schema)
-            wanted = declared[handle]
-            if not oldest <= wanted <= newest:
-                yield f"{handle} runs on database schema {oldest} to {newest}, and the manifests lead to {wanted}"
+            version = declared[handle]
+            if not oldest <= version <= newest:
+                yield f"{handle} runs on database schema {oldest} to {newest}, and the manifests lead to {version}"
 
     def _describe_commits(self, release: Release) -> Iterator[str]:
         """Yield the commits that go along, if the history of the checkout tells."""

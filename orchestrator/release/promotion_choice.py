@@ -75,8 +75,8 @@ def choose_number(ledger: Ledger, number: int, rules: PromotionRules, now: datet
     """Return one release of the source's ``ledger``.  Raises Problems if there is none."""
     release = ledger.find(number)
     if release is None:
-        known = ", ".join(str(item.number) for item in ledger.releases) or "none"
-        raise Problems([Problem(f"{rules.source} has no release {number}", hint=f"its releases are: {known}")])
+        numbers = ", ".join(str(item.number) for item in ledger.releases) or "none"
+        raise Problems([Problem(f"{rules.source} has no release {number}", hint=f"its releases are: {numbers}")])
     return check_release(ledger, release, rules, now)
 
 

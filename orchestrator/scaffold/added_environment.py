@@ -49,10 +49,10 @@ def update(
 def _update_workflows(
     folder: Path, tool: str, before: tuple[str, ...], after: tuple[str, ...], promotion: tuple[str, str] | None
 ) -> Iterator[tuple[str, str, str]]:
-    for path, wanted in workflows.render_shared(tool, after, promotion).items():
+    for path, new_text in workflows.render_shared(tool, after, promotion).items():
         current = _read(folder / path)
         if not current:
-            yield path, wanted, ""
+            yield path, new_text, ""
             continue
         match = _TOOL.search(current)
         own_tool = f"{match[1]}@{match[2]}" if match else tool
