@@ -100,6 +100,14 @@ def list_own_components(manifest: Manifest, rules: PromotionRules | None) -> lis
     return [component for component in components if component.handle not in shared]
 
 
+def list_built_components(manifest: Manifest, request: PromotionRequest | None = None) -> list[Component]:
+    """Return the components whose artefacts are built from the checkout, by what the Project or ``request`` promotes.
+
+    Raises Problems if nothing can be promoted from the source.
+    """
+    return list_own_components(manifest, find_rules(manifest, request))
+
+
 def select(
     manifest: Manifest,
     ledger: Ledger,

@@ -26,12 +26,12 @@ def save_built_images(settings: Settings, target: Path, pushed_tags: Collection[
     left to the job that has a login.  Raises Problems if the manifests are invalid or a build fails.
     """
     from orchestrator.artefacts import collect
-    from orchestrator.manifest import expand
     from orchestrator.planning import pipeline
+    from orchestrator.release import promotion
 
     manifest = pipeline.validate(settings.manifests, settings.environment)
     built = {}
-    for component, recipe in collect.iter_recipes(expand.build_stack(manifest).components.values()):
+    for component, recipe in collect.iter_recipes(promotion.list_built_components(manifest)):
         folder = target / FOLDER_NAME / component.handle
         if (image := _build_image(settings, component.handle, recipe, folder, pushed_tags)) is not None:
             built[component.handle] = image

@@ -12,7 +12,6 @@ from orchestrator.runs.settings import Settings
 if TYPE_CHECKING:
     from orchestrator.manifest.check import Manifest
     from orchestrator.release.promotion import PromotionRequest
-    from orchestrator.vocabulary import Component
 
 
 def build_sites(
@@ -25,8 +24,9 @@ def build_sites(
     """
     from orchestrator.artefacts.build_process import BuildLog
     from orchestrator.artefacts.sites import build_command
+    from orchestrator.release import promotion
 
-    for component in _list_own(manifest, request):
+    for component in promotion.list_built_components(manifest, request):
         if not should_run:
             build_command.check_built(component)
         elif command := build_command.get_command(component):
@@ -41,10 +41,10 @@ def save_built_sites(settings: Settings, target: Path) -> bool:
     """
     from orchestrator.artefacts.sites import built_sites
     from orchestrator.planning import pipeline
-    from orchestrator.release import ledger_entry
+    from orchestrator.release import ledger_entry, promotion
 
     manifest = pipeline.validate(settings.manifests, settings.environment)
-    components = _list_own(manifest)
+    components = promotion.list_built_components(manifest)
     if not built_sites.list_built(components):
         return False
     build_sites(manifest, settings)
@@ -61,7 +61,7 @@ def restore_built_sites(settings: Settings, source: Path, result: str, failure: 
     """
     from orchestrator.artefacts.sites import built_sites
     from orchestrator.planning import pipeline
-    from orchestrator.release import ledger_entry
+    from orchestrator.release import ledger_entry, promotion
 
     if result not in {"", "success"}:
         hint = "see the job `build` of this run; nothing was changed"
@@ -75,12 +75,5 @@ def restore_built_sites(settings: Settings, source: Path, result: str, failure: 
         )
         return False
     manifest = pipeline.validate(settings.manifests, settings.environment)
-    built_sites.restore(_list_own(manifest), source)
+    built_sites.restore(promotion.list_built_components(manifest), source)
     return True
-
-
-def _list_own(manifest: Manifest, request: PromotionRequest | None = None) -> list[Component]:
-    """Return the components whose artefacts are built from the checkout."""
-    from orchestrator.release import promotion
-
-    return promotion.list_own_components(manifest, promotion.find_rules(manifest, request))
