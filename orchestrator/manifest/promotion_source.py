@@ -42,10 +42,10 @@ def _check(manifest: Manifest, source: str) -> Iterator[tuple[str, str]]:
     except Problems:
         return
     for name in ("account", "region"):
-        here, there = getattr(manifest.scope, name), getattr(other.scope, name)
-        if here != there:
+        target_value, source_value = getattr(manifest.scope, name), getattr(other.scope, name)
+        if target_value != source_value:
             yield (
-                f"{source} is in {name} {there}, and {manifest.environment} in {here}",
+                f"{source} is in {name} {source_value}, and {manifest.environment} in {target_value}",
                 "promote within one account and region",
             )
     if not other.project.spec["releases"].get("bucket"):

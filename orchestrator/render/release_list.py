@@ -115,8 +115,8 @@ def _render_row(row: ReleaseRow, style: Style) -> Iterator[str]:
         f"{row.by}{commit}  {result}{rollback_note}{current_note}"
     )
     if row.promoted_from:
-        environment, _, number_there = row.promoted_from.partition("/")
-        yield from style.wrap(f"promoted: release {number_there} of {environment}", "      ")
+        environment, _, source_number = row.promoted_from.partition("/")
+        yield from style.wrap(f"promoted: release {source_number} of {environment}", "      ")
     if artefacts := "; ".join(_describe_artefacts(row.vector)):
         yield from style.wrap(artefacts, "      ")
     yield from style.wrap(f"changed: {', '.join(row.changed) or 'nothing'}", "      ")
