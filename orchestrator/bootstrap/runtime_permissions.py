@@ -86,6 +86,8 @@ RUNTIME_RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
         ),
         allow("read", "ecs", "DescribeServiceDeployments", "arn:aws:ecs:{r}:{a}:service-deployment/default/{n}/*"),
         allow("read", "ecs", "DescribeServiceRevisions", "arn:aws:ecs:{r}:{a}:service-revision/default/{n}/*"),
+        allow("write", "ecs", "StopServiceDeployment", "arn:aws:ecs:{r}:{a}:service-deployment/default/{n}/*"),
+        allow("read", "cloudwatch", "GetMetricData"),
         allow("read", "ec2", "DescribeSecurityGroups"),
         allow("read", "logs", "DescribeLogGroups"),
         allow("write", "ecs", crud_actions("ExpressGatewayService"), _EXPRESS_SERVICE_ARN),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from orchestrator.aws import Clients
 from orchestrator.emulator import Emulator, Faults
 from orchestrator.emulator.faults import Rule
 from orchestrator.planning.events import ignore_event
+from orchestrator.resources import ecs_express_service
 from orchestrator.runs import plan_output
 from orchestrator.vocabulary import Action, Actuation, DesiredState, Health
 from tests import performed_calls
@@ -101,6 +103,120 @@ def test_a_service_that_never_answered_is_deployed_again(aws: Emulator) -> None:
     assert (change.action, change.health, change.status) == (Action.UPDATE, Health.FAILED, "ROLLBACK_FAILED")
     assert list_failed(apply(wanted())) == []
     assert (deployments(), list_pending(wanted())) == (["SUCCESSFUL", "ROLLBACK_FAILED"], [])
+
+
+def start_endless_deployment(aws: Emulator, image: str) -> None:
+    """Begin to deploy another image, by a run that is then killed; ECS does not end this deployment by itself."""
+    settings = call("describe_express_gateway_service", serviceArn=ARN)["service"]["activeConfigurations"][0]
+    aws.faults = Faults(account_limits=("no-load-balancers",))
+    container = {**settings["primaryContainer"], "image": image}
+    call("update_express_gateway_service", serviceArn=ARN, primaryContainer=container)
+    aws.faults = Faults()
+
+
+def test_the_version_before_a_deployment_in_progress_comes_back_by_stopping_it(aws: Emulator) -> None:
+    """Nothing is waited for and no canary is begun: ECS's StopServiceDeployment with ROLLBACK (ECS API reference)."""
+    apply(wanted())
+    start_endless_deployment(aws, OTHER)
+    change = find_change(plan(wanted()), API)
+    aws.clear_calls()
+
+    assert list_failed(apply(wanted())) == []
+
+    writes = [one.operation for one in aws.calls if one.service == "ecs" and one.access == "write"]
+    assert change.effects == (ecs_express_service.DEPLOYMENT_STOP_EFFECT,)
+    assert writes == ["StopServiceDeployment"]
+    assert deployments() == ["ROLLBACK_SUCCESSFUL", "SUCCESSFUL"]
+    assert list_pending(wanted()) == []
+
+
+@pytest.mark.parametrize("changed", [{"image": OTHER.replace("b" * 64, "c" * 64)}, {"memory": 1}])
+def test_any_other_version_waits_for_the_deployment_in_progress(aws: Emulator, changed: dict[str, Any]) -> None:
+    """What is not exactly the version before it needs a deployment of its own."""
+    apply(wanted())
+    start_endless_deployment(aws, OTHER)
+
+    change = find_change(plan(wanted(**changed)), API)
+
+    assert ecs_express_service.CANARY_DEPLOYMENT_EFFECT in change.effects
+    assert [step.action for step in change.steps if "StopServiceDeployment" in step.action] == []
+
+
+def newest_deployment() -> str:
+    return str(call("list_service_deployments", service=ARN)["serviceDeployments"][0]["serviceDeploymentArn"])
+
+
+def test_a_deployment_that_somebody_else_stopped_is_no_failure(aws: Emulator) -> None:
+    """ECS answers ConflictException, and has returned to the wanted version."""
+    apply(wanted())
+    start_endless_deployment(aws, OTHER)
+    prepared = plan(wanted())
+    call("stop_service_deployment", serviceDeploymentArn=newest_deployment())
+
+    outcomes = performed_calls.apply(prepared, ignore_event, clients=clients())
+
+    assert [one.actuation for one in outcomes if one.address == API] == [Actuation.SUCCEEDED]
+    assert list_pending(wanted()) == []
+
+
+def test_a_deployment_that_succeeds_before_it_is_stopped_is_replaced_by_the_next_run(aws: Emulator) -> None:
+    """Between the plan and the stop it may end: that is said, and the next run deploys the wanted version."""
+    apply(wanted())
+    aws.faults = Faults(settle_seconds={"ecs": 600})
+    container = call("describe_express_gateway_service", serviceArn=ARN)["service"]["activeConfigurations"][0]
+    changed = {**container["primaryContainer"], "image": OTHER}
+    call("update_express_gateway_service", serviceArn=ARN, primaryContainer=changed)
+    prepared = plan(wanted())
+    aws.faults = Faults()
+
+    outcomes = {one.address: one for one in performed_calls.apply(prepared, ignore_event, clients=clients())}
+
+    assert list_failed(outcomes) == [API]
+    assert "Run again: if the deployment ended before it could be stopped" in outcomes[API].reason
+    assert list_failed(apply(wanted())) == []
+    assert list_pending(wanted()) == []
+
+
+def put_yesterday(requests: int, errors: int) -> None:
+    """What the load balancer counted, as CloudWatch keeps it."""
+    [configuration] = call("describe_express_gateway_service", serviceArn=ARN)["service"]["activeConfigurations"]
+    revision = call("describe_service_revisions", serviceRevisionArns=[configuration["serviceRevisionArn"]])
+    [path] = revision["serviceRevisions"][0]["ecsManagedResources"]["ingressPaths"]
+    dimensions = [
+        {"Name": "LoadBalancer", "Value": path["loadBalancer"]["arn"].partition(":loadbalancer/")[2]},
+        {"Name": "TargetGroup", "Value": path["targetGroups"][0]["arn"].rpartition(":")[2]},
+    ]
+    counts = {"RequestCount": requests, "HTTPCode_Target_4XX_Count": errors - 1, "HTTPCode_Target_5XX_Count": 1}
+    noon = (datetime.now(UTC) - timedelta(days=1)).replace(hour=12, minute=0, second=0, microsecond=0)
+    data = [
+        {"MetricName": name, "Dimensions": dimensions, "Timestamp": noon, "Value": value}
+        for name, value in counts.items()
+    ]
+    clients().call("cloudwatch", "put_metric_data", {"Namespace": "AWS/ApplicationELB", "MetricData": data})
+
+
+@pytest.mark.parametrize(("errors", "said"), [(30, "3.0 % of 1000 responses"), (10, "1.0 % of 1000 responses")])
+def test_a_plan_says_what_share_of_yesterdays_responses_were_errors(aws: Emulator, errors: int, said: str) -> None:
+    """Above one percent, ECS rolls a deployment back, whatever the new version does; the digest stays the same."""
+    apply(wanted())
+    before = plan(wanted(OTHER)).plan
+    put_yesterday(1000, errors)
+
+    planned = plan(wanted(OTHER)).plan
+
+    [note] = [note for note in planned.notes if "4xx or 5xx" in note]
+    assert said in note
+    assert ("whatever the new version does" in note) == (errors > 10)
+    assert planned.digest == before.digest
+    assert [note for note in (*before.notes, *plan(wanted()).plan.notes) if "4xx" in note] == []
+
+
+def test_a_role_that_may_not_read_metrics_can_plan(aws: Emulator) -> None:
+    """Roles that were made before this version."""
+    apply(wanted())
+    aws.faults = Faults(denied=("cloudwatch:GetMetricData",))
+
+    assert plan(wanted(OTHER)).plan.unread == ()
 
 
 def test_a_deployment_under_way_is_waited_for_and_not_doubled(aws: Emulator) -> None:

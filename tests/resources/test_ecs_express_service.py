@@ -45,6 +45,7 @@ def aws(
     code: str = "ACTIVE",
     configurations: Any = None,
     roles: tuple[str, ...] = ("ecs.amazonaws.com",),
+    sources: tuple[dict[str, str], ...] = (),
 ) -> ScriptedCaller:
     """ECS with one service; its deployments as (status, minute), our roles by whom they trust."""
     service = {
@@ -65,6 +66,7 @@ def aws(
         "describe_service_revisions": {
             "serviceRevisions": [{"ecsManagedResources": {"ingressPaths": [{"loadBalancer": {"arn": BALANCER}}]}}]
         },
+        "describe_service_deployments": {"serviceDeployments": [{"sourceServiceRevisions": list(sources)}]},
         "describe_security_groups": [{"SecurityGroups": [{"GroupId": "sg-ecs"}]}],
         "describe_log_groups": [{"logGroups": []}],
         "list_services": [{"serviceArns": [ARN, ARN.replace("shop-prod-main", "others")]}],

@@ -1,17 +1,19 @@
 """Manage ECS Express Mode services.
 
 API: ECS Create-, Describe-, Update- and DeleteExpressGatewayService, ListServices, ListServiceDeployments,
-DescribeServiceDeployments, DescribeServiceRevisions, TagResource.
+DescribeServiceDeployments, DescribeServiceRevisions, StopServiceDeployment, TagResource.
 
 Every update starts a canary deployment of six to ten minutes, even if nothing changes: so nothing is sent that is
-already set, and a deployment in progress is awaited. A deployment is found by the requested revision, and its own
-status decides: a failed one is rolled back while the service stays ACTIVE. ECS adds its own security group to the
-network settings. The log group is created before the service, whose tasks lack the permission, and outlives it.
+already set, and a deployment in progress is awaited; the version that it replaces comes back by stopping it. A
+deployment is found by the requested revision, and its own status decides: a failed one is rolled back while the service
+stays ACTIVE. ECS adds its own security group to the network settings. The log group is created before the service,
+whose tasks lack the permission, and outlives it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership
@@ -31,6 +33,13 @@ from orchestrator.resources.ecs_express_service.api_shape import (
     parse_load_balancer,
     parse_service,
 )
+from orchestrator.resources.ecs_express_service.error_share import ErrorShare, may_deploy, read_error_share
+from orchestrator.resources.ecs_express_service.previous_version import (
+    is_previous,
+    list_own_security_groups,
+    read_previous_spec,
+    returns_to_previous,
+)
 from orchestrator.resources.ecs_express_service.rollout import (
     FAILED_STATUSES,
     NOT_FOUND_CODES,
@@ -38,6 +47,7 @@ from orchestrator.resources.ecs_express_service.rollout import (
     SUCCESSFUL_STATUS,
     current_revision_arn,
     read_outputs,
+    roll_back,
     set_log_retention,
     wait_for_deployment,
     wait_for_revision,
@@ -60,6 +70,7 @@ __all__ = [
     "effects",
     "losses",
     "normalise",
+    "notes",
     "read",
     "stuck",
     "update",
@@ -84,6 +95,7 @@ ARN = None
 
 ALREADY_EXISTS_CODES = ("InvalidParameterException: not idempotent",)
 """ECS's error code for a creation that was sent twice because the first response was lost."""
+STOPPABLE_STATUSES = ("PENDING", "IN_PROGRESS")
 UNRECOVERED_STATUSES = ("STOPPED", "ROLLBACK_FAILED")
 ECS_PRINCIPAL = "ecs.amazonaws.com"
 MIN_ZONES = 2
@@ -94,7 +106,11 @@ CANARY_DEPLOYMENT_EFFECT = (
     "No downtime. Too many responses with a 4xx or 5xx status roll the new version back."
 )
 DEPLOYMENT_WAIT_EFFECT = "The run waits for the deployment in progress."
-GENTLE = frozenset({CANARY_DEPLOYMENT_EFFECT, DEPLOYMENT_WAIT_EFFECT})
+DEPLOYMENT_STOP_EFFECT = (
+    "The deployment in progress is stopped, and ECS returns to the version that it replaces, whose tasks still run. "
+    "No downtime, and no other canary deployment."
+)
+GENTLE = frozenset({CANARY_DEPLOYMENT_EFFECT, DEPLOYMENT_WAIT_EFFECT, DEPLOYMENT_STOP_EFFECT})
 """Effects that need no approval."""
 
 
@@ -122,13 +138,17 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
         return None
     configuration, last_deployment = newest_configuration(service), _find_last_deployment(aws, arn)
     status = _effective_status(service, last_deployment)
-    groups = _list_own_security_groups(aws, configuration)
+    groups = list_own_security_groups(aws, configuration)
     tags = from_aws_tags(service.get("tags"))
     live_spec = {**parse_service(service, configuration, groups), "settled": status == "ACTIVE", "tags": tags}
     if "log_retention_days" in spec:
         live_spec["log_retention_days"] = _read_log_retention(aws, str(live_spec["log_group"]))
     revision = _read_revision(aws, configuration) if spec else {}
+    is_running = (last_deployment or {}).get("status") in STOPPABLE_STATUSES
+    share = read_error_share(aws, revision, datetime.now(UTC)) if spec and may_deploy(spec, live_spec) else None
     private = {
+        "previous": read_previous_spec(aws, service, last_deployment) if spec and is_running else None,
+        "error_share": share,
         "arn": arn,
         "deployment": (last_deployment or {}).get("serviceDeploymentArn", ""),
         "revision": configuration.get("serviceRevisionArn"),
@@ -207,6 +227,9 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
     if "log_retention_days" in changed or "log_group" in changed:
         yield from set_log_retention(spec)
     is_deploying = live.health is Health.PROGRESSING
+    if is_deploying and is_previous(spec, live, FIELDS_WITHOUT_DEPLOYMENT):
+        yield from roll_back(str(live.private["deployment"]), spec["log_group"])
+        return (yield from read_outputs(arn))
     if changed - FIELDS_WITHOUT_DEPLOYMENT or ("settled" in changed and not is_deploying):
         if is_deploying:
             yield wait_for_deployment(
@@ -237,10 +260,19 @@ def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str
     changed = {field.path[0] for field in fields}
     if changed & IMMUTABLE or live.status == "DRAINING":
         yield "The service is recreated with a new URL."
+    elif live.health is Health.PROGRESSING and returns_to_previous(fields, live, FIELDS_WITHOUT_DEPLOYMENT):
+        yield DEPLOYMENT_STOP_EFFECT
     elif changed - FIELDS_WITHOUT_DEPLOYMENT or live.health is Health.FAILED:
         yield CANARY_DEPLOYMENT_EFFECT
     elif "settled" in changed:
         yield DEPLOYMENT_WAIT_EFFECT
+
+
+def notes(spec: Mapping[str, Value], live: LiveResource, today: str) -> Iterator[str]:
+    """Yield which share of yesterday's responses were errors, where a deployment may be planned."""
+    share = live.private.get("error_share")
+    if isinstance(share, ErrorShare):
+        yield share.describe()
 
 
 def losses(live: LiveResource) -> Iterator[str]:
@@ -297,17 +329,6 @@ def _effective_status(service: Any, last_deployment: Any) -> str:
         if service_status != "ACTIVE" or deployment_status in (SUCCESSFUL_STATUS, "ROLLBACK_SUCCESSFUL")
         else deployment_status
     )
-
-
-def _list_own_security_groups(aws: AwsReader, configuration: Mapping[str, Any]) -> list[str]:
-    """Return the security groups set by users; ECS tags its own."""
-    group_ids = (configuration.get("networkConfiguration") or {}).get("securityGroups") or []
-    filters = [{"Name": "tag:AmazonECSManaged", "Values": ["true"]}]
-    managed_groups = (
-        aws.all("ec2", "describe_security_groups", "SecurityGroups", Filters=filters) if len(group_ids) > 1 else []
-    )
-    managed_ids = {item["GroupId"] for item in managed_groups}
-    return [item for item in group_ids if item not in managed_ids]
 
 
 def _read_revision(aws: AwsReader, configuration: Mapping[str, Any]) -> Any:

@@ -32,6 +32,9 @@ FAILED_STATUSES = ("STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED")
 ROLLBACK_HINT = "ROLLBACK_SUCCESSFUL means that ECS rolled back to the previous version, which is serving now."
 
 
+STOP_HINT = "Run again: if the deployment ended before it could be stopped, that deploys the wanted version."
+
+
 def set_log_retention(spec: Mapping[str, Value]) -> Steps:
     """Create the log group, which tasks are not allowed to create, and set its retention."""
     group = spec["log_group"]
@@ -99,6 +102,19 @@ def wait_for_deployment(
         failure_call=None if revision is None else describe_revision,
         failure_path=REFUSED_RESOURCES_PATH,
     )
+
+
+def roll_back(deployment: str, log_group: str) -> Steps:
+    """Stop a deployment in progress: ECS returns to the version that it replaces, without another canary deployment.
+
+    A deployment that ends in the meantime is not stopped, and the wait says so.
+    """
+    request = {"serviceDeploymentArn": deployment, "stopType": "ROLLBACK"}
+    yield ApiCall("ecs", "stop_service_deployment", request, ok_codes=("ConflictException",))
+    yield wait_for_deployment(
+        deployment, ("ROLLBACK_SUCCESSFUL",), (SUCCESSFUL_STATUS, "STOPPED", "ROLLBACK_FAILED"), log_group, STOP_HINT
+    )
+    return {}
 
 
 def read_outputs(arn: Value) -> Steps:
