@@ -321,6 +321,8 @@ RELEASE_BUCKET_RULES: Final = (
     allow("read", "s3", "ListBucket", BUCKET_ARN),
     allow("read", "s3", "GetObject", OBJECTS_ARN),
     allow("write", "s3", "PutObject DeleteObject", OBJECTS_ARN),
+    allow("write", "s3", "ListBucketVersions", BUCKET_ARN),
+    allow("write", "s3", "GetObjectVersion", OBJECTS_ARN),
 )
 """Rules for the release bucket."""
 

@@ -35,6 +35,18 @@ class StoredValue(Struct, frozen=True):
     set_by: str = ""
 
 
+class SecretVersion(Struct, frozen=True):
+    """One version of a secret's document; AWS removes the oldest of more than about a hundred.
+
+    ``is_previous``: it was in use before today's, according to AWS's label AWSPREVIOUS.
+    """
+
+    identifier: str
+    created: datetime
+    is_current: bool
+    is_previous: bool
+
+
 class ExternalValues:
     """The values of one Secret of one environment."""
 
@@ -109,6 +121,73 @@ class ExternalValues:
             if not key.startswith(("Database:", "Database__")):
                 yield StoredValue(key, "not in the manifest")
 
+    def list_versions(self) -> tuple[SecretVersion, ...]:
+        """Return the versions that AWS still keeps, the newest first, none without a secret.  Raises AwsError."""
+        from orchestrator.aws import Reader
+
+        if self._describe() is None:
+            return ()
+        versions = Reader(self._clients).all(
+            "secretsmanager",
+            "list_secret_version_ids",
+            "Versions",
+            SecretId=self._resource.physical,
+            IncludeDeprecated=True,
+        )
+        found = (
+            SecretVersion(
+                item["VersionId"],
+                item["CreatedDate"],
+                "AWSCURRENT" in item.get("VersionStages", ()),
+                "AWSPREVIOUS" in item.get("VersionStages", ()),
+            )
+            for item in versions
+        )
+        order = lambda item: (item.is_current, item.is_previous, item.created)  # noqa: E731
+        return tuple(sorted(found, key=order, reverse=True))
+
+    def cancel_deletion(self) -> bool:
+        """Bring back the secret if it is scheduled for deletion, and return whether it was.  Raises AwsError."""
+        if not self.is_deleted:
+            return False
+        self._clients.call("secretsmanager", "restore_secret", {"SecretId": self._resource.physical})
+        return True
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether the secret is scheduled for deletion."""
+        return bool((self._describe() or {}).get("DeletedDate"))
+
+    def find_lost_values(self, version: str, keys: tuple[str, ...]) -> dict[str, str]:
+        """Return what an earlier version has instead of today's values, by key: only ``keys``, if there are any.
+
+        What the manifest or a database says is not in it: an old password would lock the application out.
+        Raises Problems if the version is no JSON object or has none of the keys, and AwsError.
+        """
+        earlier, current = self._read_document(version), self._read_document()
+        data = self._component.spec["data"]
+        fixed = {key for key, value in data.items() if not isinstance(value, Mapping)}
+        fixed |= {key.replace(":", "__") for key in fixed}
+        fixed |= {key for key in (*earlier, *current) if key.startswith(("Database:", "Database__"))}
+        if unknown := sorted(key for key in keys if key not in earlier or key in fixed):
+            hint = "only values that are generated, external or set by hand can come back"
+            raise Problems.from_message(f"version {version} has no {', '.join(unknown)} to restore", hint=hint)
+        named = {*keys, *(key.replace(":", "__") for key in keys)}
+        return {
+            key: value
+            for key, value in earlier.items()
+            if current.get(key) != value and key not in fixed and (not keys or key in named)
+        }
+
+    def replace_values(self, values: Mapping[str, str], actor: str) -> None:
+        """Write values over today's, as a new version.  Raises Problems and AwsError."""
+        tags: list[Mapping[str, str]] = [
+            {"Key": f"orchestrator:external:{key}", "Value": _describe_origin(actor)}
+            for key in values
+            if key in self.declared
+        ]
+        self._write({**self._read_document(), **values}, tags)
+
     def _describe(self) -> Mapping[str, Any] | None:
         from orchestrator.aws.errors import AwsError
 
@@ -132,15 +211,15 @@ class ExternalValues:
                 hint="choose another name, or adopt it with `metadata.adopt: true`; nothing was changed",
             )
 
-    def _read_document(self) -> dict[str, Any]:
+    def _read_document(self, version: str = "") -> dict[str, Any]:
         from orchestrator.aws.errors import AwsError
 
-        request = {"SecretId": self._resource.physical}
+        request = {"SecretId": self._resource.physical, **({"VersionId": version} if version else {})}
         try:
             text = self._clients.call("secretsmanager", "get_secret_value", request).get("SecretString")
             document = json.loads(text or "null")
         except AwsError as error:
-            if error.code == NOT_FOUND_CODE:  # it has no value yet
+            if error.code == NOT_FOUND_CODE and not version:  # it has no value yet
                 return {}
             raise
         except ValueError:

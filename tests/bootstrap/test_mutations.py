@@ -70,6 +70,14 @@ def restores() -> list[Request]:
     return [Request(f"rds:{action}", SHOP.arn("rds", item)) for action, items in by_action.items() for item in items]
 
 
+def ledger_restores() -> list[Request]:
+    """The requests of ``restore ledger`` beyond those of a deploy: ListObjectVersions, GetObject with a version."""
+    return [
+        Request("s3:ListBucketVersions", "arn:aws:s3:::shop-releases"),
+        Request("s3:GetObjectVersion", "arn:aws:s3:::shop-releases/ledger/prod.json"),
+    ]
+
+
 class Grant(NamedTuple):
     """One action on one ARN template under one condition, wherever the tables say so."""
 
@@ -135,7 +143,7 @@ def test_every_grant_is_needed(tmp_path: Path) -> None:
                 needed |= set(find_needed(statements, stage.requests(role)))
         statements = list_statements(built_stack(tmp_path / runtime, runtime), "deploy")
         grants |= {item.grant for items in statements.values() for item in items}
-        needed |= set(find_needed(statements, [*rare_requests(runtime), *adoptions(), *restores()]))
+        needed |= set(find_needed(statements, [*rare_requests(runtime), *adoptions(), *restores(), *ledger_restores()]))
     for index, case in enumerate(test_resource_cases.ALL_CASES):
         statements = list_statements(test_resource_cases.roles_for(index).desired, "deploy")
         needed |= set(find_needed(statements, test_resource_cases.list_requests(case)))

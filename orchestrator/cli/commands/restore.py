@@ -1,4 +1,4 @@
-"""``orchestrator restore``: bring back a database or files."""
+"""``orchestrator restore``: bring back a database, files, values of a secret, or the ledger of releases."""
 
 from __future__ import annotations
 
@@ -87,3 +87,58 @@ def files(settings: Settings, run_options: RunOptions, overwrite: bool, **option
     from orchestrator.runs.restore_files import RestoreFilesOptions, restore_files
 
     return restore_files(settings, RestoreFilesOptions(should_overwrite=overwrite, run=run_options, **options))
+
+
+@command.command(
+    "secret",
+    cls=CliCommand,
+    examples=(
+        "orchestrator restore secret app",
+        "orchestrator restore secret app --version previous --plan",
+        "orchestrator restore secret app --version previous --key Stripe:Key",
+    ),
+)
+@click.argument("name", metavar="NAME")
+@click.option(
+    "--version", default="", metavar="ID", help="Version, or its beginning, or `previous`. Default: list them."
+)
+@click.option("--key", "keys", multiple=True, metavar="KEY", help="Only the value of this key; repeat it for several.")
+@plan_only_option
+@data_options
+@common_options
+def secret(settings: Settings, name: str, run_options: RunOptions, **options: Any) -> int:
+    """Restore values of a secret from an earlier version, or cancel its deletion.
+
+    Writes the earlier values over today's as a new version, never shows one, and leaves alone what the manifests or a
+    database say: an old database password would lock the application out. Services receive the values with their next
+    deployment. AWS keeps about a hundred versions.
+    """
+    from orchestrator.runs.restore_secret import RestoreSecretOptions, restore_secret
+
+    return restore_secret(settings, name, RestoreSecretOptions(run=run_options, **options))
+
+
+@command.command(
+    "ledger",
+    cls=CliCommand,
+    examples=(
+        "orchestrator restore ledger --list",
+        "orchestrator restore ledger --plan",
+        "orchestrator restore ledger --to '2026-11-29 14:05'",
+    ),
+)
+@click.option("--version", default="", metavar="ID", help="Version of the object in the release bucket.")
+@click.option("--to", default="", metavar="TIME", help="The version of this moment, in UTC.")
+@click.option("--list", "list_only", is_flag=True, help="List the versions, the newest first.")
+@plan_only_option
+@data_options
+@common_options
+def ledger(settings: Settings, run_options: RunOptions, **options: Any) -> int:
+    """Restore the ledger of releases from the versions that the release bucket keeps.
+
+    Without a choice, the newest version before today's that can be read. The ledger in use stays as a version. It
+    decides which releases can come back and what is held back, not what runs now.
+    """
+    from orchestrator.runs.restore_ledger import RestoreLedgerOptions, restore_ledger
+
+    return restore_ledger(settings, RestoreLedgerOptions(run=run_options, **options))
