@@ -237,12 +237,21 @@ class ExternalValues:
         self._clients.call("secretsmanager", "create_secret", {**request, "SecretString": _dump(document)})
 
     def _write(self, document: Mapping[str, Any], tags: list[Mapping[str, str]]) -> None:
-        """Write the document, and tag its version so that it does not count as changed by hand."""
+        """Write the document, and tag its version so that it does not count as changed by hand, unless it was."""
         secret = {"SecretId": self._resource.physical}
+        is_as_written = self._is_as_written()
         request = {**secret, "SecretString": _dump(document)}
         response = self._clients.call("secretsmanager", "put_secret_value", request)
-        version = {"Key": "orchestrator:version", "Value": response["VersionId"]}
-        self._clients.call("secretsmanager", "tag_resource", {**secret, "Tags": [version, *tags]})
+        version = [{"Key": "orchestrator:version", "Value": response["VersionId"]}] if is_as_written else []
+        if version or tags:
+            self._clients.call("secretsmanager", "tag_resource", {**secret, "Tags": [*version, *tags]})
+
+    def _is_as_written(self) -> bool:
+        """Return whether the version in use is the one that the orchestrator wrote: other keys may be somebody's."""
+        description = self._describe() or {}
+        written = {tag["Key"]: tag["Value"] for tag in description.get("Tags", ())}.get("orchestrator:version")
+        stages = (description.get("VersionIdsToStages") or {}).get(written, ())
+        return written is None or "AWSCURRENT" in stages
 
 
 def _check_account(clients: Clients, expected: str) -> None:
