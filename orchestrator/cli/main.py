@@ -31,6 +31,7 @@ COMMANDS = {
     "rollback": "Roll back to an earlier release, completely or in parts.",
     "restore": "Bring back data that was lost.",
     "migrate": "Copy existing data into the project, and prove that it arrived.",
+    "verify": "Check that data belongs together.",
     "releases": "List the releases, and which can be restored.",
     "live": "Say whether a pull request or commit is live.",
     "unpin": "Let the next deploy ship what a rollback pinned.",

@@ -144,6 +144,18 @@ def query(target: ConnectionTarget, sql: str) -> list[dict[str, Any]]:
     return rows
 
 
+def query_column(target: ConnectionTarget, sql: str) -> list[str | None]:
+    """Return the values of a SELECT of one column, written by a user; tables are found as in the user's sessions.
+
+    Raises Problems if it is no such SELECT, or fails: the session is read-only.
+    """
+    statement = sql.strip().removesuffix(";")
+    columns = f"SELECT (SELECT value FROM json_each_text(row_to_json(q))) AS value FROM ({statement}) q"  # noqa: S608
+    text = f"SET search_path = \"$user\", public;\nSELECT coalesce(json_agg(value), '[]') FROM ({columns}) r;"
+    values: list[str | None] = json.loads(execute(target, text, read_only=True))
+    return values
+
+
 def require_programs(*programs: str) -> None:
     """Raise Problems if one of PostgreSQL's programs is not installed."""
     missing = [program for program in programs if shell.which(program) is None]

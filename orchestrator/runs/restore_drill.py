@@ -66,7 +66,7 @@ def run_drill(
     from orchestrator.release import checkout
 
     manifest = pipeline.validate(settings.manifests, settings.environment)
-    clients = Clients(manifest.scope.region)
+    clients = Clients.for_scope(manifest.scope)
     drill = _plan_drill(manifest, clients, name, options)
     _print_plan(settings, drill)
     if options.plan_only:

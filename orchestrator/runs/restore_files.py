@@ -49,7 +49,7 @@ def restore_files(settings: Settings, options: RestoreFilesOptions) -> int:
     moment = parse_time(options.to)
     manifest = pipeline.validate(settings.manifests, settings.environment)
     clients = Clients.for_scope(manifest.scope)
-    bucket = _find_bucket(manifest, options.bucket)
+    bucket = find_bucket(manifest, options.bucket)
     store = checkout.find_store(manifest, clients)
     if options.plan_only:
         _print_plan(settings, _plan(clients, bucket, moment, options))
@@ -66,7 +66,7 @@ def restore_files(settings: Settings, options: RestoreFilesOptions) -> int:
         return _verify(settings, _plan(lock.clients, bucket, moment, options), len(plan.copies))
 
 
-def _find_bucket(manifest: Manifest, name: str) -> str:
+def find_bucket(manifest: Manifest, name: str) -> str:
     """Return the physical name of a Bucket. Raises Problems if the manifests declare none."""
     from orchestrator.planning import pipeline
 

@@ -39,7 +39,7 @@ def restore_ledger(settings: Settings, options: RestoreLedgerOptions) -> int:
     from orchestrator.release import checkout
 
     manifest = pipeline.validate(settings.manifests, settings.environment)
-    clients = Clients(manifest.scope.region)
+    clients = Clients.for_scope(manifest.scope)
     store = checkout.require_store(manifest, clients)
     if options.list_only:
         for item in _read(clients, store):

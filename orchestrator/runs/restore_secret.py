@@ -37,7 +37,7 @@ def restore_secret(settings: Settings, name: str, options: RestoreSecretOptions)
     from orchestrator.runs.external_values import ExternalValues
 
     manifest = pipeline.validate(settings.manifests, settings.environment)
-    clients = Clients(manifest.scope.region)
+    clients = Clients.for_scope(manifest.scope)
     pipeline.check_connection(clients)
     desired = pipeline.expand_manifest(manifest, include_artefacts=False)
     try:

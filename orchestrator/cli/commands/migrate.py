@@ -63,3 +63,37 @@ def database(settings: Settings, source: str, name: str, run_options: RunOptions
 
     password = os.environ.get("PGPASSWORD", "")
     return migrate_database(settings, name, MigrateOptions(source, password, run=run_options, **options))
+
+
+@command.command(
+    "files",
+    cls=CliCommand,
+    examples=(
+        "orchestrator migrate files --from ./uploads --to files --check",
+        "orchestrator migrate files --from ./uploads --to files --map products/=product-photos/ --report files.csv",
+        "orchestrator migrate files --from s3://old-bucket/uploads/ --to files",
+    ),
+)
+@click.option("--from", "source", required=True, metavar="SOURCE", help="Folder, or s3://BUCKET/PREFIX.")
+@click.option("--to", required=True, metavar="NAME", help="Name of the Bucket in the manifests.")
+@click.option("--prefix", default="", metavar="PREFIX", help="Beginning of every key in the bucket.")
+@click.option("--map", "rules", multiple=True, metavar="OLD=NEW", help="Replace the beginning of names; repeatable.")
+@click.option("--check", "check_only", is_flag=True, help="Only compare; change nothing.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=32, show_default=True, help="Files copied at once.")
+@click.option("--overwrite", is_flag=True, help="Also replace objects that differ from their files.")
+@click.option(
+    "--report", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the proof as CSV."
+)
+@data_options
+@common_options
+def files(settings: Settings, run_options: RunOptions, overwrite: bool, **options: Any) -> int:
+    """Copy existing files into a bucket of the project, and prove that each arrived.
+
+    Compares the SHA-256 of every file with that of its object, which S3 computes when it stores it. Copies what is
+    missing, each on condition that nobody has written its key meanwhile; the content type is found in the first bytes.
+    A run that broke off is continued by the same command. Nothing is deleted. Exits 0 when every file is in the bucket
+    byte for byte, 1 otherwise.
+    """
+    from orchestrator.runs.migrate_files import MigrateFilesOptions, migrate_files
+
+    return migrate_files(settings, MigrateFilesOptions(should_overwrite=overwrite, run=run_options, **options))

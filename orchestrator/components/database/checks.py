@@ -39,6 +39,11 @@ def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
     yield from _check_instance(spec)
     yield from _check_pool(component, siblings)
     yield from _check_alarms(spec)
+    for index, reference in enumerate(spec.get("fileReferences", ())):
+        if reference["bucket"] not in siblings:
+            declared = ", ".join(sorted(handle for handle in siblings if handle.startswith("bucket."))) or "none"
+            message = f"no manifest declares the Bucket {reference['bucket']}"
+            yield ("spec", "fileReferences", index, "bucket"), message, f"declared: {declared}"
 
 
 def _check_windows(spec: Mapping[str, Any]) -> Iterator[Finding]:

@@ -1,0 +1,38 @@
+"""``orchestrator verify``: check that data belongs together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.command import CliCommand
+from orchestrator.cli.options import ca_option, project_options
+from orchestrator.runs.settings import Settings
+
+
+@click.group("verify")
+def command() -> None:
+    """Check that data belongs together. Only reads."""
+
+
+@command.command(
+    "data",
+    cls=CliCommand,
+    examples=("orchestrator verify data main", "orchestrator verify data main --report dangling.csv"),
+)
+@click.argument("name", metavar="NAME")
+@ca_option
+@click.option(
+    "--report", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write every finding as CSV."
+)
+@project_options
+def data(settings: Settings, name: str, ca_file: str, report: Path | None) -> int:
+    """Compare the files that the Database NAME refers to with those of its buckets, both ways.
+
+    The manifest's `fileReferences` say which columns hold keys of which bucket. Exits 4 if a row names a file that is
+    missing. Files that no row names are listed.
+    """
+    from orchestrator.runs.verify_data import verify_data
+
+    return verify_data(settings, name, ca_file, report)
