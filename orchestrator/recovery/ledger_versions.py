@@ -35,8 +35,10 @@ class LedgerVersion(Struct, frozen=True):
 
 def read_versions(aws: AwsReader, caller: AwsCaller, store: LedgerStore) -> tuple[LedgerVersion, ...]:
     """Return the versions of the environment's ledger, the newest first. Raises AwsError."""
-    found = [item for item in list_versions(aws, store.bucket, store.ledger_key) if item.key == store.ledger_key]
-    ordered = sorted(found, key=lambda item: (item.modified, item.is_latest), reverse=True)
+    object_versions = [
+        item for item in list_versions(aws, store.bucket, store.ledger_key) if item.key == store.ledger_key
+    ]
+    ordered = sorted(object_versions, key=lambda item: (item.modified, item.is_latest), reverse=True)
     return tuple(_read_version(caller, store, item) for item in ordered)
 
 

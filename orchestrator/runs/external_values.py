@@ -134,7 +134,7 @@ class ExternalValues:
             SecretId=self._resource.physical,
             IncludeDeprecated=True,
         )
-        found = (
+        parsed_versions = (
             SecretVersion(
                 item["VersionId"],
                 item["CreatedDate"],
@@ -144,7 +144,7 @@ class ExternalValues:
             for item in versions
         )
         order = lambda item: (item.is_current, item.is_previous, item.created)  # noqa: E731
-        return tuple(sorted(found, key=order, reverse=True))
+        return tuple(sorted(parsed_versions, key=order, reverse=True))
 
     def cancel_deletion(self) -> bool:
         """Bring back the secret if it is scheduled for deletion, and return whether it was.  Raises AwsError."""

@@ -160,15 +160,15 @@ def _list_keys(copy: _Copy) -> set[str]:
     """Return which of the keys exist, by listing what they have in common."""
     from orchestrator.aws import AwsError
 
-    wanted = {copy.keys[file.name] for file in copy.files}
-    first, last = min(wanted), max(wanted)
+    keys = {copy.keys[file.name] for file in copy.files}
+    first, last = min(keys), max(keys)
     common = next((index for index, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), None)
     prefix = first[:common]
     try:
         pages = copy.clients.pages("s3", "list_objects_v2", {"Bucket": copy.bucket, "Prefix": prefix})
     except AwsError as error:
         raise Problems.from_message(f"cannot list s3://{copy.bucket}: {error}", hint=error.advice or None) from None
-    return {item["Key"] for page in pages for item in page.get("Contents") or () if item["Key"] in wanted}
+    return {item["Key"] for page in pages for item in page.get("Contents") or () if item["Key"] in keys}
 
 
 def _choose_pending(

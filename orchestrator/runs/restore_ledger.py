@@ -90,9 +90,13 @@ def _print_plan(settings: Settings, chosen: LedgerVersion, versions: tuple[Ledge
     print_out(f"In use:     {current.description if current else 'none'}")
     print_out(f"Comes back: {chosen.description}")
     before, after = (item.ledger or Ledger() if item else Ledger() for item in (current, chosen))
-    kept = {release.number for release in after.releases}
-    if gone := [str(release.number) for release in before.releases if release.number not in kept]:
-        print_out(f"Not in it: releases {', '.join(gone)}. AWS keeps what they deployed; the ledger forgets them.")
+    restored_numbers = {release.number for release in after.releases}
+    if missing_numbers := [
+        str(release.number) for release in before.releases if release.number not in restored_numbers
+    ]:
+        print_out(
+            f"Not in it: releases {', '.join(missing_numbers)}. AWS keeps what they deployed; the ledger forgets them."
+        )
     if before.pins != after.pins:
         parts = ", ".join(sorted({pin.part for pin in after.pins})) or "nothing"
         print_out(f"Held back afterwards: {parts}.")

@@ -97,14 +97,16 @@ def _restore(settings: Settings, values: ExternalValues, name: str, options: Res
     return ExitCode.OK
 
 
-def _choose(versions: tuple[SecretVersion, ...], wanted: str, name: str) -> SecretVersion:
+def _choose(versions: tuple[SecretVersion, ...], identifier: str, name: str) -> SecretVersion:
     """Return the version with this identifier, or its beginning, or the one before today's. Raises Problems."""
     matching = tuple(
-        item for item in versions if (item.is_previous if wanted == "previous" else item.identifier.startswith(wanted))
+        item
+        for item in versions
+        if (item.is_previous if identifier == "previous" else item.identifier.startswith(identifier))
     )
     if len(matching) != 1:
         count = f"{len(matching)} versions begin with" if matching else "no version is"
-        raise Problems.from_message(f"{count} `{wanted}`", hint=f"list them: orchestrator restore secret {name}")
+        raise Problems.from_message(f"{count} `{identifier}`", hint=f"list them: orchestrator restore secret {name}")
     return matching[0]
 
 

@@ -28,7 +28,7 @@ def parse_rule(text: str) -> KeyRule:
     old, separator, new = text.partition("=")
     if not separator:
         raise Problems.from_message(
-            f"`{text}` is no rule", hint="write OLD=NEW, two beginnings of names: uploads/products/=product-photos/"
+            f"`{text}` is not a rule", hint="write OLD=NEW, two beginnings of names: uploads/products/=product-photos/"
         )
     return KeyRule(old.lstrip("/"), new.lstrip("/"))
 

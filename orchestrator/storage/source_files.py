@@ -119,5 +119,5 @@ def open_source(location: str, caller: AwsCaller) -> FolderSource | BucketSource
         return BucketSource(caller, parts.netloc, parts.path.lstrip("/"))
     root = Path(location)
     if not root.is_dir():
-        raise Problems.from_message(f"{location} is no folder", hint="pass a folder, or s3://BUCKET/PREFIX")
+        raise Problems.from_message(f"{location} is not a folder", hint="pass a folder, or s3://BUCKET/PREFIX")
     return FolderSource(root)

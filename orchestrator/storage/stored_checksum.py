@@ -33,9 +33,15 @@ def read_stored(caller: AwsCaller, bucket: str, key: str) -> StoredObject | None
     request = {"Bucket": bucket, "Key": key}
     try:
         head = caller.call("s3", "head_object", {**request, "ChecksumMode": "ENABLED"})
-        kept = str(head.get("ChecksumSHA256", ""))
-        is_whole = bool(kept) and "-" not in kept and head.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT"
-        digest = base64.b64decode(kept).hex() if is_whole else _compute(caller, {**request, "IfMatch": head["ETag"]})
+        checksum = str(head.get("ChecksumSHA256", ""))
+        is_full_object = (
+            bool(checksum) and "-" not in checksum and head.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT"
+        )
+        digest = (
+            base64.b64decode(checksum).hex()
+            if is_full_object
+            else _compute(caller, {**request, "IfMatch": head["ETag"]})
+        )
     except AwsError as error:
         if error.code in MISSING_CODES:
             return None

@@ -151,12 +151,12 @@ def test_what_cannot_be_copied_is_refused_together(project: Project, uploads: Pa
 
     for arguments, refusals in (
         ((uploads,), ("cannot have the key", "is not UTF-8")),
-        ((uploads, "--map", "product/=x"), ("cannot have the key",)),
-        ((tmp_path / "none",), ("is no folder",)),
+        ((uploads, "--map", "product/=x"), ("no file begins with `product/`",)),
+        ((tmp_path / "none",), ("is not a folder",)),
     ):
         exit_code, told = migrate(project, *arguments)
         assert exit_code == 1
-        assert all(refusal in told for refusal in refusals) or "no file begins with" in told, told
+        assert [refusal for refusal in refusals if refusal not in told] == []
     assert contents(project) == {}
 
 
