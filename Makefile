@@ -21,7 +21,7 @@ COMPILE = $(LOCK_VENV)/bin/uv pip compile pyproject.toml --group build --univers
 	--generate-hashes --no-annotate --no-header --quiet $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo fast test check lint types contracts bench proofs pictures docs dist sbom lock format clean
+.PHONY: help demo fast test check lint types contracts bench proofs pictures docs dist sbom lock format clean mutants faults
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -56,6 +56,9 @@ proofs: $(DEV_READY) ## run the proofs, and write the counts into docs/explanati
 mutants: $(DEV_READY) ## run mutants of the changed modules; ARGS='--sample 200 --seed 7' or 'orchestrator.planning.*' runs others
 	@$(INSTALL) requirements/mutants.lock
 	@$(BIN)/python -m tests.mutants $(ARGS)
+
+faults: $(DEV_READY) ## put faults into a copy of the product, and show the tests that fail; ARGS=--together puts in all at once
+	@$(BIN)/python -m tests.injected_faults $(ARGS)
 
 pictures: $(DEV_READY) ## retake the screenshots in docs/pictures; needs tmux, chromium and pngquant
 	@$(BIN)/python -m tests.pictures $(ARGS)
