@@ -21,7 +21,7 @@ COMPILE = $(LOCK_VENV)/bin/uv pip compile pyproject.toml --group build --univers
 	--generate-hashes --no-annotate --no-header --quiet $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo fast test check lint types contracts bench proofs pictures docs dist sbom lock format clean mutants faults
+.PHONY: help demo fast test check lint types contracts bench proofs pictures docs dist sbom lock format clean mutants faults coverage
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -56,6 +56,13 @@ proofs: $(DEV_READY) ## run the proofs, and write the counts into docs/explanati
 mutants: $(DEV_READY) ## run mutants of the changed modules; ARGS='--sample 200 --seed 7' or 'orchestrator.planning.*' runs others
 	@$(INSTALL) requirements/mutants.lock
 	@$(BIN)/python -m tests.mutants $(ARGS)
+
+coverage: $(DEV_READY) ## run the tests and report the branches that none takes, in what mutants do not reach; ARGS goes to pytest
+	@$(INSTALL) requirements/mutants.lock
+	@$(BIN)/coverage erase
+	-@$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
 
 faults: $(DEV_READY) ## put faults into a copy of the product, and show the tests that fail; ARGS=--together puts in all at once
 	@$(BIN)/python -m tests.injected_faults $(ARGS)
