@@ -8,6 +8,7 @@ mention that no call honours.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -222,6 +223,34 @@ def test_every_call_of_a_bucket_names_its_owner() -> None:
     assert [
         key for key, call in of_buckets.items() if call.parameters.get("ExpectedBucketOwner") != SCOPE.account
     ] == []
+
+
+OF_THE_ACCOUNT = {
+    ("ec2_vpc", "create_default_vpc"): "an account has one in a region",
+    ("ec2_vpc", "describe_vpcs"): "the default one",
+    ("ecr_image", "get_authorization_token"): "of the account's registry",
+    ("rds_subnet_group", "create_service_linked_role"): "an account has one for a service",
+}
+IDENTIFIER = re.compile(r"shop|sg-0?\w|vpce-1|'[EP]1'|/E1'|token\.actions")
+"""Part of every name in the cases, and of every id that AWS gives there."""
+
+
+def test_every_call_names_what_it_is_about() -> None:
+    """An account holds others of every type: a call without an identifier is about the first of them, or about all."""
+    calls = [
+        (name, step.call if isinstance(step, Wait) else step)
+        for name in TYPES
+        for step in call_outcomes.list_steps(name)
+    ]
+    unnamed = {
+        (name, call.operation)
+        for name, call in calls
+        for text in [str(dict(call.parameters))]
+        if not IDENTIFIER.search(text) and f"Unknown('{name}." not in text
+    }
+
+    assert len(calls) > 300
+    assert unnamed == set(OF_THE_ACCOUNT)
 
 
 def find_calls_with_attributes(path: Path) -> Iterator[tuple[str, str]]:

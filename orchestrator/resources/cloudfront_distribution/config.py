@@ -35,7 +35,6 @@ CACHED_METHODS = ["GET", "HEAD"]
 HTTPS_ORIGIN_DEFAULTS = {
     "HTTPPort": 80,
     "HTTPSPort": 443,
-    "OriginProtocolPolicy": "https-only",
     "OriginSslProtocols": {"Quantity": 1, "Items": ["TLSv1.2"]},
 }
 
