@@ -10,6 +10,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Generator, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,13 +47,31 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Three workers on two processors: a third of a test's time is waiting, for a process, a page, or AWS to settle."""
-    return (os.cpu_count() or 1) * 3 // 2
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Three workers on two processors: a third of a test's time is waiting, for a process, a page, or AWS to settle.
+
+    What starts no server does not wait, and each worker collects all tests.
+    """
+    processors = os.cpu_count() or 1
+    return processors if _leaves_out_real_parts(config) else processors * 3 // 2
 
 
-REAL_PARTS = ("browser", "postgres", "tests/github/", "tests/emulator/", "tests/state/pages/", "tests/doctor/")
-"""Parts of the ids of tests that need a browser, a database server, a runner or a container."""
+REAL_PARTS = (
+    "browser", "postgres", "tests/github/", "tests/emulator/", "tests/state/pages/", "tests/doctor/", "tests/proofs/",
+    "tests/state/test_openapi.py",
+)  # fmt: skip
+"""Parts of the ids of tests that need a browser, a database server, a runner, a container or an emulated AWS."""
+
+
+def _leaves_out_real_parts(config: pytest.Config) -> bool:
+    return "not real_parts" in str(config.getoption("markexpr"))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out folders and files of which no test would run: to import them is half of the time."""
+    name = f"{collection_path.relative_to(config.rootpath).as_posix()}{'/' if collection_path.is_dir() else ''}"
+    return True if _leaves_out_real_parts(config) and name in REAL_PARTS else None
+
 
 SERVER_FIXTURES = {
     "aws", "browser", "cluster", "database", "emulator", "filled", "house", "hub", "office", "postgres", "running",

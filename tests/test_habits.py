@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("habits")  # one worker parses all files once
 FOLDER = Path(__file__).parent
 ASSERTING = frozenset({"raises", "fail", "warns", "check_returncode", "raise_for_status"})
 """Names of calls that fail a test by themselves, beside the fixtures whose ``check`` does."""

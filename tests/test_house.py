@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from orchestrator.cli.main import COMMANDS
 from tests import conftest, layer_table
 from tests.user_strings import list_strings
 
+pytestmark = pytest.mark.xdist_group("house")  # one worker parses all files once
 ROOT = Path(__file__).parent.parent
 SHIPPED = sorted(path for top in ("orchestrator", "ml") for path in (ROOT / top).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
@@ -32,6 +34,12 @@ PATCHING = re.compile(r"mock\.patch|import patch|\.setattr" + r"\(|mocker")
 HEAVY = {"boto3", "botocore", "rich", "jsonschema", "fastapi", "sqlalchemy", "moto", "tensorflow"}
 
 
+@cache
+def parse(path: Path) -> ast.Module:
+    """The syntax tree of a file, for all tests of this process."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
@@ -40,7 +48,7 @@ def functions() -> Iterator[tuple[str, int]]:
     for path in SHIPPED:
         if "migrations" in path.parts:  # one list of statements, frozen once it has run anywhere
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parse(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield f"{name(path)}:{node.lineno} {node.name}", (node.end_lineno or node.lineno) - node.lineno + 1
 
@@ -129,7 +137,7 @@ def bound_names(body: list[ast.stmt], scope: str = "") -> Iterator[str]:
 
 def test_public_names_are_words_of_the_field() -> None:
     """No reader has to translate a name."""
-    names = [(name(path), bound) for path in SHIPPED for bound in bound_names(ast.parse(path.read_text()).body)]
+    names = [(name(path), bound) for path in SHIPPED for bound in bound_names(parse(path).body)]
     literary = [
         (path, bound)
         for path, bound in names
@@ -158,7 +166,7 @@ def test_literary_locals_only_become_fewer() -> None:
     locals_ = [
         node.id if isinstance(node, ast.Name) else node.arg
         for path in SHIPPED
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parse(path))
         if (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)) or isinstance(node, ast.arg)
     ]
 
@@ -196,7 +204,7 @@ def test_the_layers_in_the_documentation_are_those_of_the_contracts() -> None:
 
 def test_every_module_says_what_it_is() -> None:
     """A module opens with a sentence."""
-    documents = {path: ast.get_docstring(ast.parse(path.read_text())) for path in SHIPPED}
+    documents = {path: ast.get_docstring(parse(path)) for path in SHIPPED}
 
     assert [name(path) for path, text in documents.items() if not text] == []
 
@@ -306,7 +314,6 @@ def test_the_gate_is_the_same_everywhere() -> None:
     assert [*recipe.group(1).split()[:-1], "fast"] == hooks
 
 
-@pytest.mark.xdist_group("house")
 def test_a_group_of_tests_stays_with_one_worker(request: pytest.FixtureRequest) -> None:
     """The scheduler knows a group by the end of a test's id; without it, what is dear is made by every worker."""
     grouped = request.node.nodeid.endswith("@house")

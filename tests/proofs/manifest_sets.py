@@ -83,7 +83,9 @@ class ManifestSet:
     def write(self, folder: Path, substitutions: Mapping[str, str] = MappingProxyType({})) -> Path:
         """Write the set as YAML with a Project and all referenced components; replace placeholder ids of AWS."""
         folder.mkdir(parents=True, exist_ok=True)
-        text = yaml.safe_dump_all(complete_documents(self.documents), sort_keys=False, allow_unicode=True)
+        text = yaml.dump_all(
+            complete_documents(self.documents), Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True
+        )
         for placeholder, real in substitutions.items():
             text = text.replace(placeholder, real)
         (folder / "manifests.yaml").write_text(text, encoding="utf-8")
@@ -93,7 +95,7 @@ class ManifestSet:
 @cache
 def load_companions() -> Mapping[str, Mapping[str, Any]]:
     """Load ``companions.yaml``: kind or location -> ``because`` and ``with``, which is merged in."""
-    entries: Mapping[str, Mapping[str, Any]] = yaml.safe_load(COMPANIONS.read_text(encoding="utf-8"))
+    entries: Mapping[str, Mapping[str, Any]] = yaml.load(COMPANIONS.read_text(encoding="utf-8"), yaml.CSafeLoader)
     return entries
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -10,10 +11,12 @@ from msgspec.structs import replace
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator
 from orchestrator.planning import pipeline
-from orchestrator.problems import Problems
-from orchestrator.release import Vector
+from orchestrator.problems import Position, Problems
+from orchestrator.release import Ledger, Release, Vector
+from orchestrator.release.ledger_store import LedgerStore
 from orchestrator.release.probe import Probe, ProbeResult
-from orchestrator.release.schema_versions import read_schema_versions
+from orchestrator.release.schema_versions import add_declared_versions, read_schema_versions
+from orchestrator.vocabulary import Component
 from tests.release.service_project import API, ServiceProject
 
 
@@ -155,3 +158,34 @@ def test_the_snapshot_before_a_destructive_migration_is_in_the_release(
     shown = " ".join(capsys.readouterr().out.split())
     for name in snapshots:
         assert f"snapshot before its migration: {name}" in shown
+
+
+def release(number: int, **schemas: int) -> Release:
+    vector = Vector("m1", schemas={f"containerservice.{name}": version for name, version in schemas.items()})
+    return Release(number, "2026-01-01T00:00:00Z", "ana", "c1", vector, "healthy")
+
+
+class NoBucket:
+    """Nothing is looked up for releases that completed."""
+
+    def call(self, *_: object) -> Any:
+        raise AssertionError
+
+    pages = call
+
+
+def test_a_version_never_goes_down() -> None:
+    """Whatever a later release was recorded with: an older schema is what no rollback leaves."""
+    ledger = Ledger((release(1, api=1), release(2, api=3, jobs=7), release(3, api=2)))
+    store = LedgerStore(NoBucket(), "shop-releases", "prod")
+    versions = read_schema_versions(ledger, store)
+    declared = {"schema": {"version": 2}}
+    components = tuple(
+        Component(kind, name, declared, Position("x.yaml", 1, 1))
+        for kind, name in (("ContainerService", "api"), ("ContainerService", "new"), ("Cdn", "web"))
+    )
+
+    assert versions == {API: 3, "containerservice.jobs": 7}
+    assert add_declared_versions(versions, components) == {
+        API: 3, "containerservice.jobs": 7, "containerservice.new": 2,
+    }  # fmt: skip

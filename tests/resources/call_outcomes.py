@@ -220,12 +220,14 @@ def modelled_codes(service: str, operation_name: str) -> set[str]:
 def load(resource_type: str) -> Mapping[str, list[dict[str, Any]]]:
     """The file of a type, each call with the list of its variants."""
     path = FOLDER / f"{resource_type}.yaml"
-    content = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+    content = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader) if path.exists() else {}
     return {name: entry if isinstance(entry, list) else [entry or {}] for name, entry in content.items()}
 
 
 @cache
 def load_sources() -> Mapping[str, Mapping[str, str]]:
     """The sources of error codes that are not in botocore's models, by service and code."""
-    sources: Mapping[str, Mapping[str, str]] = yaml.safe_load((FOLDER / "_sources.yaml").read_text(encoding="utf-8"))
+    sources: Mapping[str, Mapping[str, str]] = yaml.load(
+        (FOLDER / "_sources.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader
+    )
     return sources

@@ -180,7 +180,7 @@ class _TaggedValue:
     value: Any
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """YAML with ``!secret`` and ``!writeonly``."""
 
 
