@@ -97,3 +97,12 @@ def test_references_are_found_at_any_depth() -> None:
     spec = {"a": [Ref("x.y", "id")], "b": {"c": TemplateString(("-", Ref("z.w", "arn")))}}
 
     assert [str(ref) for ref in iter_references(spec)] == ["${x.y.id}", "${z.w.arn}"]
+
+
+def test_json_around_an_unknown_shows_the_text() -> None:
+    """A document that names what AWS will tell reads as the document; a whole one is its text."""
+    shown = to_json({"b": Unknown("iam_role.a.arn"), "a": 1})
+
+    assert isinstance(shown, Unknown)
+    assert '{"a": 1, "b": "${iam_role.a.arn}"}' in str(to_plain(shown))
+    assert to_json({"b": [2], "a": 1}) == '{"a":1,"b":[2]}'

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator import canonical_json, resources
 from orchestrator.planning.plan import build
@@ -223,6 +224,12 @@ GUARDS: dict[str, tuple[DesiredState, Snapshot, dict[str, Any], list[str]]] = {
         snapshot(),
         {"configured_region": "us-east-1"},
         ["WrongRegion: AWS_REGION or the profile sets region us-east-1, but the manifests are for eu-west-1."],
+    ),
+    "a thing in another region": (
+        DesiredState(SCOPE, (role("a", allow("x")),)),
+        snapshot({"iam_role.a": replace(live_role("a", policy=allow("y")), private={"region": "us-east-1"})}),
+        {},
+        ["WrongRegion: shop-prod-a exists in us-east-1, but the manifests are for eu-west-1."],
     ),
     "a stateful thing without the manifest's word": (
         DesiredState(SCOPE, (role("a"),)),

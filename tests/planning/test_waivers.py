@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.planning import pipeline
 from orchestrator.planning.apply import apply
@@ -15,7 +16,7 @@ from orchestrator.planning.plan import build
 from orchestrator.render import drift
 from orchestrator.render.style import Style
 from orchestrator.steps import ApiCall, Step
-from orchestrator.vocabulary import Action, DesiredState, Plan, Waiver
+from orchestrator.vocabulary import Action, DesiredState, Plan, UnmanagedChange, Waiver
 from tests import performed_calls
 from tests.planning.test_plan import SCOPE, allow, live_role, role, snapshot
 from tests.proofs.real_stack import clients, emulated_aws
@@ -52,6 +53,29 @@ def test_an_entry_without_use_can_go() -> None:
     """Told once its day is past; before, it may be needed yet."""
     assert "Remove the entry" in " ".join(planned("policy", "2026-11-23", policy=allow("a")).notes)
     assert planned("policy", "2026-12-01", policy=allow("a")).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("field", "until", "shown", "noted"),
+    [
+        ("inline_policies", "2026-12-01", [], [("inline_policies",)]),
+        ("inline_policies", "2026-11-23", ["inline_policies"], [("inline_policies",)]),
+        ("policy", "2026-12-01", ["inline_policies"], []),
+    ],
+)
+def test_a_setting_that_somebody_added_is_let_be_too(
+    field: str, until: str, shown: list[str], noted: list[tuple[str, ...]]
+) -> None:
+    """What no manifest states, and apply leaves alone, counts as drift until a waiver of its own ignores it."""
+    waiver = Waiver("service.x", frozenset({"iam_role.api"}), field, until, "ana", "the move runs")
+    desired = DesiredState(SCOPE, (role("api", allow("a")),), waivers=(waiver,))
+    added = UnmanagedChange("inline_policies", [], ["by-hand"], "Remove it.")
+    live = replace(live_role("api", policy=allow("a")), unmanaged=(added,))
+
+    plan = build(desired, snapshot({"iam_role.api": live}), today=TODAY).plan
+
+    assert [item.field for change in plan.changes for item in change.unmanaged] == shown
+    assert [(item.address, item.field.path) for item in plan.waived] == [("iam_role.api", path) for path in noted]
 
 
 def test_an_update_beside_it_leaves_it_alone() -> None:
