@@ -55,6 +55,14 @@ def test_what_is_sent_reads_as_what_was_declared() -> None:
     }
 
 
+@pytest.mark.parametrize(("field", "member"), [("waf", "WebACLId"), ("root_object", "DefaultRootObject")])
+def test_a_member_that_cloudfront_leaves_out_is_empty(field: str, member: str) -> None:
+    """Both are optional in a DistributionConfig, and "" in a manifest means none (CloudFront API Reference)."""
+    config = {key: value for key, value in merge_config(spec(), {}).items() if key != member}
+
+    assert parse_config(config)[field] == ""
+
+
 @pytest.mark.parametrize("policy", ["http-only", "match-viewer"])
 def test_an_origin_is_asked_over_https_whatever_was_set_by_hand(policy: str) -> None:
     """Of each origin; what else was set of it stays."""
