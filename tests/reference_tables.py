@@ -12,6 +12,8 @@ import click
 import yaml
 
 from orchestrator import components, resources
+from orchestrator.cli import output_types
+from orchestrator.cli.exit_codes import EXIT_CODES
 from orchestrator.cli.main import COMMANDS, cli
 from orchestrator.manifest import expand, explain, reference_resolver
 from orchestrator.planning import pipeline
@@ -35,6 +37,34 @@ def render_commands() -> str:
                 help_text = _first_paragraph((subcommand and subcommand.help) or "")
                 rows.append(f"| `orchestrator {name} {subcommand_name}` | {help_text} |")
     return "\n".join(rows)
+
+
+def render_exit_codes() -> str:
+    """Return the further exit codes of every command."""
+    rows = ["| command | exit code | meaning |", "|---|--:|---|"]
+    for name, codes in EXIT_CODES.items():
+        rows += [f"| `orchestrator {name}` | {code} | {meaning} |" for code, meaning in codes.items()]
+    return "\n".join(rows)
+
+
+def render_outputs() -> str:
+    """Return every command that prints JSON, with a link to its schema."""
+    rows = ["| command | schema |", "|---|---|"]
+    rows += [
+        f"| `orchestrator {name} --format json` | [{output_file(name)}](outputs/{output_file(name)}) |"
+        for name in output_types.list_output_types()
+    ]
+    return "\n".join(rows)
+
+
+def output_file(name: str) -> str:
+    """Return the name of the schema of a command's JSON."""
+    return f"{name.replace(' ', '-')}.schema.json"
+
+
+def render_output_schema(name: str) -> str:
+    """Return the JSON Schema of a command's JSON."""
+    return json.dumps(output_types.build_schema(name), indent=2, ensure_ascii=False) + "\n"
 
 
 def render_kinds() -> str:
@@ -134,8 +164,10 @@ def render_workflows() -> str:
 
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "commands": ("commands.md", render_commands),
+    "exit-codes": ("commands.md", render_exit_codes),
     "kinds": ("manifests.md", render_kinds),
     "drift": ("drift.md", render_drift_coverage),
+    "outputs": ("commands.md", render_outputs),
     "workflows": ("workflows.md", render_workflows),
 }
 """Marker, page and content of every generated table."""
@@ -189,6 +221,10 @@ def main() -> None:
         path = REFERENCE / "kinds" / f"{name}.md"
         path.parent.mkdir(exist_ok=True)
         path.write_text(render_kind(name))
+    for name in output_types.list_output_types():
+        path = REFERENCE / "outputs" / output_file(name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(render_output_schema(name))
 
 
 if __name__ == "__main__":

@@ -81,6 +81,24 @@ def describe_fields(kind: str) -> list[FieldDescription]:
     return list(_iter_descriptions(root, schema.resolve_ref(root, root), ""))
 
 
+def list_fields(path: str) -> list[FieldDescription]:
+    """Return the field at ``path`` (a kind and, after dots, its fields) and those below it; for "", every kind.
+
+    Raises Problems if the field does not exist.
+    """
+    if not path:
+        return [_describe_kind(name) for name in schema.list_names()]
+    explain(path)  # says what does not exist, and what is close
+    kind, _, field_path = path.strip().strip(".").replace("[]", "").partition(".")
+    fields = [(field.path.replace("[]", ""), field) for field in describe_fields(kind)]
+    return [field for name, field in fields if f"{name}.".startswith(f"{field_path}." if field_path else "")]
+
+
+def _describe_kind(name: str) -> FieldDescription:
+    description = str(schema.load(name).get("description", ""))
+    return FieldDescription(schema.manifest_kind(name) or name, "object", False, "", description, (), "", ())
+
+
 def _iter_descriptions(root: Schema, parent: Schema, prefix: str) -> Iterator[FieldDescription]:
     required = _required_fields(root, parent)
     for key, subschema in _collect_fields(root, parent).items():

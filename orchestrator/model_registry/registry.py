@@ -153,6 +153,31 @@ class ModelPointer(Struct, frozen=True):
     etag: str = ""
 
 
+class ModelSummary(Struct, frozen=True):
+    """One uploaded version for a list: ``top1`` is a share from 0 to 1, ``size`` in bytes."""
+
+    version: str
+    trained_at: str
+    products: int
+    top1: float
+    size: int
+    verdict: str
+    is_current: bool
+
+
+def summarise(model: ModelMetadata, *, is_current: bool) -> ModelSummary:
+    """Return the summary of an uploaded version."""
+    return ModelSummary(
+        model.version,
+        model.trained_at,
+        len(model.classes),
+        model.metrics.top1,
+        model.size,
+        model.verdict.says,
+        is_current,
+    )
+
+
 def read_pointer(storage: FileStorage) -> ModelPointer | None:
     """Return the pointer to the current version, or None.
 

@@ -5,10 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from msgspec import Struct
+
 from orchestrator.values import iter_references
 from orchestrator.vocabulary import DesiredState
 
 Edge = tuple[str, str]
+
+
+class ComponentGraph(Struct, frozen=True):
+    """All components, and pairs of a component and one that it needs."""
+
+    components: tuple[str, ...]
+    needs: tuple[Edge, ...]
+
 
 _HANDLE = re.compile(r"(?<![\w.])[a-z]+\.[a-z][a-z0-9-]*")
 

@@ -21,7 +21,7 @@ def command(settings: Settings, output_format: str) -> None:
     edges = component_graph.list_edges(desired)
     match output_format:
         case "json":
-            text = canonical_json.dump({"components": components, "needs": edges}).decode()
+            text = canonical_json.dump(component_graph.ComponentGraph(tuple(components), tuple(edges))).decode()
         case "dot":
             text = component_graph.render_dot(components, edges)
         case _:

@@ -68,16 +68,24 @@ def status(settings: Settings, threshold: float, *, detailed_exitcode: bool, pub
 
 
 @cli_command("list", "orchestrator model list -e prod")
+@format_option("text", "json")
 @project_options
-def list_versions(settings: Settings) -> int:
+def list_versions(settings: Settings, output_format: str) -> int:
     """List the uploaded versions, newest last."""
+    from orchestrator import canonical_json
     from orchestrator.model_registry import registry
     from orchestrator.problems import ExitCode
 
     storage = models_storage(settings)
     current_model = registry.read_pointer(storage)
     models = [registry.read_metadata(storage, version) for version in registry.list_versions(storage)]
-    for model in sorted(models, key=lambda item: item.trained_at):
+    models.sort(key=lambda item: item.trained_at)
+    if output_format == "json":
+        current_version = current_model.version if current_model else ""
+        rows = [registry.summarise(model, is_current=model.version == current_version) for model in models]
+        settings.terminal.print_out(canonical_json.dump(rows).decode())
+        return ExitCode.OK
+    for model in models:
         marker = "*" if current_model is not None and current_model.version == model.version else " "
         summary = f"{model.trained_at[:16]:16}  {len(model.classes):4} products  top-1 {model.metrics.top1:.3f}"
         settings.terminal.print_out(

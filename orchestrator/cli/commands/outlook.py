@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from orchestrator.cli.command import cli_command
-from orchestrator.cli.options import project_options
+from orchestrator.cli.options import format_option, project_options
 from orchestrator.runs.settings import Settings
 
 
@@ -13,19 +13,25 @@ from orchestrator.runs.settings import Settings
 @click.option(
     "--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="Number of days to look ahead."
 )
+@format_option("text", "json")
 @project_options
-def command(settings: Settings, days: int) -> None:
+def command(settings: Settings, days: int, output_format: str) -> None:
     """List the dates on which AWS changes costs, or a database.
 
     Needs neither AWS nor a network. Plans warn of each date 180 days before.
     """
     from datetime import UTC, datetime
 
+    from orchestrator import canonical_json
     from orchestrator.cost import deadlines
     from orchestrator.planning import pipeline
     from orchestrator.render import cost_report
 
     desired = pipeline.load_desired(settings.manifests, settings.environment, include_artefacts=False)
     today = datetime.now(UTC).date()
-    text = cost_report.render_deadlines(deadlines.upcoming(desired.resources, today, days))
+    upcoming = deadlines.upcoming(desired.resources, today, days)
+    if output_format == "json":
+        settings.terminal.print_out(canonical_json.dump(upcoming).decode())
+        return
+    text = cost_report.render_deadlines(upcoming)
     settings.terminal.print_out(text or f"No known date in the next {days} days.")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.command import cli_command
-from orchestrator.cli.options import common_options
+from orchestrator.cli.options import common_options, format_option
 from orchestrator.runs.settings import Settings
 
 
@@ -47,9 +47,11 @@ def refresh(settings: Settings, regions: tuple[str, ...], out: Path | None, url:
 
 @cli_command("show", "orchestrator prices show --region eu-west-1")
 @click.option("--region", default="eu-west-1", show_default=True, metavar="REGION", help="Region to show.")
+@format_option("text", "json")
 @common_options
-def show(settings: Settings, region: str) -> None:
+def show(settings: Settings, region: str, output_format: str) -> None:
     """Print every price of a region, with its date and its source."""
+    from orchestrator import canonical_json
     from orchestrator.cost import project_prices
     from orchestrator.problems import Problems
 
@@ -58,6 +60,9 @@ def show(settings: Settings, region: str) -> None:
         raise Problems.from_message(
             f"there are no prices for {region}", hint=f"run: orchestrator prices refresh --region {region}"
         )
+    if output_format == "json":
+        settings.terminal.print_out(canonical_json.dump(prices).decode())
+        return
     width = max(map(len, prices))
     for item, price in sorted(prices.items()):
         settings.terminal.print_out(f"{item:<{width}}  {price.usd:>10.6g} USD  {price.as_of}  {price.source}")

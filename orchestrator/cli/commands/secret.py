@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.command import CliCommand
-from orchestrator.cli.options import project_options
+from orchestrator.cli.options import format_option, project_options
 from orchestrator.cli.value_completion import complete_secret, complete_secret_key
 from orchestrator.runs.settings import Settings
 
@@ -63,12 +63,17 @@ def set_value(settings: Settings, secret: str, key: str, source_file: Path | Non
 
 @command.command("list", cls=CliCommand, examples=("orchestrator secret list app -e prod",))
 @click.argument("secret", shell_complete=complete_secret)
+@format_option("text", "json")
 @project_options
-def list_values(settings: Settings, secret: str) -> int:
+def list_values(settings: Settings, secret: str, output_format: str) -> int:
     """List the keys of SECRET: where each value comes from, and who set it when. Never prints a value."""
+    from orchestrator import canonical_json
     from orchestrator.problems import ExitCode
 
     stored = list(_open_values(settings, secret).list_values())
+    if output_format == "json":
+        settings.terminal.print_out(canonical_json.dump(stored).decode())
+        return ExitCode.OK
     width = max((len(item.key) for item in stored), default=0)
     for item in stored:
         settings.terminal.print_out(f"{item.key:<{width}}  {item.source:<19}  {item.set_by}".rstrip())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.command import CliCommand
-from orchestrator.cli.options import common_options
+from orchestrator.cli.options import common_options, format_option
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
@@ -56,12 +56,17 @@ def create(settings: Settings, name: str, scopes: tuple[str, ...], only: str, da
 
 @command.command("list", cls=CliCommand, examples=("orchestrator token list",))
 @DATABASE_OPTION
+@format_option("text", "json")
 @common_options
-def list_(settings: Settings, database: str) -> int:
+def list_(settings: Settings, database: str, output_format: str) -> int:
     """List the tokens, without their secrets."""
+    from orchestrator import canonical_json
     from orchestrator.state.protocol.timestamps import format_timestamp
     from orchestrator.state.server.access import list_tokens
 
+    if output_format == "json":
+        settings.terminal.print_out(canonical_json.dump(list_tokens(_open_store(database))).decode())
+        return 0
     for token in list_tokens(_open_store(database)):
         state = "revoked" if token.revoked else f"until {format_timestamp(token.until)[:10]}"
         environment_note = f", only {token.environment}" if token.environment else ""

@@ -1,0 +1,39 @@
+"""Exit codes of each command besides 0 (done), 1 (a problem) and 130 (interrupted), for the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from orchestrator.problems import ExitCode
+
+_VETOED = "the plan is vetoed; nothing was applied"
+_UNHEALTHY = "applied, but something is unhealthy"
+_ROLLED_BACK = "it failed, and the previous release is restored"
+_UNDECIDED = "nothing was changed: name the component at fault with `blame`"
+_ROLLBACK = {ExitCode.VETOED: _VETOED, ExitCode.ROLLED_BACK: "it failed, and its changes were undone"}
+
+EXIT_CODES: Mapping[str, Mapping[ExitCode, str]] = {
+    "plan": {ExitCode.CHANGES: "there are changes (`--detailed-exitcode`)", ExitCode.VETOED: "the plan is vetoed"},
+    "apply": {ExitCode.VETOED: _VETOED, ExitCode.UNHEALTHY: _UNHEALTHY},
+    "deploy": {ExitCode.VETOED: _VETOED, ExitCode.ROLLED_BACK: _ROLLED_BACK, ExitCode.UNREVIEWED: _UNDECIDED},
+    "rollback": _ROLLBACK,
+    "destroy": {ExitCode.VETOED: _VETOED, ExitCode.UNHEALTHY: _UNHEALTHY},
+    "restore database": {ExitCode.VETOED: _VETOED, ExitCode.UNHEALTHY: "restored, but something is unhealthy"},
+    "restore files": {ExitCode.UNHEALTHY: "files are still missing"},
+    "status": {ExitCode.CHANGES: "something is unhealthy, or differs from the manifests"},
+    "drift": {ExitCode.CHANGES: "there is drift, or something is unhealthy or pending"},
+    "model status": {ExitCode.CHANGES: "training is needed (`--detailed-exitcode`)"},
+    "upgrade": {ExitCode.CHANGES: "there is a newer version (`--check`)"},
+    "github plan": {
+        ExitCode.CHANGES: "there are changes (`--detailed-exitcode`)",
+        ExitCode.VETOED: "the plan is vetoed",
+    },
+    "github deploy": {
+        ExitCode.VETOED: _VETOED,
+        ExitCode.ROLLED_BACK: _ROLLED_BACK,
+        ExitCode.UNREVIEWED: "the plan is not the reviewed one; nothing was changed",
+    },
+    "github rollback": _ROLLBACK,
+    "github drill": {ExitCode.UNHEALTHY: "something is missing in a restored database"},
+}
+"""By command.  ``exec`` and ``console database`` return the exit code of the program that they run."""
