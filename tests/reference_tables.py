@@ -49,9 +49,9 @@ def render_exit_codes() -> str:
 
 def render_outputs() -> str:
     """Return every command that prints JSON, with a link to its schema."""
-    rows = ["| command | schema |", "|---|---|"]
+    rows = ["| command, with `--format json` | schema |", "|---|---|"]
     rows += [
-        f"| `orchestrator {name} --format json` | [{output_file(name)}](outputs/{output_file(name)}) |"
+        f"| `{name}` | [{output_file(name)}](outputs/{output_file(name)}) |"
         for name in output_types.list_output_types()
     ]
     return "\n".join(rows)
