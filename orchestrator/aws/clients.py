@@ -29,7 +29,7 @@ from botocore.parsers import ResponseParserError
 from botocore.utils import parse_timestamp
 
 from orchestrator import __version__
-from orchestrator.aws import endpoint_rules
+from orchestrator.aws import endpoint_rules, workflow_credentials
 from orchestrator.aws.botocore_hooks import FastEventAliaser, refuse_web_page, report_failed_attempt
 from orchestrator.aws.errors import AwsError, translate
 from orchestrator.aws.s3_listing import ListingParser
@@ -101,7 +101,7 @@ class Clients:
                 if isinstance(parameters.get("Body"), Path):
                     return self._uploader(region or self.region).put(parameters)
                 return self._method(service, region or self.region, operation)(**parameters)
-        except (ClientError, BotoCoreError, ResponseParserError) as error:
+        except (ClientError, BotoCoreError, ResponseParserError, RuntimeError) as error:
             raise translate(service, operation, error) from None
 
     def pages(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> list[Any]:
@@ -116,7 +116,7 @@ class Clients:
                 if not client.can_paginate(operation):
                     return list(_iter_pages(getattr(client, operation), parameters))
                 return list(client.get_paginator(operation).paginate(**parameters))
-        except (ClientError, BotoCoreError, ResponseParserError) as error:
+        except (ClientError, BotoCoreError, ResponseParserError, RuntimeError) as error:
             raise translate(service, operation, error) from None
 
     def presign(self, service: str, operation: str, parameters: dict[str, Any], seconds: int) -> str:
@@ -134,7 +134,7 @@ class Clients:
                     self._signers[service] = signer
             url: str = signer.generate_presigned_url(operation, Params=parameters, ExpiresIn=seconds)
             return url
-        except (ClientError, BotoCoreError, ResponseParserError) as error:
+        except (ClientError, BotoCoreError, ResponseParserError, RuntimeError) as error:
             raise translate(service, operation, error) from None
 
     def configured_region(self) -> str | None:
@@ -232,6 +232,7 @@ class Clients:
             session.register_component("event_emitter", FastEventAliaser(emitter))
             session.register_component("data_loader", ServiceModelLoader(session.get_config_variable("data_path")))
             session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_parse_time)
+            workflow_credentials.install(session, self.region)
             emitter.register_last("before-send", self._send_guard.check)
             emitter.register("before-parse", refuse_web_page)
             emitter.register("needs-retry", report_failed_attempt)

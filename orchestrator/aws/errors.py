@@ -42,6 +42,7 @@ _NETWORK_ERRORS = (
     exceptions.IncompleteReadError,
     exceptions.CapacityNotAvailableError,
 )
+_STILL_EXPIRED = "refreshed credentials are still expired"
 _ECHOED_VALUE = re.compile(r"value: .*?(?=, (?:type|valid)|$)", re.MULTILINE)
 
 
@@ -80,8 +81,16 @@ class AwsError(Exception):
 
 
 def translate(service: str, operation: str, error: Exception) -> AwsError:
-    """Return botocore's exception as an AwsError, without the parameter values that botocore echoes."""
+    """Return botocore's exception as an AwsError, without the parameter values that botocore echoes.
+
+    Any RuntimeError but botocore's own, for credentials that are new and have expired, is raised again.
+    """
     match error:
+        case RuntimeError():
+            if _STILL_EXPIRED not in str(error):
+                raise error
+            message = "the new credentials have expired already: check the clock of this machine"
+            return AwsError(service, operation, "NoCredentials", message)
         case exceptions.ClientError():
             detail = error.response.get("Error", {})
             request_id = str(error.response.get("ResponseMetadata", {}).get("RequestId", ""))
