@@ -160,6 +160,7 @@ def test_it_gets_what_the_service_gets_and_shows_no_secret(shop: Shop, selected:
     for text in (failed.reason, Path(file).read_text(), *lines):
         assert "correct-horse-battery" not in text
     assert "exited with status 3" in failed.reason
+    assert f"(cd {shop.folder} && {sys.executable} migrate.py)" in failed.reason
     assert failed.steps_done == 1, "the value was read, and nothing was recorded as migrated"
 
 

@@ -82,9 +82,12 @@ class TestCase:
 @pytest.mark.parametrize("case", EMULATED, ids=said)
 class TestEmulated:
     def test_what_was_made_shows_no_difference(self, case: Case, aws: Aws) -> None:
-        """Made, and planned again: nothing to do."""
-        do(aws, create(case))
+        """Made, and planned again: nothing to do; what the creation told others is what a later plan reads."""
+        told = do(aws, create(case))
+        live = read(case, aws)
 
+        assert live is not None
+        assert {name: live.outputs.get(name) for name in told} == told
         assert difference(case, aws) == []
 
     def test_it_can_be_made_again(self, case: Case, aws: Aws) -> None:

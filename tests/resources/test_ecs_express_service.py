@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import jmespath
 import pytest
 
 from orchestrator.aws import Reader
 from orchestrator.problems import Problems
 from orchestrator.resources import ecs_express_service
-from orchestrator.resources.ecs_express_service.api_shape import build_outputs, parse_host, parse_load_balancer
-from orchestrator.steps import trace_steps
+from orchestrator.resources.ecs_express_service.api_shape import (
+    build_outputs,
+    build_request,
+    parse_host,
+    parse_load_balancer,
+    parse_service,
+)
+from orchestrator.steps import Wait, trace_steps
 from orchestrator.vocabulary import Health, LiveResource
 from tests.aws.fake_clients import ScriptedCaller
+from tests.resources import call_outcomes
 from tests.resources.cases import SCOPE
 
 ARN = "arn:aws:ecs:eu-west-1:123456789012:service/default/shop-prod-main"
@@ -81,6 +89,44 @@ def read(caller: ScriptedCaller) -> LiveResource:
     found = ecs_express_service.read(Reader(caller), SCOPE, "shop-prod-main", {"log_retention_days": 30})
     assert found is not None
     return found
+
+
+SPEC = {
+    "image": "shop@sha256:1",
+    "port": 8080,
+    "command": ["serve"],
+    "environment": {"A": "1", "B": ""},
+    "secrets": {"KEY": "arn:aws:secretsmanager:x"},
+    "log_group": "/ecs/shop",
+    "task_role": "arn:aws:iam::123456789012:role/task",
+    "execution_role": "arn:aws:iam::123456789012:role/execution",
+    "infrastructure_role": "arn:aws:iam::123456789012:role/infrastructure",
+    "cpu": 1024,
+    "memory": 2048,
+    "architecture": "ARM64",
+    "health_path": "/health",
+    "scaling": {"min": 2, "max": 5, "metric": "AVERAGE_CPU", "target": 60},
+    "subnets": ["subnet-1"],
+    "security_groups": ["sg-1"],
+}
+
+
+def test_what_is_sent_reads_as_what_was_declared() -> None:
+    """Each setting, with a value that is no default."""
+    service = {"infrastructureRoleArn": SPEC["infrastructure_role"]}
+
+    assert parse_service(service, build_request(SPEC), ["sg-1"]) == SPEC
+    assert build_request(SPEC)["networkConfiguration"] == {"subnets": ["subnet-1"], "securityGroups": ["sg-1"]}
+
+
+def test_a_deployment_that_fails_says_ecss_own_reason() -> None:
+    """`statusReason` of DescribeServiceDeployments (ECS API Reference, ServiceDeployment)."""
+    waits = [step for step in call_outcomes.list_steps("ecs_express_service") if isinstance(step, Wait)]
+    failing = [step for step in waits if step.failed_values and step.call.operation == "describe_service_deployments"]
+    response = {"serviceDeployments": [{"status": "ROLLBACK_FAILED", "statusReason": "No capacity"}]}
+
+    assert len(failing) > 3
+    assert {jmespath.search(step.reason_path, response) for step in failing} == {"No capacity"}
 
 
 def test_ecss_own_security_group_is_no_difference() -> None:
