@@ -50,8 +50,6 @@ def test_the_second_run_changes_nothing(hub: FakeGitHub, capsys: pytest.CaptureF
     assert len(first) == 7
     protection = "/environments/prod"  # before any role trusts it
     assert first[:2] == [f"PUT {protection}", f"POST {protection}/deployment-branch-policies"]
-        "before a role trusts it"
-    )
     assert hub.writes == first
     assert "No changes" in said.out
     assert TOKEN not in said.out + said.err
