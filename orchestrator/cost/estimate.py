@@ -8,8 +8,10 @@ from datetime import date
 from msgspec import Struct
 
 from orchestrator.cost import price_list
+from orchestrator.cost.declared_usage import Amounts, UsageByComponent
 from orchestrator.cost.price_list import HOURS_PER_MONTH, PriceList
 from orchestrator.cost.resource_pricing import PRICING_FUNCTIONS, NoPriceError, RegionPrices, is_internet_facing
+from orchestrator.cost.usage_pricing import METERS, Meter, price_meter
 from orchestrator.vocabulary import Resource
 
 MAX_SERVICES_PER_LOAD_BALANCER = 25
@@ -20,12 +22,21 @@ FREE_TIER_ALARMS = 10
 
 
 class LineItem(Struct, frozen=True):
-    """Cost of one resource in USD per month: when idle, and when active all day, every day."""
+    """Cost of one resource in USD per month: when idle, and when active all day, every day.
+
+    ``by_usage``: low, expected and high cost by declared use, None if its component declares none.
+    """
 
     address: str
     idle: float
     active: float
     assumptions: str
+    by_usage: Amounts | None = None
+
+    @property
+    def levels(self) -> Amounts:
+        """Low, expected and high cost; what declares no use costs what it costs when idle."""
+        return self.by_usage or (self.idle, self.idle, self.idle)
 
 
 class Estimate(Struct, frozen=True):
@@ -51,6 +62,19 @@ class Estimate(Struct, frozen=True):
         """Total if the minimum number of instances is active all day, every day."""
         return round(sum(line_item.active for line_item in self.line_items), 2)
 
+    @property
+    def by_usage(self) -> Amounts | None:
+        """Low, expected and high total, None if no component declares its use."""
+        if all(line_item.by_usage is None for line_item in self.line_items):
+            return None
+        low, expected, high = (sum(amounts) for amounts in zip(*(item.levels for item in self.line_items), strict=True))
+        return round(low, 2), round(expected, 2), round(high, 2)
+
+    @property
+    def expected(self) -> float:
+        """Total by declared use, or when idle if none is declared."""
+        return self.by_usage[1] if self.by_usage else self.idle
+
 
 class CostChange(Struct, frozen=True):
     """Cost that a change adds (negative: saves) in USD per month.
@@ -64,22 +88,33 @@ class CostChange(Struct, frozen=True):
 
 
 def estimate(
-    resources: Iterable[Resource], region: str, prices: PriceList | None = None, *, on: date | None = None
+    resources: Iterable[Resource],
+    region: str,
+    prices: PriceList | None = None,
+    *,
+    on: date | None = None,
+    usage: UsageByComponent | None = None,
 ) -> Estimate:
     """Return the monthly estimate of ``resources`` in ``region``, by the shipped prices unless others are given.
 
-    ``on``: the day that decides which charges apply (extended support).  Types that cost nothing by themselves have no
-    line item.  A size or a region without a price is ``unpriced``.
+    ``on``: the day that decides which charges apply (extended support).  ``usage``: what components declare.  Types
+    that cost nothing by themselves have no line item.  A size or a region without a price is ``unpriced``.
     """
     region_prices = RegionPrices(prices or price_list.load_shipped(), region, on)
     resource_list = list(resources)
+    present = {resource.component for resource in resource_list}
+    usage = {handle: amounts for handle, amounts in (usage or {}).items() if handle in present}
     by_address = {resource.address: resource for resource in resource_list}
     line_items: list[LineItem] = []
     unpriced: list[tuple[str, str]] = []
     for pricing in (
-        *((item.address, _price_resource(item, by_address, region_prices)) for item in resource_list),
+        *(
+            (item.address, _price_resource(item, by_address, region_prices, usage.get(item.component, {})))
+            for item in resource_list
+        ),
         ("load_balancer", _price_load_balancers(resource_list, region_prices)),
         ("cloudwatch_alarm", _price_alarms(resource_list, region_prices)),
+        *((meter.address, _price_meter(meter, usage, region_prices)) for meter in METERS),
     ):
         address, items = pricing
         try:
@@ -115,11 +150,25 @@ def compare(before: Estimate, after: Estimate) -> CostChange:
 
 
 def _price_resource(
-    resource: Resource, resources_by_address: Mapping[str, Resource], prices: RegionPrices
+    resource: Resource,
+    resources_by_address: Mapping[str, Resource],
+    prices: RegionPrices,
+    measures: Mapping[str, Amounts],
 ) -> Iterator[LineItem]:
     if pricing_function := PRICING_FUNCTIONS.get(resource.type):
-        idle, active, assumptions = pricing_function(resource, resources_by_address, prices)
-        yield LineItem(resource.address, round(idle, 2), round(active, 2), assumptions)
+        price = pricing_function(resource, resources_by_address, prices, measures)
+        by_usage = None
+        if price.by_usage is not None:
+            low, expected, high = (round(amount, 2) for amount in price.by_usage)
+            by_usage = (low, expected, high)
+        yield LineItem(
+            resource.address, round(price.idle, 2), round(price.active, 2), price.assumptions, by_usage=by_usage
+        )
+
+
+def _price_meter(meter: Meter, usage: UsageByComponent, prices: RegionPrices) -> Iterator[LineItem]:
+    for cost in price_meter(meter, usage, prices):
+        yield LineItem(cost.address, 0.0, 0.0, cost.description, by_usage=cost.usd)
 
 
 def _price_load_balancers(resources: list[Resource], prices: RegionPrices) -> Iterator[LineItem]:

@@ -40,7 +40,11 @@ SERVICES: Mapping[str, tuple[UsageType, ...]] = {
     ),
     "AWSELB": (UsageType("LoadBalancerUsage", "load-balancer.hour", "Load Balancer-Application"),),
     "AWSSecretsManager": (UsageType("AWSSecretsManager-Secrets", "secret.month"),),
-    "AmazonCloudWatch": (UsageType("CW:AlarmMonitorUsage", "alarm.month"),),
+    "AWSDataTransfer": (UsageType("DataTransfer-Out-Bytes", "transfer-out.gb"),),
+    "AmazonCloudWatch": (
+        UsageType("CW:AlarmMonitorUsage", "alarm.month"),
+        UsageType("DataProcessing-Bytes", "logs.gb", "Data Payload"),
+    ),
     "AmazonECR": (UsageType("TimedStorage-ByteHrs", "ecr.gb-month"),),
     "AmazonECS": (
         UsageType("Fargate-vCPU-Hours:perCPU", "fargate.vcpu-hour"),

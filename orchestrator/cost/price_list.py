@@ -8,6 +8,7 @@ files.  All prices are in USD before VAT.  Items:
 * ``rds.extended-support.year-1`` (and 2) and ``year-3``: per vCPU and hour
 * ``app-runner.gb-hour``, ``app-runner.vcpu-hour``, ``fargate.gb-hour``, ``fargate.vcpu-hour``
 * ``load-balancer.hour``, ``public-ipv4.hour``, ``nat-gateway.hour``, ``interface-endpoint.hour``
+* ``logs.gb`` (ingested), ``transfer-out.gb`` (to the internet), ``cloudfront.gb``, ``cloudfront.https-10k``
 * ``secret.month``, ``alarm.month``, ``kms-key.month``, ``s3.gb-month``, ``ecr.gb-month``
 """
 

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from msgspec import Struct, field
 
+from orchestrator.cost.declared_usage import Amounts
 from orchestrator.cost.price_list import HOURS_PER_MONTH, PriceList
 from orchestrator.cost.support_calendar import extended_support_period
 from orchestrator.resources.apprunner_service.api_shape import parse_units
@@ -19,7 +20,8 @@ from orchestrator.values import Ref
 from orchestrator.vocabulary import Resource
 
 ResourcesByAddress: TypeAlias = Mapping[str, Resource]
-MonthlyCost: TypeAlias = tuple[float, float, str]
+Measures: TypeAlias = Mapping[str, Amounts]
+"""Declared use of a component, by measure."""
 
 ASSUMED_BUCKET_GB = 5
 ASSUMED_REPOSITORY_GB = 1
@@ -35,6 +37,15 @@ _VCPUS = {
     "12xlarge": 48, "16xlarge": 64, "24xlarge": 96, "32xlarge": 128, "48xlarge": 192,
 }  # fmt: skip
 """vCPUs by size (RDS user guide, "Hardware specifications for DB instance classes"), for the families from t3 on."""
+
+
+class MonthlyCost(Struct, frozen=True):
+    """USD per month when idle and when active all day, the assumptions, and low, expected and high by declared use."""
+
+    idle: float
+    active: float
+    assumptions: str
+    by_usage: Amounts | None = None
 
 
 class NoPriceError(LookupError):
@@ -69,25 +80,49 @@ class RegionPrices(Struct, frozen=True):
 
 
 def _price_app_runner_service(
-    service: Resource, resources_by_address: ResourcesByAddress, prices: RegionPrices
+    service: Resource, resources_by_address: ResourcesByAddress, prices: RegionPrices, measures: Measures
 ) -> MonthlyCost:
     """Return the cost: memory is billed for every provisioned instance, vCPU only for those that handle requests."""
     autoscaling = resources_by_address.get(f"apprunner_autoscaling.{service.name}")
     scaling_spec = autoscaling.spec if autoscaling else {"min_size": 1, "max_size": 1}
     count = int(scaling_spec["min_size"])
     cpu, memory = parse_units(service.spec["cpu"]) / 1024, parse_units(service.spec["memory"]) / 1024
-    idle = count * memory * prices.usd("app-runner.gb-hour", "App Runner memory") * HOURS_PER_MONTH
-    active = idle + count * cpu * prices.usd("app-runner.vcpu-hour", "App Runner vCPUs") * HOURS_PER_MONTH
-    description = f"{count} x {cpu:g} vCPU, {memory:g} GB"
-    return (
+    memory_cost = memory * prices.usd("app-runner.gb-hour", "App Runner memory") * HOURS_PER_MONTH
+    cpu_cost = cpu * prices.usd("app-runner.vcpu-hour", "App Runner vCPUs") * HOURS_PER_MONTH
+    idle = count * memory_cost
+
+    def by_load(share_of_day: float, instances: float) -> float:
+        extra_instances = max(0.0, instances - count)
+        return idle + share_of_day * (instances * cpu_cost + extra_instances * memory_cost)
+
+    return MonthlyCost(
         idle,
-        active,
-        f"{description}: memory billed all day, vCPU while active; up to {scaling_spec['max_size']} under load",
+        idle + count * cpu_cost,
+        f"{count} x {cpu:g} vCPU, {memory:g} GB: memory billed all day, vCPU while active; up to "
+        f"{scaling_spec['max_size']} under load",
+        _by_load(measures, by_load, count, int(scaling_spec["max_size"])),
     )
 
 
+def _by_load(
+    measures: Measures, cost_of: Callable[[float, float], float], minimum: int, maximum: int
+) -> Amounts | None:
+    """Return the cost by level from the active hours and instances of a service, None if it declares neither.
+
+    ``cost_of`` takes the active share of the day and the average number of active instances.
+    """
+    if not measures.keys() & {"activeHoursPerDay", "instances"}:
+        return None
+    hours = measures.get("activeHoursPerDay", (24.0, 24.0, 24.0))
+    instances = measures.get("instances", (float(minimum),) * 3)
+    low, expected, high = (
+        cost_of(daily / 24, min(count, float(maximum))) for daily, count in zip(hours, instances, strict=True)
+    )
+    return low, expected, high
+
+
 def _price_express_service(
-    service: Resource, resources_by_address: ResourcesByAddress, prices: RegionPrices
+    service: Resource, resources_by_address: ResourcesByAddress, prices: RegionPrices, measures: Measures
 ) -> MonthlyCost:
     """Return the cost: tasks are billed while they run, even when idle, and each public task has a billed address."""
     scaling_spec = service.spec["scaling"]
@@ -96,11 +131,18 @@ def _price_express_service(
     address = prices.usd("public-ipv4.hour", "public IPv4 addresses") if is_internet_facing(service) else 0.0
     vcpu_hour = prices.usd("fargate.vcpu-hour", "Fargate vCPUs")
     gb_hour = prices.usd("fargate.gb-hour", "Fargate memory")
-    cost = count * (cpu * vcpu_hour + memory * gb_hour + address) * HOURS_PER_MONTH
-    return (
+    task_cost = (cpu * vcpu_hour + memory * gb_hour + address) * HOURS_PER_MONTH
+    cost = count * task_cost
+    return MonthlyCost(
         cost,
         cost,
         f"{count} x {cpu:g} vCPU, {memory:g} GB on Fargate, all day; up to {scaling_spec['max']} under load",
+        _by_load(
+            measures,
+            lambda share_of_day, tasks: cost + share_of_day * max(0.0, tasks - count) * task_cost,
+            count,
+            int(scaling_spec["max"]),
+        ),
     )
 
 
@@ -110,7 +152,9 @@ def is_internet_facing(service: Resource) -> bool:
     return not isinstance(subnets, Ref) or subnets.output == "public_subnets"
 
 
-def _price_database(database: Resource, resources_by_address: ResourcesByAddress, prices: RegionPrices) -> MonthlyCost:
+def _price_database(
+    database: Resource, resources_by_address: ResourcesByAddress, prices: RegionPrices, measures: Measures
+) -> MonthlyCost:
     """Return the cost of instance, storage and extended support; backups up to the size of the storage are free."""
     spec = database.spec
     instance_class, zones = spec["instance_class"], 2 if spec.get("multi_az") else 1
@@ -123,7 +167,7 @@ def _price_database(database: Resource, resources_by_address: ResourcesByAddress
         f"{instance_class}, {spec['storage_gb']} GB {spec['storage_type']}, {availability}",
         *filter(None, [support_note, prices.note(item)]),
     ]
-    return cost, cost, "; ".join(details)
+    return MonthlyCost(cost, cost, "; ".join(details))
 
 
 def _storage(spec: Mapping[str, object], prices: RegionPrices) -> float:
@@ -153,24 +197,37 @@ def _extended_support(database: Resource, prices: RegionPrices) -> tuple[float, 
     return hourly * _VCPUS[size] * HOURS_PER_MONTH, f"RDS Extended Support for PostgreSQL {major}"
 
 
-def _price_secret(secret: Resource, resources_by_address: ResourcesByAddress, prices: RegionPrices) -> MonthlyCost:
+def _price_secret(
+    secret: Resource, resources_by_address: ResourcesByAddress, prices: RegionPrices, measures: Measures
+) -> MonthlyCost:
     cost = prices.usd("secret.month", "a secret")
-    return cost, cost, "one secret, few calls"
+    return MonthlyCost(cost, cost, "one secret, few calls")
 
 
-def _price_bucket(bucket: Resource, resources_by_address: ResourcesByAddress, prices: RegionPrices) -> MonthlyCost:
-    cost = ASSUMED_BUCKET_GB * prices.usd("s3.gb-month", "S3 storage")
-    return cost, cost, f"{ASSUMED_BUCKET_GB} GB, few requests"
+def _price_bucket(
+    bucket: Resource, resources_by_address: ResourcesByAddress, prices: RegionPrices, measures: Measures
+) -> MonthlyCost:
+    gb_month = prices.usd("s3.gb-month", "S3 storage")
+    if "storageGb" not in measures:
+        cost = ASSUMED_BUCKET_GB * gb_month
+        return MonthlyCost(cost, cost, f"{ASSUMED_BUCKET_GB} GB, few requests")
+    low, expected, high = measures["storageGb"]
+    return MonthlyCost(
+        expected * gb_month,
+        expected * gb_month,
+        f"{expected:g} GB expected ({low:g} to {high:g}), few requests",
+        (low * gb_month, expected * gb_month, high * gb_month),
+    )
 
 
 def _price_repository(
-    repository: Resource, resources_by_address: ResourcesByAddress, prices: RegionPrices
+    repository: Resource, resources_by_address: ResourcesByAddress, prices: RegionPrices, measures: Measures
 ) -> MonthlyCost:
     cost = ASSUMED_REPOSITORY_GB * prices.usd("ecr.gb-month", "ECR storage")
-    return cost, cost, f"{ASSUMED_REPOSITORY_GB} GB of images"
+    return MonthlyCost(cost, cost, f"{ASSUMED_REPOSITORY_GB} GB of images")
 
 
-PRICING_FUNCTIONS: Mapping[str, Callable[[Resource, ResourcesByAddress, RegionPrices], MonthlyCost]] = {
+PRICING_FUNCTIONS: Mapping[str, Callable[[Resource, ResourcesByAddress, RegionPrices, Measures], MonthlyCost]] = {
     "apprunner_service": _price_app_runner_service,
     "ecr_repository": _price_repository,
     "ecs_express_service": _price_express_service,

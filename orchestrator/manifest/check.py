@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator import components
-from orchestrator.manifest import overlay, references, schema, secret_scan, suggest, violation_messages
+from orchestrator.manifest import overlay, references, schema, secret_scan, suggest, usage_levels, violation_messages
 from orchestrator.manifest.document import Declaration, Path, format_path
 from orchestrator.manifest.load import Layer, Sources
 from orchestrator.manifest.reference_resolver import ReferenceResolver
@@ -169,7 +169,8 @@ class _Checker:
     def _run_kind_check(self, component: Component) -> list[tuple[Path, str, str | None]]:
         checker = getattr(_load_kind_module(component.kind), "check", None)
         try:
-            return list(checker(component, self.resolved_components)) if checker else []
+            found = list(checker(component, self.resolved_components)) if checker else []
+            return [*found, *usage_levels.check(component.spec)]
         except (TypeError, ValueError):
             # An unresolved reference leaves text where a module may expect a number.
             if self._has_unresolved_references:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator import resources
+from orchestrator.cost import declared_usage
 from orchestrator.planning import planned_cost
 from orchestrator.planning.snapshot import Snapshot
 from orchestrator.vocabulary import Action, Change, DesiredState, DiscoveredResource, LiveResource, Plan, Resource, Veto
@@ -193,12 +194,14 @@ def check_budget(plan: Plan, context: GuardContext) -> Iterator[Veto]:
     if not budgets or context.on is None:
         return
     changed_addresses = {change.address for change in plan.pending_changes}
-    before, after = planned_cost.estimate_change(context.tasks, changed_addresses, plan.region, context.on)
+    before, after = planned_cost.estimate_change(
+        context.tasks, changed_addresses, plan.region, context.on, declared_usage.collect(context.desired.components)
+    )
     for budget in budgets:
-        if after.idle > float(budget.spec["limit"]) and after.idle > before.idle:
+        if after.expected > float(budget.spec["limit"]) and after.expected > before.expected:
             message = (
-                f"the stack would cost about {after.idle:.2f} USD a month, above the {budget.spec['limit']:g} USD of "
-                f"{budget.handle} (now {before.idle:.2f})."
+                f"the stack would cost about {after.expected:.2f} USD a month, above the {budget.spec['limit']:g} USD "
+                f"of {budget.handle} (now {before.expected:.2f})."
             )
             yield Veto("OverBudget", f"{message} Choose smaller sizes, or raise `limit`.", token_lifts=True)
 

@@ -11,10 +11,12 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from orchestrator import canonical_json, resources
+from orchestrator.cost import declared_usage
+from orchestrator.cost.declared_usage import UsageByComponent
 from orchestrator.planning import guards, retention, waivers
 from orchestrator.planning.diff import diff
 from orchestrator.planning.snapshot import Snapshot
@@ -58,7 +60,7 @@ class Task(Struct, frozen=True):
 class PreparedPlan(Struct, frozen=True):
     """A plan with what apply needs; only the plan itself is shown, stored and compared.
 
-    ``retained`` are the addresses of undeclared resources that are not deleted.
+    ``retained`` are the addresses of undeclared resources that are not deleted; ``usage`` is the declared use.
     """
 
     plan: Plan
@@ -66,6 +68,7 @@ class PreparedPlan(Struct, frozen=True):
     tasks: Mapping[str, Task]
     live: Mapping[str, LiveResource]
     retained: tuple[str, ...] = ()
+    usage: UsageByComponent = field(default_factory=dict)
 
 
 class UnreadableReferenceError(LookupError):
@@ -112,7 +115,8 @@ def build(
     day = date.fromisoformat(today) if today else None
     context = guards.GuardContext(desired, snapshot, builder.tasks, destroying, configured_region, day)
     plan = guards.check(plan, context, has_valid_token=bool(allow) and allow == plan.token)
-    return PreparedPlan(plan, desired.scope, builder.tasks, snapshot.live, retained)
+    usage = declared_usage.collect(desired.components)
+    return PreparedPlan(plan, desired.scope, builder.tasks, snapshot.live, retained, usage)
 
 
 def describe_undeclared_tags(tasks: Mapping[str, Task]) -> tuple[str, ...]:

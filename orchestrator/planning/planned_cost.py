@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from orchestrator import cost
 from orchestrator.cost import project_prices
+from orchestrator.cost.declared_usage import UsageByComponent
 from orchestrator.problems import Position
 from orchestrator.vocabulary import DiscoveredResource, LiveResource, Resource
 
@@ -28,15 +29,22 @@ class Task(Protocol):
 
 
 def estimate_change(
-    tasks: Mapping[str, Task], changed_addresses: Collection[str], region: str, on: date
+    tasks: Mapping[str, Task],
+    changed_addresses: Collection[str],
+    region: str,
+    on: date,
+    usage: UsageByComponent | None = None,
 ) -> tuple[cost.Estimate, cost.Estimate]:
-    """Return the monthly costs before and after the changes of ``changed_addresses``.
+    """Return the monthly costs before and after the changes of ``changed_addresses``, by the declared ``usage``.
 
     Raises Problems if the project's price file is invalid.
     """
     prices = project_prices.load()
     before, after = list_before(tasks.values()), list_after(tasks.values(), changed_addresses)
-    return cost.estimate(before, region, prices, on=on), cost.estimate(after, region, prices, on=on)
+    return (
+        cost.estimate(before, region, prices, on=on, usage=usage),
+        cost.estimate(after, region, prices, on=on, usage=usage),
+    )
 
 
 def list_before(tasks: Iterable[Task]) -> list[Resource]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
+from typing import Protocol
 
 from orchestrator.cost import Estimate, format_headline, format_line_items, list_warnings
 from orchestrator.cost.account_offers import CREDITS_SINCE, MAX_CREDITS_USD, months_covered, offer_for
@@ -11,38 +12,79 @@ from orchestrator.cost.deadlines import Deadline
 from orchestrator.values import Value
 
 
+class ComponentRow(Protocol):
+    """Monthly cost of one component in USD."""
+
+    @property
+    def component(self) -> str: ...
+
+    @property
+    def idle(self) -> float: ...
+
+    @property
+    def expected(self) -> float: ...
+
+    @property
+    def active(self) -> float: ...
+
+
 def render_text(
-    estimate: Estimate, components: Iterable[tuple[str, float, float]], on: date, account_created: date | None
+    estimate: Estimate,
+    components: Sequence[ComponentRow],
+    on: date,
+    account_created: date | None,
+    advice: Sequence[str] = (),
 ) -> str:
-    """Return the report: the headline, a table by component, one line a resource, then warnings and account offers."""
-    rows = sorted(components, key=lambda row: (-row[2], row[0]))
-    width = max([len("component"), *(len(name) for name, _, _ in rows)])
-    table = [
-        f"{'component':<{width}}    idle  active",
-        *(f"{name:<{width}}  {idle:6.2f}  {active:6.2f}" for name, idle, active in rows),
-        f"{'total':<{width}}  {estimate.idle:6.2f}  {estimate.active:6.2f}",
-    ]
+    """Return the report: the headline, a table by component, one line a resource, then warnings, advice and offers."""
     sections = [
         [format_headline(estimate)],
-        table if rows else [],
+        _render_table(estimate, components) if components else [],
         format_line_items(estimate),
-        [*list_warnings(estimate, on), *describe_account(estimate, on, account_created)],
+        [*list_warnings(estimate, on), *advice, *describe_account(estimate, on, account_created)],
     ]
     return "\n\n".join("\n".join(section) for section in sections if any(section))
 
 
+def _render_table(estimate: Estimate, components: Sequence[ComponentRow]) -> list[str]:
+    """Return the costs by component; the column of the expected cost only if use is declared."""
+    width = max([len("component"), *(len(row.component) for row in components)])
+    has_usage = estimate.by_usage is not None
+
+    def render_row(name: str, idle: float, expected: float, active: float) -> str:
+        middle = f"  {expected:8.2f}" if has_usage else ""
+        return f"{name:<{width}}  {idle:6.2f}{middle}  {active:6.2f}"
+
+    return [
+        f"{'component':<{width}}    idle{'  expected' if has_usage else ''}  active",
+        *(render_row(row.component, row.idle, row.expected, row.active) for row in components),
+        render_row("total", estimate.idle, estimate.expected, estimate.active),
+    ]
+
+
 def to_json(
-    estimate: Estimate, components: Iterable[tuple[str, float, float]], on: date, account_created: date | None
+    estimate: Estimate,
+    components: Iterable[ComponentRow],
+    on: date,
+    account_created: date | None,
+    advice: Sequence[str] = (),
 ) -> dict[str, Value]:
     """Return the report as data; amounts are USD per month before VAT."""
+    low, expected, high = estimate.by_usage or (None, None, None)
     return {
         "region": estimate.region,
         "prices_of": estimate.as_of,
         "is_complete": not estimate.unpriced,
         "idle_usd": estimate.idle,
         "active_usd": estimate.active,
+        "usage_usd": {"low": low, "expected": expected, "high": high},
         "components": [
-            {"component": name, "idle_usd": idle, "active_usd": active} for name, idle, active in sorted(components)
+            {
+                "component": row.component,
+                "idle_usd": row.idle,
+                "expected_usd": row.expected,
+                "active_usd": row.active,
+            }
+            for row in sorted(components, key=lambda row: row.component)
         ],
         "resources": [
             {"address": item.address, "idle_usd": item.idle, "active_usd": item.active, "assumptions": item.assumptions}
@@ -50,6 +92,7 @@ def to_json(
         ],
         "not_estimated": [{"address": address, "reason": reason} for address, reason in estimate.unpriced],
         "warnings": [*list_warnings(estimate, on), *describe_account(estimate, on, account_created)],
+        "advice": list(advice),
     }
 
 

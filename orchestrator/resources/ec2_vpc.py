@@ -59,6 +59,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
     return LiveResource(
         live_spec,
         outputs,
+        {"nat_gateways": list_nat_gateways(route_table_list)},
         owner=scope.owner,
         health=Health.HEALTHY if zone_count >= MIN_ZONES else Health.FAILED,
         status=vpc["VpcId"]
@@ -158,6 +159,12 @@ def has_internet_route(subnet: Any, tables: list[Any]) -> bool:
 
 def _has_association(table: Any, member: str, value: Any) -> bool:
     return any(association.get(member) == value for association in table.get("Associations", ()))
+
+
+def list_nat_gateways(tables: list[Any]) -> list[str]:
+    """Return the ids of the NAT gateways that route tables lead to, sorted."""
+    routes = (route for table in tables for route in table.get("Routes", ()))
+    return sorted({route["NatGatewayId"] for route in routes if route.get("NatGatewayId")})
 
 
 def list_route_table_ids(response: Any) -> list[str]:

@@ -8,16 +8,18 @@ from pathlib import Path
 from msgspec import Struct
 
 from orchestrator import cost
-from orchestrator.cost import project_prices
+from orchestrator.cost import advice, declared_usage, project_prices
+from orchestrator.cost.by_component import ComponentCost, sum_by_component
 from orchestrator.planning import pipeline
 
 
 class CostReport(Struct, frozen=True):
-    """An estimate, its (component, idle, active) sums in USD per month, and the day of the estimate."""
+    """An estimate, its sums by component, the day of the estimate, and advice on what costs less for the same."""
 
     estimate: cost.Estimate
-    components: tuple[tuple[str, float, float], ...]
+    components: tuple[ComponentCost, ...]
     on: date
+    advice: tuple[str, ...] = ()
 
 
 def estimate_manifests(folder: Path, environment: str | None, on: date | None = None) -> CostReport:
@@ -27,11 +29,9 @@ def estimate_manifests(folder: Path, environment: str | None, on: date | None = 
     """
     day = on or datetime.now(UTC).date()
     desired = pipeline.load_desired(folder, environment, include_artefacts=False)
-    estimate = cost.estimate(desired.resources, desired.scope.region, project_prices.load(), on=day)
+    usage = declared_usage.collect(desired.components)
+    region, prices = desired.scope.region, project_prices.load()
+    estimate = cost.estimate(desired.resources, region, prices, on=day, usage=usage)
     component_of = {resource.address: resource.component for resource in desired.resources}
-    sums: dict[str, tuple[float, float]] = {}
-    for item in estimate.line_items:
-        name = component_of.get(item.address, item.address)
-        idle, active = sums.get(name, (0.0, 0.0))
-        sums[name] = (round(idle + item.idle, 2), round(active + item.active, 2))
-    return CostReport(estimate, tuple((name, *amounts) for name, amounts in sums.items()), day)
+    components = sum_by_component(estimate, component_of)
+    return CostReport(estimate, components, day, tuple(advice.advise(desired.resources, region, prices=prices)))

@@ -69,6 +69,7 @@ def print_plan(terminal: Terminal, planned: PreparedPlan, detail: DetailLevel = 
 def cost_view(planned: PreparedPlan) -> plan_view.CostView | None:
     """Return the monthly cost after ``planned``, with line items if it changes; None if no resources remain."""
     from orchestrator import cost as pricing
+    from orchestrator.cost import advice as cost_advice
     from orchestrator.cost import deadlines
     from orchestrator.planning import planned_cost
 
@@ -80,12 +81,15 @@ def cost_view(planned: PreparedPlan) -> plan_view.CostView | None:
     resources_after = planned_cost.list_after(planned.tasks.values(), _changed_addresses(planned))
     deadline_warnings = tuple(deadlines.list_warnings(resources_after, today))
     cost_delta = pricing.compare(before, after)
+    advice = tuple(cost_advice.advise(resources_after, planned.scope.region, planned.live))
     if not cost_delta.changed_items:
-        return plan_view.CostView(pricing.format_headline(after), (), deadline_warnings)
+        changes_budget = any(address.startswith("budgets_budget.") for address in _changed_addresses(planned))
+        warnings = tuple(pricing.list_warnings(after, today)) if changes_budget else ()
+        return plan_view.CostView(pricing.format_headline(after), (), (*warnings, *deadline_warnings))
     return plan_view.CostView(
         pricing.format_headline(after, cost_delta),
         tuple(pricing.format_line_items(after)),
-        (*pricing.list_warnings(after, today), *deadline_warnings),
+        (*pricing.list_warnings(after, today), *deadline_warnings, *advice),
         cost_delta.changed_items,
     )
 
@@ -115,7 +119,7 @@ def estimate_costs(planned: PreparedPlan) -> tuple[Estimate, Estimate] | None:
     if not planned_cost.list_after(planned.tasks.values(), changed_addresses):
         return None
     today = datetime.now(UTC).date()
-    return planned_cost.estimate_change(planned.tasks, changed_addresses, planned.scope.region, today)
+    return planned_cost.estimate_change(planned.tasks, changed_addresses, planned.scope.region, today, planned.usage)
 
 
 def _changed_addresses(planned: PreparedPlan) -> set[str]:

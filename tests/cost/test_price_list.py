@@ -89,38 +89,116 @@ def test_another_family_is_not_guessed() -> None:
     assert SHIPPED.find("eu-west-1", "rds.instance.db.r8g.large") is None
 
 
-@pytest.mark.parametrize(("region", "family"), [pair for pair in FAMILIES if pair[0] != "eu-central-1"])
+@pytest.mark.parametrize(("region", "family"), FAMILIES)
 def test_a_larger_class_never_costs_less(region: str, family: str) -> None:
-    """Over every size of every family that has a price."""
-    prices = [price(database(f"{family}.{size}"), region) for size in SIZES]
+    """Over every size of every family and region that has a price."""
+    prices = [SHIPPED.find(region, f"rds.instance.{family}.{size}") for size in SIZES]
 
-    assert len(prices) == len(SIZES)
-    assert prices == sorted(prices)
-    assert prices[0] < prices[-1]
+    amounts = [found.usd for found in prices if found is not None]
+    assert len(amounts) == len(SIZES)
+    assert amounts == sorted(amounts)
+    assert amounts[0] < amounts[-1]
+
+
+PRICED_DATABASES = sorted(
+    (region, family, item.removeprefix("rds.storage."))
+    for region, family in FAMILIES
+    for item in SHIPPED.regions[region]
+    if item.startswith("rds.storage.")
+)
 
 
 @given(
-    region=st.sampled_from(["eu-west-1", "us-east-1"]),
-    size=st.sampled_from(SIZES),
-    storage=st.integers(20, 4000),
-    more=st.integers(0, 4000),
-    multi_az=st.booleans(),
+    choice=st.sampled_from(PRICED_DATABASES),
+    sizes=st.tuples(st.sampled_from(SIZES), st.sampled_from(SIZES)),
+    storage=st.tuples(st.integers(20, 4000), st.integers(0, 4000)),
+    zones=st.tuples(st.booleans(), st.booleans()),
 )
-def test_more_never_costs_less(region: str, size: str, storage: int, more: int, multi_az: bool) -> None:
-    base = price(database(f"db.t3.{size}", storage_gb=storage, multi_az=multi_az), region)
+def test_more_never_costs_less(
+    choice: tuple[str, str, str], sizes: tuple[str, str], storage: tuple[int, int], zones: tuple[bool, bool]
+) -> None:
+    """Each of size, storage and zones alone and together, in every region, family and storage type with a price."""
+    region, family, kind = choice
+    small, large = sorted(sizes, key=SIZES.index)
 
-    assert price(database(f"db.t3.{size}", storage_gb=storage + more, multi_az=multi_az), region) >= base
-    assert price(database(f"db.t3.{size}", storage_gb=storage, multi_az=True), region) >= base
+    def cost_of(size: str, storage_gb: int, multi_az: bool) -> float:
+        return price(database(f"db.{family.removeprefix('db.')}.{size}", storage_gb=storage_gb, multi_az=multi_az,
+                              storage_type=kind), region)  # fmt: skip
+
+    base = cost_of(small, storage[0], min(zones))
+    alone = [
+        cost_of(large, storage[0], min(zones)),
+        cost_of(small, sum(storage), min(zones)),
+        cost_of(small, storage[0], max(zones)),
+    ]
+    assert base <= min(alone)
+    assert max(alone) <= cost_of(large, sum(storage), max(zones))
 
 
-@given(count=st.integers(1, 10), more=st.integers(0, 10), region=st.sampled_from(["eu-west-1", "us-east-1"]))
+RUNTIME_REGIONS = [
+    region for region in REGIONS if {"app-runner.gb-hour", "fargate.gb-hour"} <= set(SHIPPED.regions[region])
+]
+
+
+@given(count=st.integers(1, 10), more=st.integers(0, 10), region=st.sampled_from(RUNTIME_REGIONS))
 def test_more_instances_never_cost_less(count: int, more: int, region: str) -> None:
-    def express(minimum: int) -> Resource:
+    """On both runtimes, when idle and when active."""
+
+    def express(minimum: int) -> list[Resource]:
         scaling = {"min": minimum, "max": minimum}
         subnets = Ref("ec2_vpc.network", "public_subnets")
-        return make("ecs_express_service.api", cpu=256, memory=512, scaling=scaling, subnets=subnets)
+        return [make("ecs_express_service.api", cpu=256, memory=512, scaling=scaling, subnets=subnets)]
 
-    assert price(express(count + more), region) >= price(express(count), region)
+    def app_runner(minimum: int) -> list[Resource]:
+        scaling = make("apprunner_autoscaling.api", min_size=minimum, max_size=minimum)
+        return [make("apprunner_service.api", cpu=256, memory=512), scaling]
+
+    for stack in (express, app_runner):
+        fewer, larger = cost.estimate(stack(count), region), cost.estimate(stack(count + more), region)
+        assert fewer.unpriced == larger.unpriced == ()
+        assert (larger.idle >= fewer.idle, larger.active >= fewer.active) == (True, True)
+
+
+WANTED_REGIONS = [
+    "eu-west-1", "eu-central-1", "eu-west-3", "eu-south-2", "eu-north-1", "us-east-1", "us-east-2", "us-west-2",
+]  # fmt: skip
+STORAGE_TYPES = ["gp2", "gp3", "io1", "io2"]
+DATABASE_FAMILIES = ["t3", "t4g", "m5", "m6g", "m7g", "m8g", "r5", "r6g", "r7g", "r8g"]
+COVERED = {"eu-west-1": 11, "eu-central-1": 3, "us-east-1": 14}
+"""How many of the things below the shipped list prices in each region.  Raise a figure when a price is added; the
+rest comes from `orchestrator prices refresh`."""
+
+
+def everything() -> dict[str, list[Resource]]:
+    """One stack for each thing that the schemas allow and that costs something."""
+    service = make("apprunner_service.api", cpu=256, memory=512)
+    subnets = Ref("ec2_vpc.network", "public_subnets")
+    express = {"cpu": 256, "memory": 512, "scaling": {"min": 1, "max": 2}, "subnets": subnets}
+    return {
+        **{f"class {family}": [database(f"db.{family}.large")] for family in DATABASE_FAMILIES},
+        **{f"storage {kind}": [database("db.t4g.micro", storage_type=kind)] for kind in STORAGE_TYPES},
+        **{f"iops {kind}": [database("db.t4g.micro", storage_type=kind, iops=20_000)] for kind in STORAGE_TYPES[1:]},
+        "two zones": [database("db.t4g.micro", multi_az=True)],
+        "app-runner": [service, make("apprunner_autoscaling.api", min_size=1, max_size=2)],
+        "ecs-express": [make("ecs_express_service.api", **express)],
+        "bucket": [make("s3_bucket.a")],
+        "secret": [make("secretsmanager_secret.a")],
+        "images": [make("ecr_repository.a")],
+        "alarms": [make(f"cloudwatch_alarm.a{number}") for number in range(11)],
+    }
+
+
+@pytest.mark.parametrize("region", WANTED_REGIONS)
+def test_everything_is_priced_or_named(region: str) -> None:
+    """Nothing that costs money is left out in silence, and the covered part does not shrink."""
+    priced = 0
+    for name, stack in everything().items():
+        estimate = cost.estimate(stack, region)
+        assert estimate.line_items or estimate.unpriced, name
+        assert all(region in reason for _, reason in estimate.unpriced), name
+        priced += not estimate.unpriced
+
+    assert priced == COVERED.get(region, 0)
 
 
 def test_provisioned_iops_are_charged_beyond_what_gp3_includes() -> None:

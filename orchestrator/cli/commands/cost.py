@@ -37,7 +37,9 @@ def command(settings: Settings, account_created: datetime | None, output_format:
     report = cost_estimate.estimate_manifests(settings.manifests, settings.environment)
     created = account_created.date() if account_created else None
     if output_format == "json":
-        data = cost_report.to_json(report.estimate, report.components, report.on, created)
+        data = cost_report.to_json(report.estimate, report.components, report.on, created, report.advice)
         settings.terminal.print_out(canonical_json.dump(data).decode())
         return
-    settings.terminal.print_out(cost_report.render_text(report.estimate, report.components, report.on, created))
+    settings.terminal.print_out(
+        cost_report.render_text(report.estimate, report.components, report.on, created, report.advice)
+    )

@@ -1,0 +1,37 @@
+"""Add up an estimate by component, as manifests name them.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from orchestrator.cost.estimate import Estimate
+
+
+class ComponentCost(Struct, frozen=True):
+    """Monthly cost of one component in USD: when idle, by expected use, and when active all day.
+
+    What several components share, such as alarms, is a component of its own under the name of the charge.
+    """
+
+    component: str
+    idle: float
+    expected: float
+    active: float
+
+
+def sum_by_component(estimate: Estimate, component_of: Mapping[str, str]) -> tuple[ComponentCost, ...]:
+    """Return the sums, the most expensive first.  ``component_of`` maps addresses to component handles."""
+    sums: dict[str, ComponentCost] = {}
+    for item in estimate.line_items:
+        name = component_of.get(item.address, item.address)
+        before = sums.get(name, ComponentCost(name, 0.0, 0.0, 0.0))
+        sums[name] = replace(
+            before,
+            idle=round(before.idle + item.idle, 2),
+            expected=round(before.expected + item.levels[1], 2),
+            active=round(before.active + item.active, 2),
+        )
+    return tuple(sorted(sums.values(), key=lambda cost: (-max(cost.active, cost.expected), cost.component)))
