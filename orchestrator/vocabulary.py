@@ -24,6 +24,20 @@ TAG_SHARED = "orchestrator:shared"
 TAG_USED_BY_PREFIX = "orchestrator:used-by:"
 """Prefix of tag keys on shared resources; ``PROJECT/ENVIRONMENT`` follows."""
 
+TAG_HIBERNATION = "orchestrator:hibernation"
+"""Tag of a resource that was hibernated or woken: what was last done on purpose."""
+
+POWER_ON = "on"
+POWER_HIBERNATED = "hibernated"
+POWER_RESTARTED = "restarted"
+"""It was hibernated and runs again, because AWS or somebody started it, or a run stopped half-way."""
+POWER_STOPPED = "stopped"
+"""It does not run, and no run of the orchestrator has stopped it."""
+SCHEDULED_WAKE = "scheduled_wake"
+"""Field of a spec, never read back: the schedule wakes the resource, so it may hibernate it again."""
+POWER_HELD = "held awake"
+"""It was woken by hand or by a deploy, and stays awake until its schedule has woken it once."""
+
 
 class Scope(Struct, frozen=True):
     """One environment of one project in one account and region: the owner of the resources of a run."""
@@ -126,6 +140,7 @@ class DesiredState(Struct, frozen=True):
 
     ``retained`` are addresses of undeclared resources that are not deleted; with ``retains_data``, no data is.
     ``promotion_source`` is that of the environment whose releases are promoted to this one; only roles ask for it.
+    ``unchanged`` are addresses of declared resources that a plan shows as they are in AWS.
     """
 
     scope: Scope
@@ -136,6 +151,7 @@ class DesiredState(Struct, frozen=True):
     retained: frozenset[str] = frozenset()
     retains_data: bool = False
     promotion_source: DesiredState | None = None
+    unchanged: frozenset[str] = frozenset()
 
 
 class Health(StrEnum):

@@ -20,7 +20,7 @@ from orchestrator.planning import pipeline
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"
-WORKFLOWS = ("plan", "deploy", "promote", "rollback", "drift")
+WORKFLOWS = ("plan", "deploy", "promote", "rollback", "drift", "hibernate")
 KINDS = ("project", "bucket", "database", "secret", "containerservice", "cdn", "budget")
 
 
@@ -202,7 +202,7 @@ def _render_workflow(name: str) -> str:
             "",
             "| output | what it is |",
             "|---|---|",
-            *(f"| `{output}` | {entry['description']} |" for output, entry in interface["outputs"].items()),
+            *(f"| `{output}` | {entry['description']} |" for output, entry in interface.get("outputs", {}).items()),
         ]
     )
 

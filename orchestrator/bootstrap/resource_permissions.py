@@ -206,7 +206,7 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
             f"{_RDS_ARN_PREFIX}db:{{n}}",
             f"{_RDS_ARN_PREFIX}pg:{{p}}-*",
         ),
-        allow("write", "rds", "AddTagsToResource", f"{_RDS_ARN_PREFIX}db:{{n}}"),
+        allow("write", "rds", "AddTagsToResource StopDBInstance StartDBInstance", f"{_RDS_ARN_PREFIX}db:{{n}}"),
         allow(
             "write",
             "rds",

@@ -62,7 +62,7 @@ RUNTIME_RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
     "apprunner_service": (
         allow("read", "apprunner", "DescribeService ListOperations ListTagsForResource", _SERVICE_ARN),
         allow("read", "logs", "DescribeLogGroups"),
-        allow("write", "apprunner", "UpdateService DeleteService ResumeService TagResource", _SERVICE_ARN),
+        allow("write", "apprunner", "UpdateService DeleteService PauseService ResumeService TagResource", _SERVICE_ARN),
         allow("write", "apprunner", "CreateService", _SERVICE_ARN),
         allow(
             "write",

@@ -46,6 +46,8 @@ COMMANDS = {
     "drift": "Show where AWS differs from the manifests.",
     "secret": "Store, list and remove values that come from outside.",
     "model": "Show the model in use, and whether to retrain it.",
+    "hibernate": "Pause services and stop databases while nobody needs them.",
+    "wake": "Start what was hibernated.",
     "destroy": "Delete everything of one environment.",
     "eject": "Write what Terraform or CloudFormation needs to take a stack over.",
     "emulator": "Run an emulated AWS on this machine.",

@@ -17,7 +17,7 @@ from orchestrator.cost.price_list import HOURS_PER_MONTH, PriceList
 from orchestrator.cost.support_calendar import extended_support_period
 from orchestrator.resources.apprunner_service.api_shape import parse_units
 from orchestrator.values import Ref
-from orchestrator.vocabulary import Resource
+from orchestrator.vocabulary import POWER_HIBERNATED, POWER_STOPPED, Resource
 
 ResourcesByAddress: TypeAlias = Mapping[str, Resource]
 Measures: TypeAlias = Mapping[str, Amounts]
@@ -30,6 +30,10 @@ ASSUMED_REPOSITORY_GB = 1
 _GP3_STRIPED_GB = 400
 _GP3_BASELINE = {False: (3_000, 125), True: (12_000, 500)}
 """IOPS and MiB/s that gp3 includes below and from 400 GB (RDS user guide, "gp3 storage", PostgreSQL)."""
+
+OFF = (POWER_HIBERNATED, POWER_STOPPED)
+"""Power in which nothing is charged but storage: a stopped instance (RDS user guide, "Stopping an Amazon RDS DB
+instance temporarily"), a paused service (App Runner developer guide, "Pausing a service")."""
 
 _EXTENDED_SUPPORT = "open-source-rds-extended-support"
 _VCPUS = {
@@ -83,6 +87,8 @@ def _price_app_runner_service(
     service: Resource, resources_by_address: ResourcesByAddress, prices: RegionPrices, measures: Measures
 ) -> MonthlyCost:
     """Return the cost: memory is billed for every provisioned instance, vCPU only for those that handle requests."""
+    if service.spec.get("power") in OFF:
+        return MonthlyCost(0.0, 0.0, "paused: nothing is billed")
     autoscaling = resources_by_address.get(f"apprunner_autoscaling.{service.name}")
     scaling_spec = autoscaling.spec if autoscaling else {"min_size": 1, "max_size": 1}
     count = int(scaling_spec["min_size"])
@@ -158,6 +164,9 @@ def _price_database(
     """Return the cost of instance, storage and extended support; backups up to the size of the storage are free."""
     spec = database.spec
     instance_class, zones = spec["instance_class"], 2 if spec.get("multi_az") else 1
+    if spec.get("power") in OFF:
+        storage = zones * _storage(spec, prices)
+        return MonthlyCost(storage, storage, f"stopped: {spec['storage_gb']} GB {spec['storage_type']} only")
     item = f"rds.instance.{instance_class}"
     instance = prices.usd(item, f"instance class {instance_class}") * HOURS_PER_MONTH
     support, support_note = _extended_support(database, prices)

@@ -194,8 +194,9 @@ def check_budget(plan: Plan, context: GuardContext) -> Iterator[Veto]:
     if not budgets or context.on is None:
         return
     changed_addresses = {change.address for change in plan.pending_changes}
+    usage = declared_usage.collect(context.desired.components)
     before, after = planned_cost.estimate_change(
-        context.tasks, changed_addresses, plan.region, context.on, declared_usage.collect(context.desired.components)
+        context.tasks, changed_addresses, plan.region, context.on, usage, as_awake=True
     )
     for budget in budgets:
         if after.expected > float(budget.spec["limit"]) and after.expected > before.expected:

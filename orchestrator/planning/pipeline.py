@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from orchestrator.aws import Clients
     from orchestrator.manifest.check import Manifest
     from orchestrator.planning.events import OnEvent
+    from orchestrator.planning.hibernation import PowerGoal
     from orchestrator.planning.plan import PreparedPlan
     from orchestrator.vocabulary import DesiredState, Outcome
 
@@ -92,24 +93,32 @@ def plan(
     allow: str = "",
     destroying: bool = False,
     clients: Clients | None = None,
+    power: PowerGoal | None = None,
+    keeps_power: bool = False,
 ) -> PreparedPlan:
     """Read AWS and return the plan.  Makes only read calls.
 
-    ``destroying`` plans for no resources at all.  Raises Problems if AWS cannot be queried or a target is unknown.
+    ``destroying`` plans for no resources at all.  ``power`` plans only to hibernate or to wake; with ``keeps_power``
+    what is hibernated stays so, while any other plan wakes it.  Raises Problems if AWS cannot be queried or a target
+    is unknown.
     """
     from datetime import UTC, datetime
 
     from msgspec.structs import replace
 
     from orchestrator.aws import Clients, Reader
+    from orchestrator.planning import hibernation, snapshot
     from orchestrator.planning import plan as planning
-    from orchestrator.planning import snapshot
 
     clients = clients or Clients.for_scope(desired_state.scope)
     if destroying:
         desired_state = replace(desired_state, resources=(), notes=(), waivers=())
     configured_region = check_connection(clients)
     live_snapshot = snapshot.take(Reader(clients), desired_state)
+    if power is not None:
+        desired_state, live_snapshot = hibernation.build_desired(desired_state, live_snapshot, power)
+    elif keeps_power:
+        desired_state = hibernation.keep_power(desired_state, live_snapshot)
     return planning.build(
         desired_state,
         live_snapshot,

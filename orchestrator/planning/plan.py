@@ -92,7 +92,10 @@ def build(
     """
     builder = _PlanBuilder(desired.scope, snapshot, desired.waivers, today)
     for resource in desired.resources:
-        builder.add_resource(resource)
+        if resource.address in desired.unchanged:
+            builder.add_unchanged(resource)
+        else:
+            builder.add_resource(resource)
     retained = () if destroying else retention.select_retained(desired, snapshot.orphans)
     for address, (discovered, live) in snapshot.orphans.items():
         if address not in retained:
@@ -185,6 +188,16 @@ class _PlanBuilder:
         self.changes.append(change)
         waived = tuple(item for item in self.waived if item.address == address)
         self.tasks[address] = Task(resource, live, waived=waived)
+
+    def add_unchanged(self, resource: Resource) -> None:
+        """Add a declared resource as it is in AWS; nothing if it is not there."""
+        live = self._snapshot.live.get(resource.address)
+        if live is None:
+            return
+        self._outputs[resource.address] = live.outputs
+        self.tasks[resource.address] = Task(replace(resource, spec=live.spec), live)
+        change = Change(resource.address, Action.NONE, resource.physical, resource.component, where=resource.where)
+        self.changes.append(replace(change, health=live.health, status=live.status))
 
     def describe_notes(self) -> tuple[str, ...]:
         """Return the notes about waivers, about live resources, and about tags that no manifest declares."""

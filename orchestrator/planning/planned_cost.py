@@ -34,13 +34,19 @@ def estimate_change(
     region: str,
     on: date,
     usage: UsageByComponent | None = None,
+    *,
+    as_awake: bool = False,
 ) -> tuple[cost.Estimate, cost.Estimate]:
     """Return the monthly costs before and after the changes of ``changed_addresses``, by the declared ``usage``.
+
+    ``as_awake``: as if nothing were hibernated or stopped.
 
     Raises Problems if the project's price file is invalid.
     """
     prices = project_prices.load()
     before, after = list_before(tasks.values()), list_after(tasks.values(), changed_addresses)
+    if as_awake:
+        before, after = list(map(_as_awake, before)), list(map(_as_awake, after))
     return (
         cost.estimate(before, region, prices, on=on, usage=usage),
         cost.estimate(after, region, prices, on=on, usage=usage),
@@ -63,6 +69,10 @@ def list_after(tasks: Iterable[Task], changed_addresses: Collection[str]) -> lis
         elif (live := _live_resource(task)) is not None:
             resources.append(live)
     return resources
+
+
+def _as_awake(resource: Resource) -> Resource:
+    return replace(resource, spec={key: value for key, value in resource.spec.items() if key != "power"})
 
 
 def _live_resource(task: Task) -> Resource | None:

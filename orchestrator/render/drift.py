@@ -20,7 +20,7 @@ from orchestrator.render.plan_view import (
     describe_unmanaged,
 )
 from orchestrator.render.style import COLOUR_BY_SIGN, Style
-from orchestrator.vocabulary import Action, Change, FieldChange, Health, Plan, Waived
+from orchestrator.vocabulary import POWER_HIBERNATED, Action, Change, FieldChange, Health, Plan, Waived
 
 
 class SyncStatus(StrEnum):
@@ -227,6 +227,7 @@ def _build_resource(change: Change, waived: list[Waived]) -> ResourceDrift:
         *(describe_unmanaged(item) for item in change.unmanaged),
         *(_describe_waiver(waiver) for waiver in waived),
         *([clean_sentence(f"{change.health}: {change.status}")] if change.health is not Health.HEALTHY else []),
+        *([POWER_HIBERNATED] if change.action is Action.NONE and change.status.startswith(POWER_HIBERNATED) else []),
         *(describe_pending(item) for item in change.pending),
         *(clean_sentence(f"could not read {setting}") for setting in change.unwatched),
     ]

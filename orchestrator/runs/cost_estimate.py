@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator import cost
+from orchestrator.components.project import awake_schedule
 from orchestrator.cost import advice, declared_usage, project_prices
 from orchestrator.cost.by_component import ComponentCost, sum_by_component
+from orchestrator.cost.price_list import PriceList
 from orchestrator.planning import pipeline
+from orchestrator.planning.hibernation import HIBERNATABLE_TYPES
+from orchestrator.vocabulary import POWER_HIBERNATED, DesiredState
+
+HOURS_PER_WEEK = 168
 
 
 class CostReport(Struct, frozen=True):
@@ -34,4 +42,23 @@ def estimate_manifests(folder: Path, environment: str | None, on: date | None = 
     estimate = cost.estimate(desired.resources, region, prices, on=day, usage=usage)
     component_of = {resource.address: resource.component for resource in desired.resources}
     components = sum_by_component(estimate, component_of)
-    return CostReport(estimate, components, day, tuple(advice.advise(desired.resources, region, prices=prices)))
+    savings = (*advice.advise(desired.resources, region, prices=prices), *_describe_schedule(desired, estimate, prices))
+    return CostReport(estimate, components, day, savings)
+
+
+def _describe_schedule(desired: DesiredState, awake: cost.Estimate, prices: PriceList) -> Iterator[str]:
+    """Yield what the schedule of the Project saves, nothing if it has none."""
+    project = next(component for component in desired.components if component.kind == "Project")
+    if "schedule" not in project.spec:
+        return
+    resources = [
+        replace(item, spec={**item.spec, "power": POWER_HIBERNATED}) if item.type in HIBERNATABLE_TYPES else item
+        for item in desired.resources
+    ]
+    asleep = cost.estimate(resources, desired.scope.region, prices)
+    hours = awake_schedule.parse(project.spec["schedule"]).awake_hours
+    usual = asleep.idle + (awake.idle - asleep.idle) * hours / HOURS_PER_WEEK
+    yield (
+        f"The schedule keeps the environment awake for {hours:g} of {HOURS_PER_WEEK} hours a week: about {usual:.2f} "
+        f"instead of {awake.idle:.2f} USD a month when idle."
+    )

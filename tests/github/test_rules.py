@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from tests.github.workflow_runner import ROOT, WORKFLOWS
 ACTIONS = ROOT / ".github" / "actions"
 FILES = [*sorted(WORKFLOWS.glob("*.yml")), *sorted(ACTIONS.glob("*/action.yml"))]
 NAMES = [path.stem for path in sorted(WORKFLOWS.glob("*.yml"))]
-OURS = ("plan", "deploy", "rollback", "drift")
+OURS = ("plan", "deploy", "rollback", "drift", "hibernate")
 SECRET = """\
 apiVersion: orchestrator/v1
 kind: Secret
@@ -166,8 +167,40 @@ def test_every_input_is_among_them() -> None:
                 asked |= {(verb, key) for key, value in step.get("env", {}).items() if "inputs." in str(value)}
     # The role goes to AWS, which has the last word; a reason is text, and is only ever shown.
     free = {(verb, "ORCHESTRATOR_ROLE") for verb in OURS} | {("rollback", "ORCHESTRATOR_REASON")}
+    free |= {("hibernate", "POWER")}  # three words of a shell's case; a test below
 
     assert asked - free <= {(verb, name) for verb, name, _, _ in HOSTILE}
+
+
+@pytest.mark.parametrize(
+    ("power", "called"),
+    [
+        ("scheduled", "hibernate --scheduled --auto-approve --wait"),
+        ("hibernate", "hibernate --auto-approve --wait"),
+        ("wake", "wake --auto-approve --wait"),
+        ("wake; touch x", ""),
+        ("", ""),
+    ],
+)
+def test_hibernation_takes_three_words(power: str, called: str, tmp_path: Path) -> None:
+    [script] = [step["run"] for step in load("hibernate")["jobs"]["hibernate"]["steps"] if "POWER" in str(step)]
+    command = tmp_path / "orchestrator"
+    command.write_text("#!/bin/sh\necho called $*\n")
+    command.chmod(0o755)
+
+    ended = subprocess.run(
+        ["bash", "-e", "-c", script],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "POWER": power},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    refusal = "::error::invalid power; it must be scheduled, hibernate or wake\n"
+    assert ended.stdout == (f"called {called}\n" if called else refusal)
+    assert (ended.returncode == 0) is bool(called)
+    assert [path.name for path in tmp_path.iterdir()] == ["orchestrator"]
 
 
 @pytest.mark.slow

@@ -29,11 +29,12 @@ from orchestrator.emulator import Emulator
 from orchestrator.ownership_tags import from_aws_tags
 from orchestrator.planning import pipeline
 from orchestrator.planning.events import ignore_event
+from orchestrator.planning.hibernation import PowerGoal
 from orchestrator.planning.plan import PreparedPlan
 from orchestrator.recovery import database_backups, database_restore
 from orchestrator.resources.rds_instance.restore import RestorePoint
 from orchestrator.steps import is_read
-from orchestrator.vocabulary import DesiredState
+from orchestrator.vocabulary import POWER_HIBERNATED, POWER_ON, DesiredState
 from tests import performed_calls
 from tests.proofs import foreign_account, in_process_ministack, real_stack
 from tests.proofs.process_forks import prepare_to_fork, run_in_fork
@@ -41,8 +42,10 @@ from tests.proofs.scenarios import (
     CREATE_SCENARIOS,
     DATABASE_ALONE,
     DESTROY_SCENARIOS,
+    POWER_SCENARIOS,
     RESTORE_SCENARIOS,
     SERVICE_ALONE,
+    SERVICE_AND_DATABASE,
     SMALL_SCENARIOS,
     UPDATES,
 )
@@ -149,6 +152,25 @@ class RestoreScenario(Scenario):
         return {**Scenario.observe(self), "instances": tags}
 
 
+@dataclass(frozen=True, slots=True)
+class PowerScenario(Scenario):
+    """Hibernation of a stack, or its end."""
+
+    power: str = POWER_HIBERNATED
+
+    def prepare(self) -> None:
+        Scenario.prepare(self)
+        if self.power == POWER_ON:
+            outcomes = performed_calls.apply(self._plan(POWER_HIBERNATED), clients=real_stack.clients())
+            assert not real_stack.list_failures(outcomes)
+
+    def plan(self) -> PreparedPlan:
+        return self._plan(self.power)
+
+    def _plan(self, power: str) -> PreparedPlan:
+        return pipeline.plan(self.target, clients=real_stack.clients(), power=PowerGoal(power))
+
+
 def is_password_consistent(desired: DesiredState, *, is_expected: bool) -> bool:
     """Return whether the secret's connection string contains the generated password, not a placeholder.
 
@@ -174,6 +196,9 @@ def make_scenario(name: str, folder: Path) -> Scenario:
     if name in RESTORE_SCENARIOS:
         stack = real_stack.load_stack(folder / "restore", *DATABASE_ALONE)
         return RestoreScenario(stack, stack, kind=RESTORE_SCENARIOS[name])
+    if name in POWER_SCENARIOS:
+        stack = real_stack.load_stack(folder / "power", *SERVICE_AND_DATABASE)
+        return PowerScenario(stack, stack, power=POWER_SCENARIOS[name])
     base_edits = SERVICE_ALONE if name in SMALL_SCENARIOS else ()
     return Scenario(
         real_stack.load_stack(folder / "old", *base_edits),

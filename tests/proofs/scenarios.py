@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestrator.vocabulary import POWER_HIBERNATED, POWER_ON
 from tests.proofs.real_stack import Edit, remove_files, replace_text
 
 UPDATES: dict[str, tuple[Edit, ...]] = {
@@ -77,6 +78,13 @@ DATABASE_ALONE: tuple[Edit, ...] = (
 """Only the database, its secret and the buckets: a small stack for the crashes during a restore."""
 RESTORE_SCENARIOS = {"restore snapshot": "snapshot", "restore time": "time"}
 """Restores of the database, with the kind of their point."""
+POWER_SCENARIOS = {"hibernate": POWER_HIBERNATED, "wake": POWER_ON}
+"""Hibernation of a service and its database, and its end, with the power that each wants."""
+SERVICE_AND_DATABASE: tuple[Edit, ...] = (
+    remove_files("cdn.yaml", "budget.yaml"),
+    replace_text("buckets.yaml", ("${cdn.web.domain}", "shop.example")),
+)
+"""The service, the database and what they use: a small stack for the crashes during hibernation."""
 DELETABLE: tuple[Edit, ...] = (
     replace_text("buckets.yaml", ("  encryption: AES256", "  deletionPolicy: delete\n  encryption: AES256")),
     replace_text("database.yaml", ("deletionProtection: true", "deletionProtection: false\n  deletionPolicy: delete")),

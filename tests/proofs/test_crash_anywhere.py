@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.proofs.scenarios import RESTORE_SCENARIOS, UPDATES
+from tests.proofs.scenarios import POWER_SCENARIOS, RESTORE_SCENARIOS, UPDATES
 
 pytestmark = [pytest.mark.both_backends, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -27,7 +27,7 @@ def list_runs(backend: str) -> list[tuple[str, str]]:
     """The scenarios with their shares of the points to be killed at."""
     is_whole = os.environ.get(EVERY_POINT) == "true"
     third, shards = ["0/3"], [f"{index}/4" for index in range(4)]
-    others = (*UPDATES, "create express", "destroy express", *RESTORE_SCENARIOS)
+    others = (*UPDATES, "create express", "destroy express", *RESTORE_SCENARIOS, *POWER_SCENARIOS)
     return [
         *(
             (name, shard)

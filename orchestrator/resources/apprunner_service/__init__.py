@@ -16,11 +16,31 @@ from typing import Any
 
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
 from orchestrator.resources import AwsReader, read_ownership, read_tags
+from orchestrator.resources._power import TAG_HELD, parse_power
 from orchestrator.resources._watched import Watched, find_changes
+from orchestrator.resources.apprunner_service import power
 from orchestrator.resources.apprunner_service.api_shape import build_outputs, build_request, normalise, parse_service
+from orchestrator.resources.apprunner_service.operations import (
+    BUSY_CODES,
+    NOT_FOUND_CODES,
+    OPERATION_TIMEOUT_SECONDS,
+    UNUSABLE_STATUSES,
+    describe_call,
+    wait_for_operation,
+    wait_until_idle,
+    wait_until_running,
+)
 from orchestrator.steps import ApiCall, Steps, Wait
 from orchestrator.values import Value, join_parts
-from orchestrator.vocabulary import FieldChange, Health, LiveResource, Scope
+from orchestrator.vocabulary import (
+    POWER_HIBERNATED,
+    POWER_STOPPED,
+    TAG_HIBERNATION,
+    FieldChange,
+    Health,
+    LiveResource,
+    Scope,
+)
 
 __all__ = [
     "ARN",
@@ -56,16 +76,11 @@ USES = frozenset(
 )
 ARN = None
 
-NOT_FOUND_CODES = ("ResourceNotFoundException",)
-BUSY_CODES = ("InvalidStateException",)
 IN_USE_CODES = ("InvalidRequestException",)
-UNUSABLE_STATUSES = ("CREATE_FAILED", "DELETE_FAILED")
-IDLE_STATUSES = ("RUNNING", "PAUSED", *UNUSABLE_STATUSES, "DELETED")
-OPERATION_TIMEOUT_SECONDS = 2400.0
-"""Seconds an operation may take. Most end in 3 to 6 minutes; a failing deployment took 40."""
-FIELDS_WITHOUT_DEPLOYMENT = frozenset({"tags", "log_retention_days"})
+FIELDS_WITHOUT_DEPLOYMENT = frozenset({"tags", "log_retention_days", "power"})
 ROLLING_DEPLOYMENT_EFFECT = "Rolling deployment: old and new instances run side by side for a few minutes. No downtime."
-GENTLE = frozenset({ROLLING_DEPLOYMENT_EFFECT})
+WAKE_EFFECT = "Resumes the service: it answers again in some minutes."
+GENTLE = frozenset({ROLLING_DEPLOYMENT_EFFECT, WAKE_EFFECT})
 """Effects that need no approval."""
 TAKES_OVER = frozenset({"ecs_express_service"})
 """Types that a service may replace: the old service is deleted only once this one responds."""
@@ -94,16 +109,25 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
     service = response["Service"]
     status = service["Status"]
     tags = read_tags(aws, scope, arn, spec.get("tags"), partial(_fetch_tags, aws, arn))
-    live_spec = {**parse_service(service), "usable": status not in UNUSABLE_STATUSES, "tags": tags}
+    if TAG_HIBERNATION in tags or status == "PAUSED":  # the tagging API lags, and the tag decides what is done next
+        tags = _fetch_tags(aws, arn)
+    power_state = parse_power(tags, is_running=status != "PAUSED")
+    live_spec = {
+        **parse_service(service),
+        "usable": status not in UNUSABLE_STATUSES,
+        "power": power_state,
+        "tags": tags,
+    }
     if "log_retention_days" in spec:
         live_spec["log_retention_days"] = _read_log_retention(aws, name, service["ServiceId"])
-    health = HEALTH_BY_STATUS.get(status, Health.PROGRESSING)
+    is_asleep = power_state == POWER_HIBERNATED
+    health = Health.HEALTHY if is_asleep else HEALTH_BY_STATUS.get(status, Health.PROGRESSING)
     return LiveResource(
         normalise(live_spec),
         build_outputs(service),
-        {"arn": arn},
+        {"arn": arn, "is_held": tags.get(TAG_HIBERNATION) == TAG_HELD},
         health=health,
-        status=status,
+        status=POWER_HIBERNATED if is_asleep else status,
         unmanaged=find_changes(WATCHED, service["SourceConfiguration"]) if spec else (),
         **parse_ownership(tags),
     )
@@ -131,17 +155,17 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     arn = service["ServiceArn"]
     hint = f"For the cause, see its events and the log groups /aws/apprunner/{name}/*/service and */application."
     log_group = join_parts([f"/aws/apprunner/{name}/", service["ServiceId"], "/service"])
-    yield _wait_for_operation(
+    yield wait_for_operation(
         arn, response["OperationId"], f"The service never ran; the next run recreates it. {hint}", log_group
     )
-    yield _wait_until_running(arn, hint)
+    yield wait_until_running(arn, hint)
     if "log_retention_days" in spec:
         yield from _set_log_retention(name, service["ServiceId"], spec["log_retention_days"])
     return build_outputs(service)
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """Wait until idle, resume a paused service, deploy, and delete the revisions that the service no longer uses.
+    """Pause or resume, wait until idle, deploy, and delete the revisions that the service no longer uses.
 
     A service whose creation failed never ran and cannot be repaired: it is deleted and recreated.
     """
@@ -151,6 +175,8 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
         new_outputs = yield from create(scope, name, spec)
         yield from clean_up(name, spec, live, changed)
         return new_outputs
+    if "power" in changed:
+        yield from power.change(name, spec, live)
     if "tags" in changed:
         tags = {"ResourceArn": arn, "Tags": to_aws_tags(spec["tags"])}
         yield ApiCall(
@@ -167,7 +193,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """Wait until idle, delete, and wait until it is gone: its roles and connector are in use until then."""
     arn = live.private["arn"]
-    yield _wait_until_idle(arn, (*NOT_FOUND_CODES,))
+    yield wait_until_idle(arn, (*NOT_FOUND_CODES,))
     yield ApiCall(
         "apprunner",
         "delete_service",
@@ -177,7 +203,7 @@ def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
         timeout_seconds=OPERATION_TIMEOUT_SECONDS,
     )
     yield Wait(
-        _describe_call(arn),
+        describe_call(arn),
         "Service.Status",
         target_values=("DELETED",),
         failed_values=("DELETE_FAILED",),
@@ -193,10 +219,14 @@ def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str
     """Yield the effects of a change on users."""
     if live.status in UNUSABLE_STATUSES:
         yield "The service never ran: it is deleted and recreated with a new URL."
-    elif {field.path[0] for field in fields} - FIELDS_WITHOUT_DEPLOYMENT:
+        return
+    wanted_power = next((field.after for field in fields if field.path == ("power",)), None)
+    if wanted_power == POWER_HIBERNATED:
+        yield "Pauses the service: it answers nobody and costs nothing until it is woken."
+    elif wanted_power is not None and live.spec.get("power") in (POWER_HIBERNATED, POWER_STOPPED):
+        yield WAKE_EFFECT
+    if {field.path[0] for field in fields} - FIELDS_WITHOUT_DEPLOYMENT:
         yield ROLLING_DEPLOYMENT_EFFECT
-        if live.status == "PAUSED":
-            yield "The paused service is resumed, because App Runner cannot deploy to a paused service."
 
 
 def losses(live: LiveResource) -> Iterator[str]:
@@ -207,11 +237,10 @@ def losses(live: LiveResource) -> Iterator[str]:
 
 def stuck(live: LiveResource) -> str:
     """Return what to check in a service that is not running, or ""."""
-    resume_command = f"aws apprunner resume-service --service-arn {live.private.get('arn', 'ARN')}"
     hints = {
         "CREATE_FAILED": "The first deployment failed. See its log groups; the next apply recreates the service.",
         "DELETE_FAILED": "App Runner could not delete the service. The next apply tries again.",
-        "PAUSED": f"The service is paused and serves no requests. Resume it: `{resume_command}`.",
+        "PAUSED": "The service is paused and serves no requests. The next apply, or `orchestrator wake`, resumes it.",
         "OPERATION_IN_PROGRESS": "App Runner is running an operation on the service (a deployment or AWS maintenance).",
     }
     return hints.get(live.status, "")
@@ -221,18 +250,7 @@ def _deploy(name: str, spec: Mapping[str, Value], live: LiveResource) -> Steps:
     arn = live.private["arn"]
     log_group = f"/aws/apprunner/{name}/{live.outputs['id']}/service"
     hint = f"For details, see the log group {log_group}; the container's output is in /application."
-    yield _wait_until_idle(arn)
-    if live.status == "PAUSED":
-        resume = ApiCall(
-            "apprunner",
-            "resume_service",
-            {"ServiceArn": arn},
-            retry_codes=BUSY_CODES,
-            timeout_seconds=OPERATION_TIMEOUT_SECONDS,
-        )
-        response = yield resume
-        yield _wait_for_operation(arn, response["OperationId"], f"The service could not be resumed. {hint}", log_group)
-        yield _wait_until_running(arn, hint)
+    yield wait_until_idle(arn)
     request = {"ServiceArn": arn, **build_request(spec)}
     response = yield ApiCall(
         "apprunner", "update_service", request, retry_codes=BUSY_CODES, timeout_seconds=OPERATION_TIMEOUT_SECONDS
@@ -240,8 +258,8 @@ def _deploy(name: str, spec: Mapping[str, Value], live: LiveResource) -> Steps:
     rollback_note = (
         "ROLLBACK_SUCCEEDED means that App Runner rolled back to the previous version, which is serving now."
     )
-    yield _wait_for_operation(arn, response["OperationId"], f"{rollback_note} {hint}", log_group)
-    yield _wait_until_running(arn, hint)
+    yield wait_for_operation(arn, response["OperationId"], f"{rollback_note} {hint}", log_group)
+    yield wait_until_running(arn, hint)
     return {}
 
 
@@ -278,53 +296,6 @@ def _is_in_family(name: str, arn: str | None) -> bool:
     Examples: ``.../api/2/ID``, ``.../api_2/1/ID``.
     """
     return arn is not None and re.fullmatch(re.escape(name) + r"(_\d+)?", arn.split("/")[1]) is not None
-
-
-def _describe_call(arn: Value) -> ApiCall:
-    return ApiCall("apprunner", "describe_service", {"ServiceArn": arn})
-
-
-def _wait_until_idle(arn: Value, not_found_codes: tuple[str, ...] = ()) -> Wait:
-    hint = "App Runner is still running an operation on the service. Run again when it has finished."
-    until = IDLE_STATUSES if not_found_codes else ("RUNNING", "PAUSED")
-    failed = () if not_found_codes else (*UNUSABLE_STATUSES, "DELETED")
-    return Wait(
-        _describe_call(arn),
-        "Service.Status",
-        until,
-        failed,
-        not_found_codes,
-        OPERATION_TIMEOUT_SECONDS,
-        hint,
-        description="the service",
-    )
-
-
-def _wait_for_operation(arn: Value, operation: Value, hint: str, log_group: Value) -> Wait:
-    """Wait until an operation ends; it may take a moment to be listed."""
-    return Wait(
-        ApiCall("apprunner", "list_operations", {"ServiceArn": arn}, retry_codes=NOT_FOUND_CODES),
-        join_parts(["OperationSummaryList[?Id=='", operation, "'].Status | [0]"]),
-        target_values=("SUCCEEDED",),
-        failed_values=("FAILED", "ROLLBACK_SUCCEEDED", "ROLLBACK_FAILED"),
-        timeout_seconds=OPERATION_TIMEOUT_SECONDS,
-        stuck_hint=hint,
-        description="the deployment",
-        log_group=log_group,
-    )
-
-
-def _wait_until_running(arn: Value, hint: str) -> Wait:
-    return Wait(
-        _describe_call(arn),
-        "Service.Status",
-        ("RUNNING",),
-        UNUSABLE_STATUSES,
-        (),
-        300.0,
-        hint,
-        description="the service",
-    )
 
 
 def _set_log_retention(name: str, service_id: Value, days: int) -> Steps:

@@ -7,9 +7,11 @@ from typing import Any
 
 from orchestrator.steps import Outputs
 from orchestrator.values import Unknown, Value, join_parts
+from orchestrator.vocabulary import POWER_ON
 
 DEFAULTS: Mapping[str, Value] = {
     "usable": True,
+    "power": POWER_ON,
     "command": None,
     "environment": {},
     "secrets": {},

@@ -1,10 +1,10 @@
 """Manage PostgreSQL instances. API: RDS CreateDBInstance, ModifyDBInstance, DeleteDBInstance, DescribeDBInstances.
 
 Two fields that RDS does not have are stored as tags: ``apply`` (whether changes with an outage wait for the maintenance
-window) and ``credentials`` (the secret, and the key in it, that holds the master password). Two fields are never
-declared: ``ready`` (the instance has a host name) and ``unfinished_restore`` (what a restore that did not finish
-restores). Only the restore command declares ``restored_from``, and ``restore_options`` with it. ``drill_every_days`` is
-only for the plan's notes.
+window) and ``credentials`` (the secret, and the key in it, that holds the master password). Three fields are never
+declared: ``ready`` (the instance has a host name), ``unfinished_restore`` (what a restore that did not finish
+restores) and ``power`` (whether it runs). Only the restore command declares ``restored_from``, and
+``restore_options`` with it. ``drill_every_days`` is only for the plan's notes.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from orchestrator.problems import Problems
 from orchestrator.resources import AwsReader
 from orchestrator.resources._existing import confirm_existing
 from orchestrator.resources._watched import find_changes
-from orchestrator.resources.rds_instance import live_shape, modify, password, restore, throwaway
+from orchestrator.resources.rds_instance import live_shape, modify, password, power, restore, throwaway
 from orchestrator.resources.rds_instance.api_members import BUSY_CODES, NO_SNAPSHOT_STATUSES, NOT_FOUND_CODES, WATCHED
-from orchestrator.resources.rds_instance.messages import effects, losses, notes, refusals, stuck
+from orchestrator.resources.rds_instance.messages import GENTLE, effects, losses, notes, refusals, stuck
 from orchestrator.steps import ApiCall, Outputs, Steps, Wait
 from orchestrator.values import Value, sort_canonically
-from orchestrator.vocabulary import LiveResource, Scope
+from orchestrator.vocabulary import POWER_ON, LiveResource, Scope
 
-__all__ = ["effects", "losses", "notes", "refusals", "stuck"]
+__all__ = ["GENTLE", "effects", "losses", "notes", "refusals", "stuck"]
 
 IMMUTABLE = frozenset({"engine", "database", "username", "encrypted", "kms_key", "availability_zone", "subnet_group"})
 STATEFUL = True
@@ -42,7 +42,7 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     sorted_fields = {
         key: sort_canonically(spec[key]) for key in ("security_groups", "logs") if isinstance(spec.get(key), list)
     }
-    return {"ready": True, "unfinished_restore": None, **spec, **sorted_fields}
+    return {"ready": True, "unfinished_restore": None, "power": POWER_ON, **spec, **sorted_fields}
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
@@ -100,13 +100,15 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """Withdraw what must not happen, then send one ModifyDBInstance.
+    """Stop or start, withdraw what must not happen, then send one ModifyDBInstance.
 
     The password changes separately, because it must be active before its tag is set.
     """
     if changed & {"restored_from", "unfinished_restore"}:
         return (yield from restore.replace_by_restored(scope, name, spec, live))
     outputs: Outputs = {}
+    if "power" in changed:
+        yield from power.change(scope, name, spec, live)
     for build in (modify.build_withdrawal, modify.build_modification):
         modification = build(name, spec, live, changed)
         if modification is None:

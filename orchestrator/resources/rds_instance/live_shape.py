@@ -10,6 +10,7 @@ from typing import Any
 import jmespath
 
 from orchestrator.ownership_tags import from_aws_tags
+from orchestrator.resources._power import TAG_HELD, parse_power
 from orchestrator.resources.rds_instance.api_members import (
     APPLY_IMMEDIATELY,
     FIELDS_BY_PENDING_MEMBER,
@@ -22,7 +23,7 @@ from orchestrator.resources.rds_instance.api_members import (
 )
 from orchestrator.resources.rds_instance.drill_result import DrillResult
 from orchestrator.values import Value
-from orchestrator.vocabulary import Health, PendingChange, UnmanagedChange
+from orchestrator.vocabulary import POWER_HIBERNATED, TAG_HIBERNATION, Health, PendingChange, UnmanagedChange
 
 Instance = Mapping[str, Any]
 
@@ -56,6 +57,7 @@ def parse_spec(instance: Instance, declared: Mapping[str, Value]) -> dict[str, V
         "apply": tags.get(TAG_APPLY),
         "restored_from": tags.get(TAG_RESTORED_FROM),
         "unfinished_restore": None,
+        "power": parse_instance_power(instance),
         "credentials": {
             "managed": bool(instance.get("MasterUserSecret")),
             "secret": secret or None,
@@ -83,6 +85,7 @@ def parse_private(instance: Instance) -> dict[str, Any]:
         "resource_id": instance.get("DbiResourceId", ""),
         "managed_secret": jmespath.search("MasterUserSecret.SecretArn", instance),
         "last_drill": parse_last_drill(instance),
+        "is_held": from_aws_tags(instance.get("TagList")).get(TAG_HIBERNATION) == TAG_HELD,
         "current": {key: jmespath.search(SETTINGS[key].live_path, instance) for key in parse_pending(instance)},
     }
 
@@ -145,9 +148,17 @@ def matches(field: str, declared: Value, value: Value) -> bool:
     return bool(declared == (_truncate_version(value, declared) if field == "version" else value))
 
 
+def parse_instance_power(instance: Instance) -> str:
+    """Return whether the instance runs; one that is starting does, and does not answer yet."""
+    is_running = instance.get("DBInstanceStatus") not in ("stopped", "stopping")
+    return parse_power(from_aws_tags(instance.get("TagList")), is_running=is_running)
+
+
 def parse_health(instance: Instance) -> Health:
     """Return the health that a DBInstanceStatus means; the status is free text."""
     status = instance.get("DBInstanceStatus", "")
+    if status == "stopped" and parse_instance_power(instance) == POWER_HIBERNATED:
+        return Health.HEALTHY
     if status in FAILED_STATUSES or status.startswith(FAILED_STATUS_PREFIXES):
         return Health.FAILED
     return Health.HEALTHY if status in HEALTHY_STATUSES else Health.PROGRESSING
@@ -155,7 +166,9 @@ def parse_health(instance: Instance) -> Health:
 
 def format_status(instance: Instance, declared: Mapping[str, Value]) -> str:
     """Return one line: RDS's status, an upgrade by AWS, grown storage, and the last drill of the backups."""
-    parts = [str(instance.get("DBInstanceStatus", "unknown"))]
+    status = str(instance.get("DBInstanceStatus", "unknown"))
+    is_asleep = status == "stopped" and parse_instance_power(instance) == POWER_HIBERNATED
+    parts = [POWER_HIBERNATED if is_asleep else status]
     if is_upgraded_by_aws(version := str(instance.get("EngineVersion", "")), declared):
         parts.append(f"AWS upgraded {declared['version']} to {version}, as minorUpgrades allows")
     size, declared_gb = instance.get("AllocatedStorage", 0), declared.get("storage_gb")

@@ -9,7 +9,7 @@ from orchestrator.resources.rds_instance.api_members import APPLY_IMMEDIATELY, N
 from orchestrator.resources.rds_instance.drill_result import FAILED, DrillResult
 from orchestrator.resources.rds_instance.live_shape import matches, parse_version
 from orchestrator.values import Value, WriteOnly
-from orchestrator.vocabulary import FieldChange, LiveResource
+from orchestrator.vocabulary import POWER_HIBERNATED, POWER_STOPPED, FieldChange, LiveResource
 
 Fields = Mapping[str, FieldChange]
 
@@ -25,7 +25,7 @@ def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str
     if changed.keys() & {"restored_from", "unfinished_restore"}:
         yield from _restore_effects(changed)
         return
-    for list_effects in (_outage_effects, _storage_effects, _backup_effects, _other_effects):
+    for list_effects in (_power_effects, _outage_effects, _storage_effects, _backup_effects, _other_effects):
         yield from list_effects(changed, timing)
     pending = {key: value for key, value in live.private.get("pending", {}).items() if key not in changed}
     if pending and timing == IMMEDIATE_TEXT and "apply" in changed:
@@ -43,11 +43,9 @@ def losses(live: LiveResource) -> Iterator[str]:
 
 
 def refusals(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str]:
-    """Yield why RDS would refuse the changes: it modifies no stopped instance, and no version can go back."""
+    """Yield why RDS would refuse the changes: no version can go back.  A stopped instance is started first."""
     changed = {field.path[0]: field for field in fields}
     current = live.private.get("current", {})
-    if live.private.get("status") == "stopped" and changed.keys() - TAG_FIELDS:
-        yield f"The database is stopped, and RDS changes no stopped instance. {HINTS_BY_STATUS['stopped']}"
     version = changed.get("version")
     if version is None or _is_withdrawn(version, current):
         return
@@ -115,12 +113,14 @@ def is_drill_due(spec: Mapping[str, Value], live: LiveResource, today: str) -> b
 
 
 IMMEDIATE_TEXT = "now"
-TAG_FIELDS = frozenset({"tags", "apply"})
+WAKE_EFFECT = "Starts the database, which takes some minutes. Its data are as they were."
+GENTLE = frozenset({WAKE_EFFECT})
+"""Effects that need no approval."""
 HINTS_BY_STATUS = {
     "failed": "The instance cannot be recovered. Restore it from a snapshot or to a point in time.",
     "storage-full": "The storage is full and the instance accepts no connections. Raise `storage.sizeGb` and apply.",
     "restore-error": "The restore failed. Check the events of the instance in RDS, then restore again.",
-    "stopped": "The instance is stopped. Start it with `aws rds start-db-instance`; AWS starts it after 7 days.",
+    "stopped": "The instance is stopped. The next apply, or `orchestrator wake`, starts it; AWS does so after 7 days.",
     "inaccessible-encryption-credentials": (
         "The KMS key is missing or access to it is denied. Restore the key, then start the instance."
     ),
@@ -139,6 +139,15 @@ def _restore_effects(changed: Fields) -> Iterator[str]:
     point = changed["restored_from"].after if "restored_from" in changed else changed["unfinished_restore"].before
     yield f"A new instance is restored from {point} and takes the name of this one, which is kept under another name."
     yield "The database does not answer for a few minutes while the two are renamed. Rows written since are not in it."
+
+
+def _power_effects(changed: Fields, timing: str) -> Iterator[str]:
+    if "power" not in changed:
+        return
+    if changed["power"].after == POWER_HIBERNATED:
+        yield "Stops the database: nothing can connect until it is woken. Storage and backups are kept and billed."
+    elif changed["power"].before in (POWER_HIBERNATED, POWER_STOPPED):
+        yield WAKE_EFFECT
 
 
 def _outage_effects(changed: Fields, timing: str) -> Iterator[str]:

@@ -17,7 +17,7 @@ from orchestrator.state.protocol.lease_queue import Holder, Waiter
 from orchestrator.vocabulary import Action, Outcome, Plan
 
 T = TypeVar("T")
-RunVerb = Literal["apply", "deploy", "rollback", "destroy", "restore", "migrate"]
+RunVerb = Literal["apply", "deploy", "rollback", "destroy", "restore", "migrate", "hibernate", "wake"]
 RunStatus = Literal["queued", "running", "succeeded", "failed", "returned", "interrupted", "superseded", "lost"]
 """``returned``: failed and rolled back.  ``lost``: lost its lease or stopped responding."""
 TERMINAL_STATUSES: frozenset[str] = frozenset({"succeeded", "failed", "returned", "interrupted", "superseded", "lost"})

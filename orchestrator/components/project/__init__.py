@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from orchestrator.components import Stack
+from orchestrator.components.project import awake_schedule
 from orchestrator.ownership_tags import build_ownership_tags
 from orchestrator.values import Ref, Value
 from orchestrator.vocabulary import TAG_SHARED, Component, Resource
@@ -37,7 +38,9 @@ def notes(component: Component, stack: Stack) -> Iterator[str]:
 
 
 def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
-    """Yield a problem if there are more alarms than the Project allows."""
+    """Yield problems of the schedule, and one if there are more alarms than the Project allows."""
+    if "schedule" in component.spec:
+        yield from awake_schedule.check(component.spec["schedule"])
     count = sum(_count_alarms(sibling) for sibling in siblings.values())
     max_alarms = component.spec["alerts"]["maxAlarms"]
     if count > max_alarms:

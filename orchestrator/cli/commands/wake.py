@@ -1,0 +1,26 @@
+"""``orchestrator wake``: start what was hibernated."""
+
+from __future__ import annotations
+
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import apply_options, project_options, run_options
+from orchestrator.runs.reporter import RunOptions
+from orchestrator.runs.settings import Settings
+
+
+@cli_command("wake", "orchestrator wake -e staging", "orchestrator wake -e staging --auto-approve")
+@apply_options
+@run_options
+@project_options
+def command(settings: Settings, expect: str, auto_approve: bool, parallelism: int, run_options: RunOptions) -> int:
+    """Start what was hibernated, and change nothing else.
+
+    Databases start before the services that use them. The environment then stays awake until its schedule has woken it
+    once. Run it again after an interruption.
+    """
+    from orchestrator.runs import hibernate
+    from orchestrator.runs.apply import ApplyOptions
+    from orchestrator.runs.approval import Approval
+
+    approval = Approval(expected_digest=expect, is_automatic=auto_approve)
+    return hibernate.wake(settings, ApplyOptions(approval, parallelism=parallelism, run=run_options))
