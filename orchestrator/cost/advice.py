@@ -26,14 +26,14 @@ def advise(
 
     ``live`` are the resources in AWS, by address: they tell of gateways in the network.
     """
-    known_prices = prices or price_list.load_shipped()
+    price_table = prices or price_list.load_shipped()
     for resource in resources:
         if resource.type == "rds_instance":
-            yield from _advise_class(resource, region, known_prices)
-            yield from _advise_storage(resource, region, known_prices)
+            yield from _advise_class(resource, region, price_table)
+            yield from _advise_storage(resource, region, price_table)
     network = (live or {}).get(NETWORK_ADDRESS)
     if network is not None:
-        yield from _advise_gateways(network, region, known_prices)
+        yield from _advise_gateways(network, region, price_table)
 
 
 def _advise_class(database: Resource, region: str, prices: PriceList) -> Iterator[str]:

@@ -169,8 +169,8 @@ class _Checker:
     def _run_kind_check(self, component: Component) -> list[tuple[Path, str, str | None]]:
         checker = getattr(_load_kind_module(component.kind), "check", None)
         try:
-            found = list(checker(component, self.resolved_components)) if checker else []
-            return [*found, *usage_levels.check(component.spec)]
+            findings = list(checker(component, self.resolved_components)) if checker else []
+            return [*findings, *usage_levels.check(component.spec)]
         except (TypeError, ValueError):
             # An unresolved reference leaves text where a module may expect a number.
             if self._has_unresolved_references:

@@ -94,11 +94,11 @@ def plan(
     destroying: bool = False,
     clients: Clients | None = None,
     power: PowerGoal | None = None,
-    keeps_power: bool = False,
+    preserves_power: bool = False,
 ) -> PreparedPlan:
     """Read AWS and return the plan.  Makes only read calls.
 
-    ``destroying`` plans for no resources at all.  ``power`` plans only to hibernate or to wake; with ``keeps_power``
+    ``destroying`` plans for no resources at all.  ``power`` plans only to hibernate or to wake; with ``preserves_power``
     what is hibernated stays so, while any other plan wakes it.  Raises Problems if AWS cannot be queried or a target
     is unknown.
     """
@@ -117,7 +117,7 @@ def plan(
     live_snapshot = snapshot.take(Reader(clients), desired_state)
     if power is not None:
         desired_state, live_snapshot = hibernation.build_desired(desired_state, live_snapshot, power)
-    elif keeps_power:
+    elif preserves_power:
         desired_state = hibernation.keep_power(desired_state, live_snapshot)
     return planning.build(
         desired_state,

@@ -29,7 +29,7 @@ def read_status(settings: Settings) -> EnvironmentStatus:
     Raises Problems if the manifests are invalid, or AWS or the release bucket cannot be read.
     """
     candidate = checkout.load(settings.manifests, settings.environment, is_promoting=False)
-    planned = pipeline.plan(candidate.desired, clients=candidate.clients, keeps_power=True)
+    planned = pipeline.plan(candidate.desired, clients=candidate.clients, preserves_power=True)
     plan, drift_view = planned.plan, drift.build_view(planned.plan)
     costs = plan_output.estimate_costs(planned)
     return EnvironmentStatus(

@@ -62,7 +62,7 @@ def command(
     from orchestrator.runs.drift_check import check_drift
 
     candidate = checkout.load(settings.manifests, settings.environment, is_promoting=False)
-    planned = pipeline.plan(candidate.desired, clients=candidate.clients, keeps_power=True)
+    planned = pipeline.plan(candidate.desired, clients=candidate.clients, preserves_power=True)
     if accept or ignore:
         return _edit_manifests(settings, candidate, planned, accept, ignore, **waiver_fields)
     drift_view = check_drift(settings, candidate, planned)

@@ -18,7 +18,7 @@ from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_t
 from orchestrator.resources import AwsReader, read_ownership, read_tags
 from orchestrator.resources._power import TAG_HELD, parse_power
 from orchestrator.resources._watched import Watched, find_changes
-from orchestrator.resources.apprunner_service import power
+from orchestrator.resources.apprunner_service import pause_and_resume
 from orchestrator.resources.apprunner_service.api_shape import build_outputs, build_request, normalise, parse_service
 from orchestrator.resources.apprunner_service.operations import (
     BUSY_CODES,
@@ -176,7 +176,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
         yield from clean_up(name, spec, live, changed)
         return new_outputs
     if "power" in changed:
-        yield from power.change(name, spec, live)
+        yield from pause_and_resume.change(name, spec, live)
     if "tags" in changed:
         tags = {"ResourceArn": arn, "Tags": to_aws_tags(spec["tags"])}
         yield ApiCall(
@@ -220,10 +220,10 @@ def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str
     if live.status in UNUSABLE_STATUSES:
         yield "The service never ran: it is deleted and recreated with a new URL."
         return
-    wanted_power = next((field.after for field in fields if field.path == ("power",)), None)
-    if wanted_power == POWER_HIBERNATED:
+    target_power = next((field.after for field in fields if field.path == ("power",)), None)
+    if target_power == POWER_HIBERNATED:
         yield "Pauses the service: it answers nobody and costs nothing until it is woken."
-    elif wanted_power is not None and live.spec.get("power") in (POWER_HIBERNATED, POWER_STOPPED):
+    elif target_power is not None and live.spec.get("power") in (POWER_HIBERNATED, POWER_STOPPED):
         yield WAKE_EFFECT
     if {field.path[0] for field in fields} - FIELDS_WITHOUT_DEPLOYMENT:
         yield ROLLING_DEPLOYMENT_EFFECT

@@ -19,7 +19,7 @@ from orchestrator.problems import Problems
 from orchestrator.resources import AwsReader
 from orchestrator.resources._existing import confirm_existing
 from orchestrator.resources._watched import find_changes
-from orchestrator.resources.rds_instance import live_shape, modify, password, power, restore, throwaway
+from orchestrator.resources.rds_instance import live_shape, modify, password, restore, stop_and_start, throwaway
 from orchestrator.resources.rds_instance.api_members import BUSY_CODES, NO_SNAPSHOT_STATUSES, NOT_FOUND_CODES, WATCHED
 from orchestrator.resources.rds_instance.messages import GENTLE, effects, losses, notes, refusals, stuck
 from orchestrator.steps import ApiCall, Outputs, Steps, Wait
@@ -108,7 +108,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
         return (yield from restore.replace_by_restored(scope, name, spec, live))
     outputs: Outputs = {}
     if "power" in changed:
-        yield from power.change(scope, name, spec, live)
+        yield from stop_and_start.change(scope, name, spec, live)
     for build in (modify.build_withdrawal, modify.build_modification):
         modification = build(name, spec, live, changed)
         if modification is None:

@@ -90,7 +90,7 @@ def _report_drift(settings: Settings, notifier: GitHubNotifier) -> tuple[Release
     from orchestrator.runs.due_drills import list_due
 
     candidate = checkout.load(settings.manifests, settings.environment, is_promoting=False)
-    planned = pipeline.plan(candidate.desired, clients=candidate.clients, keeps_power=True)
+    planned = pipeline.plan(candidate.desired, clients=candidate.clients, preserves_power=True)
     drift_view = check_drift(settings, candidate, planned)
     settings.terminal.print_out(drift.render_text(drift_view, settings.terminal.style, hide_in_sync=True))
     marker = plan_markdown.marker(notifier.marker, "drift-issue")
