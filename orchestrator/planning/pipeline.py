@@ -98,7 +98,7 @@ def plan(
 ) -> PreparedPlan:
     """Read AWS and return the plan.  Makes only read calls.
 
-    ``destroying`` plans for no resources at all.  ``power`` plans only to hibernate or to wake; with ``preserves_power``
+    ``destroying`` plans for no resources at all.  ``power`` plans only to hibernate or wake; with ``preserves_power``
     what is hibernated stays so, while any other plan wakes it.  Raises Problems if AWS cannot be queried or a target
     is unknown.
     """
