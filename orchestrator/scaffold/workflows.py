@@ -38,7 +38,7 @@ on:
 """,
     "promote": """\
 on:
-  schedule: [{cron: "17 * * * *"}]
+  schedule: [{cron: "17 5-19/2 * * 1-5"}]
   workflow_dispatch:
     inputs:
       environment: {description: Environment that gets the release, type: string, default: prod}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -45,7 +46,7 @@ def list_writing_jobs() -> list[tuple[str, str]]:
         for path in sorted(WORKFLOWS.glob("*.yml"))
         for name, job in read_jobs(path.name).items()
         for step in job.get("steps", ())
-        if "orchestrator github deploy" in str(step.get("run"))
+        if re.search("orchestrator github (deploy|plan .*--built|promote)", str(step.get("run")))
         or step.get("env", {}).get("ORCHESTRATOR_ANSWER") == "revert"
     ]
 
@@ -55,7 +56,12 @@ def test_every_deploy_has_a_build_job_with_nothing_to_steal() -> None:
 
     GitHub: a job gets an OIDC token only with ``id-token: write`` ("OpenID Connect", security hardening).
     """
-    assert list_writing_jobs() == [("deploy.yml", "deploy"), ("drift.yml", "revert")]
+    assert list_writing_jobs() == [
+        ("deploy.yml", "deploy"),
+        ("drift.yml", "revert"),
+        ("plan.yml", "plan"),
+        ("promote.yml", "promote"),
+    ]
     for workflow, name in list_writing_jobs():
         jobs = read_jobs(workflow)
         build = json.dumps(jobs["build"])

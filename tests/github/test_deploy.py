@@ -65,7 +65,7 @@ def test_what_was_reviewed_goes_ahead(shop: ShopRepository) -> None:
     shop.commit("Keep files")
     shop.run_deploy()
     number = shop.open_pull_request({"manifests/files.yaml": bucket_manifest("files", versioning="true")})
-    shop.run_plan(number)
+    shop.review_pull_request(number)
     shop.merge(number)
 
     run = shop.run_deploy()
@@ -86,7 +86,7 @@ def test_what_moved_since_the_review_stops_if_it_is_not_safe(shop: ShopRepositor
     shop.commit("Keep files")
     shop.run_deploy()
     number = shop.open_pull_request({"manifests/photos.yaml": bucket_manifest("photos")})
-    shop.run_plan(number)
+    shop.review_pull_request(number)
     shop.clients.call(
         "s3", "put_bucket_versioning", {"Bucket": "shop-files", "VersioningConfiguration": {"Status": "Suspended"}}
     )
@@ -113,7 +113,7 @@ def test_what_moved_since_the_review_stops_if_it_is_not_safe(shop: ShopRepositor
 def test_what_moved_and_is_safe_goes_ahead(shop: ShopRepository) -> None:
     shop.run_deploy()
     number = shop.open_pull_request({"manifests/photos.yaml": bucket_manifest("photos")})
-    shop.run_plan(number)
+    shop.review_pull_request(number)
     shop.merge(number)
     shop.write({"manifests/files.yaml": bucket_manifest("files")})
     shop.commit("Push without a review")
@@ -220,7 +220,7 @@ def test_a_failure_is_told_on_the_merged_pull_request(shop: ShopRepository) -> N
     """First cause, done and not done, and what to type next."""
     shop.run_deploy()
     number = shop.open_pull_request({"manifests/files.yaml": bucket_manifest("files")})
-    shop.run_plan(number)
+    shop.review_pull_request(number)
     shop.merge(number)
     shop.deny_actions("s3:PutBucketVersioning")
 

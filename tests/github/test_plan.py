@@ -33,30 +33,49 @@ def test_a_pull_request_gets_one_comment_and_keeps_it(shop: ShopRepository) -> N
 
 
 def test_a_change_of_pages_alone_is_not_no_change(shop: ShopRepository) -> None:
-    """The most frequent pull request of a team with a site: the deploy builds it, so the plan cannot compare it."""
+    """The most frequent pull request of a team with a site: it is built without credentials, and compared."""
     web = WEB.replace("dir: ../dist", "dir: ../built, folder: ../web, build: [sh, build.sh]")
     shop.write(
         {
             "manifests/web.yaml": web,
-            "web/build.sh": "mkdir -p ../built && cp page.html ../built/index.html",
-            "web/page.html": "one",
+            "web/build.sh": "mkdir -p ../built; cp *.html ../built/",
+            "web/index.html": "one",
             ".gitignore": "built\n",
         }
     )
     shop.commit("Build the site")
     assert shop.run_deploy().outputs["result"] == "released"
-    number = shop.open_pull_request({"web/page.html": "two"})
+    number = shop.open_pull_request({"web/index.html": "two", "web/about.html": "new"})
 
-    shop.run_plan(number)
+    run = shop.run_plan(number)
 
+    assert run.code == 0, run.log
     (comment,) = shop.hub.list_comments(number)
     lines = [line for line in comment["body"].splitlines() if line and not line.startswith("<!--")]
     title, summary = lines[:2]
-    assert "The site will be rebuilt; no other changes" in title
-    assert "Site: will be rebuilt (1 source file changed)" in summary
+    assert "1 to update" in title
+    assert "Site: files 1 to add, 1 to change" in summary
     assert "held back: none" in summary
-    status = shop.hub.newest_status(shop.hub.pulls[number]["head"]["sha"])
-    assert "rebuilt" in status["description"]
+    assert shop.run_deploy().outputs["result"] == "unchanged"
+    shop.merge(number)
+    merged = shop.run_deploy()
+    assert "this exact plan was reviewed" in merged.log
+
+
+def test_a_site_that_cannot_be_built_is_no_plan(shop: ShopRepository) -> None:
+    """The merge would fail in the same way: the comment has what the compiler printed."""
+    web = WEB.replace("dir: ../dist", "dir: ../built, folder: ../web, build: [sh, build.sh]")
+    number = shop.open_pull_request(
+        {"manifests/web.yaml": web, "web/build.sh": "echo 'src/App.tsx(2,27): error TS2322: wrong'; exit 2"}
+    )
+
+    run = shop.run_plan(number)
+
+    assert run.code == 1
+    (comment,) = shop.hub.list_comments(number)
+    assert "the build of bucket.web failed" in comment["body"].replace("\\", "")
+    assert "error TS2322: wrong" in comment["body"]
+    assert shop.hub.newest_status(shop.hub.pulls[number]["head"]["sha"])["state"] == "failure"
 
 
 def test_the_digest_is_shown_on_the_commit(shop: ShopRepository) -> None:
@@ -88,7 +107,7 @@ def test_a_wrong_manifest_is_told_at_its_line(shop: ShopRepository) -> None:
     assert shop.hub.tokens == []  # nobody asked for credentials
 
     shop.open_pull_request({"manifests/files.yaml": bucket_manifest("files")}, number=number)
-    shop.run_plan(number)
+    shop.review_pull_request(number)
     (healed,) = shop.hub.list_comments(number)
     assert healed["id"] == comment["id"]
     assert "to create" in healed["body"]
@@ -120,7 +139,7 @@ def test_a_newer_push_is_not_talked_over(shop: ShopRepository) -> None:
     number = shop.open_pull_request({"manifests/files.yaml": bucket_manifest("files")})
     late = dict(shop.hub.pulls[number])
     shop.open_pull_request({"manifests/photos.yaml": bucket_manifest("photos")}, number=number)
-    shop.run_plan(number)
+    shop.review_pull_request(number)
     (before,) = shop.hub.list_comments(number)
     told = dict(before)
 

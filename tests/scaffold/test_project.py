@@ -227,7 +227,7 @@ def test_a_called_workflow_of_several_environments_takes_what_it_is_given(
     monkeypatch.chdir(project)
     assert main(["init", "--force", *WHOLE, "--environments", "staging,prod"]) == ExitCode.OK
     ours = yaml.safe_load((REAL / "promote.yml").read_text())
-    (needed,) = (job["permissions"] for job in ours["jobs"].values())
+    needed = ours["jobs"]["promote"]["permissions"]
     made = {
         name: yaml.safe_load(Path(f".github/workflows/{name}.yml").read_text())
         for name in ("promote", "deploy-staging")

@@ -24,12 +24,15 @@ MAX_FAILURE_CHARS = 500
     envvar="ORCHESTRATOR_PUSHED_IMAGES",
     help="File with tags of images that are in the registry already, as `github deploy` writes it.",
 )
+@click.option(
+    "--sites-only", is_flag=True, help="Build no images, as for a plan: their inputs say whether they change."
+)
 @common_options
-def command(settings: Settings, out: Path, pushed_images: Path | None) -> None:
+def command(settings: Settings, out: Path, pushed_images: Path | None, sites_only: bool) -> None:
     """Build the sites and images of the checked-out commit. Uses no token and no credentials of AWS.
 
     Sets the outputs `built` (whether anything was), `images` (tag and digest of each, as JSON) and `failure`.
-    `orchestrator github deploy --built FOLDER` deploys what is built.
+    `orchestrator github deploy --built FOLDER` deploys what is built, `github plan --built FOLDER` compares the sites.
     """
     import msgspec
 
@@ -40,7 +43,8 @@ def command(settings: Settings, out: Path, pushed_images: Path | None) -> None:
     try:
         with reporter.interrupt_on_termination():
             has_sites = site_builds.save_built_sites(settings, out)
-            images = image_builds.save_built_images(settings, out, _read_tags(pushed_images))
+            tags = _read_tags(pushed_images)
+            images = {} if sites_only else image_builds.save_built_images(settings, out, tags)
     except Problems as error:
         headline = error.problems[0].message.partition("\n")[0]
         notifier.run.set_outputs(failure=headline[:MAX_FAILURE_CHARS])

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.command import cli_command
-from orchestrator.cli.options import common_options
+from orchestrator.cli.options import build_job_options, common_options
 from orchestrator.problems import ExitCode, Problems
 from orchestrator.runs import reporter
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
+    from orchestrator.github.build_job import BuildJob
     from orchestrator.github.notifications import GitHubNotifier
     from orchestrator.planning.plan import PreparedPlan
     from orchestrator.release.checkout import ReleaseCandidate
@@ -30,10 +31,12 @@ MAX_SUMMARY_BYTES = 900_000
     "--emulated", is_flag=True, help="Plan against an empty emulated AWS, and report to the run's summary only."
 )
 @common_options
-def command(settings: Settings, out: Path | None, emulated: bool) -> int:
+@build_job_options
+def command(settings: Settings, out: Path | None, emulated: bool, build: BuildJob | None) -> int:
     """Plan, and keep one comment on the pull request up to date.
 
-    A commit status shows the digest of the plan. --emulated uses no credentials and no token,
+    Compares the sites that `github build` has built with those that are live, if --built names their folder. A commit
+    status shows the digest of the plan. --emulated uses no credentials and no token,
     for pull requests from forks. Exits as `orchestrator plan` does.
     """
     from orchestrator.github.notifications import GitHubNotifier
@@ -41,7 +44,7 @@ def command(settings: Settings, out: Path | None, emulated: bool) -> int:
 
     notifier = GitHubNotifier.from_environment(settings.manifests, settings.environment, is_silent=emulated)
     try:
-        planned, candidate, approval_mode = _make_plan(settings, emulated=emulated)
+        planned, candidate, approval_mode = _make_plan(settings, build, emulated=emulated)
     except NothingToPromoteError as error:
         notifier.report_nothing_to_plan(error.problems)
         settings.terminal.print_out(f"{error.problems[0].message}.")
@@ -67,16 +70,20 @@ def _find_facts(notifier: GitHubNotifier, candidate: ReleaseCandidate) -> Releas
         return release_facts.find(None, candidate, notifier.commit)
 
 
-def _make_plan(settings: Settings, *, emulated: bool) -> tuple[PreparedPlan, ReleaseCandidate, str]:
+def _make_plan(
+    settings: Settings, build: BuildJob | None, *, emulated: bool
+) -> tuple[PreparedPlan, ReleaseCandidate, str]:
     """Return the plan, what it was made of, and the Project's ``approval`` mode.
 
-    Raises Problems if the manifests are invalid or AWS cannot be read.
+    Raises Problems if the manifests are invalid, the sites could not be built, or AWS cannot be read.
     """
     from orchestrator.github.emulated_aws import emulated_aws
     from orchestrator.planning import pipeline
     from orchestrator.release import checkout
 
     manifest = pipeline.validate(settings.manifests, settings.environment)
+    if build is not None:
+        build.restore_sites(settings)
     with ExitStack() as stack:
         if emulated:
             stack.enter_context(emulated_aws(manifest.scope))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from orchestrator.cli.command import cli_command
-from orchestrator.cli.options import common_options
+from orchestrator.cli.options import build_job_options, common_options
 from orchestrator.runs.settings import Settings
+
+if TYPE_CHECKING:
+    from orchestrator.github.build_job import BuildJob
 
 STARTED_BY_HAND = "workflow_dispatch"
 """The event of a run that a person started."""
@@ -24,7 +29,8 @@ STARTED_BY_HAND = "workflow_dispatch"
     help="Lift the vetoes of the plan that printed TOKEN.",
 )
 @common_options
-def command(settings: Settings, source: str, number: str, skip_soak: bool, allow: str) -> int:
+@build_job_options
+def command(settings: Settings, source: str, number: str, skip_soak: bool, allow: str, build: BuildJob | None) -> int:
     """Promote as `orchestrator promote` does, and report to GitHub. Waits for the lock.
 
     A person who starts the workflow approves the promotion, and lifts what a rollback holds. A scheduled run promotes
@@ -45,4 +51,4 @@ def command(settings: Settings, source: str, number: str, skip_soak: bool, allow
     is_by_hand = github.run.environ.get("GITHUB_EVENT_NAME") == STARTED_BY_HAND
     notifier = DeployNotifier(github, is_approved=is_by_hand)
     request = PromotionRequest(source, int(number) if number else None, skip_soak) if is_by_hand else None
-    return deploy_with_reports(settings, notifier, allow, "promote", promotion=request).exit_code
+    return deploy_with_reports(settings, notifier, allow, "promote", build, request).exit_code
