@@ -126,13 +126,22 @@ def render_failure(title: str, problem_list: Iterable[Problem], commit: str, run
     """Render why a deploy stopped before its first change or was rejected: every problem, and the command to run."""
     lines = [_render_problem(problem) for problem in list(problem_list)[:MAX_LIST_ITEMS]]
     header = f"{plan_markdown.marker(title, 'deploy')}\n### {code_span(title)}: not deployed"
-    next_step = f"Fix the problem, then re-run the job or run {code_span(command)}"
-    return (
-        "\n\n".join(
-            [header, "\n".join(lines), next_step, _render_small(f"Commit {code_span(commit[:12])}, [run]({run_url}).")]
-        )
-        + "\n"
+    next_step = (
+        "**Next step:** fix the problem in a pull request: merging it deploys. If the cause is outside of the "
+        f"repository, remove it, open [this run]({run_url}) and choose **Re-run jobs** > **Re-run failed jobs**."
     )
+    run_line = _render_small(f"Commit {code_span(commit[:12])}. In a terminal: {code_span(command)}")
+    return "\n\n".join([header, "\n".join(lines), next_step, run_line]) + "\n"
+
+
+def render_interrupted(title: str, commit: str, run_url: str) -> str:
+    """Render that a run was stopped, and how to go on."""
+    header = f"{plan_markdown.marker(title, 'deploy')}\n### {code_span(title)}: interrupted"
+    next_step = (
+        f"**Next step:** open [this run]({run_url}) and choose **Re-run jobs** > **Re-run failed jobs**. It continues "
+        "from the live state in AWS, as does the next merge."
+    )
+    return "\n\n".join([header, next_step, _render_small(f"Commit {code_span(commit[:12])}.")]) + "\n"
 
 
 def render_waiting(title: str, problem_list: Iterable[Problem], commit: str, run_url: str) -> str:
@@ -199,8 +208,9 @@ def _render_result(result_view: DeployView) -> Iterator[str]:
         yield _render_section("Probes", "\n".join(lines))
     if result_view.notes:
         yield "\n".join(f"- {escape(note)}" for note in result_view.notes)
-    if result_view.next_step:
-        yield f"{escape(result_view.next_step)}\n\n{code_block([result_view.next_command], 'sh')}"
+    if result_view.workflow_step:
+        yield f"**Next step:** {result_view.workflow_step}\n\n{code_block([result_view.workflow_command], 'sh')}"
+        yield _render_small(f"In a terminal: {code_span(result_view.next_command)}")
 
 
 def _render_section(title: str, body: str, *, is_collapsed: bool = False) -> str:

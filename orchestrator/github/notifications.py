@@ -144,8 +144,9 @@ class GitHubNotifier:
     def report_interrupted(self) -> None:
         """Report that the run was interrupted."""
         self.run.set_outputs(result="interrupted")
-        text = "interrupted; the next run continues from the live state in AWS"
-        self._finish("error", text, f"### {self.environment}: {text}")
+        headline = "interrupted; the next run continues from the live state in AWS"
+        text = comment_body.render_interrupted(self.environment, self.commit, self.run.url)
+        self._finish("error", headline, text)
 
     def warn_on_failure(self, notify: Callable[[], None]) -> None:
         """Call ``notify``; log its problems as warnings."""

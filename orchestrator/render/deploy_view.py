@@ -14,7 +14,7 @@ from orchestrator.release.deploy import DeployResult
 from orchestrator.release.probe import ProbeResult
 from orchestrator.release.ship import ShipResult
 from orchestrator.release.shipped_commits import ShippedCommit, ShippedCommits
-from orchestrator.render import apply_report
+from orchestrator.render import apply_report, workflow_dispatch
 from orchestrator.render.apply_report import Report
 from orchestrator.render.field_values import shorten
 from orchestrator.render.plan_view import clean_name, clean_paragraph, clean_sentence
@@ -45,6 +45,8 @@ class DeployView(Struct, frozen=True):
     next_command: str
     held: tuple[str, ...] = ()
     shipped: tuple[ShippedCommit, ...] = ()
+    workflow_step: str = ""
+    workflow_command: str = ""
     addresses: tuple[tuple[str, str], ...] = ()
 
 
@@ -55,6 +57,7 @@ def build_view(
     retry_command: str,
     list_command: str,
     commits: ShippedCommits | None = None,
+    environment: str = workflow_dispatch.DEFAULT_ENVIRONMENT,
 ) -> DeployView:
     """Build the view of a run that took ``seconds`` of wall time.
 
@@ -63,6 +66,7 @@ def build_view(
     outcomes = [item for item in result.ship_result.outcomes if item.action is not Action.NONE]
     is_success = result.status in {"released", "unchanged"}
     next_step, command = ("", "") if is_success else _next_step(result, retry_command, list_command)
+    workflow_step, workflow_command = ("", "") if is_success else _workflow_step(result, environment)
     return DeployView(
         headline=_format_headline(result, seconds),
         is_success=is_success,
@@ -79,6 +83,8 @@ def build_view(
         held=tuple(map(clean_sentence, result.held)),
         shipped=commits.added if commits is not None else (),
         addresses=_list_addresses(result),
+        workflow_step=workflow_step,
+        workflow_command=workflow_command,
     )
 
 
@@ -257,6 +263,31 @@ def _next_step(result: DeployResult, retry_command: str, list_command: str) -> t
             " releases", " rollback", 1
         )
     return "Run the command again; it continues from the state of AWS:", retry_command
+
+
+def _workflow_step(result: DeployResult, environment: str) -> tuple[str, str]:
+    """Return the next step for somebody who has only GitHub, as Markdown, with the command that starts its workflow."""
+    if result.status == "returned" and result.ship_result.is_build_failure:
+        text = (
+            "the failed build is held back until it changes: merge a fix, and it is deployed. To deploy the same build "
+            "once more, start the workflow `deploy` with `unpin: all`:"
+        )
+        return text, workflow_dispatch.format_command("deploy", environment, unpin="all")
+    if result.status == "returned" or (result.status == "failed" and result.release is None):
+        text = (
+            "remove the cause: a pull request that is merged is deployed. To deploy the same commit again, start the "
+            "workflow `deploy`:"
+        )
+        return text, workflow_dispatch.format_command("deploy", environment)
+    if result.current_release_number is not None:
+        text = "look at the root cause. To roll back to the last healthy release, start the workflow `rollback`:"
+        return text, workflow_dispatch.format_command("rollback", environment)
+    rollback_of = result.release.of if result.release else None
+    if rollback_of is not None:
+        text = "start the workflow `rollback` again; it continues from the state of AWS:"
+        return text, workflow_dispatch.format_command("rollback", environment, release=rollback_of)
+    text = "start the workflow `deploy` again; it continues from the state of AWS:"
+    return text, workflow_dispatch.format_command("deploy", environment)
 
 
 def _render_report(deploy_view: DeployView, style: Style) -> Iterator[str]:

@@ -154,6 +154,7 @@ class ReleaseSession(Struct, frozen=True):
             retry_command=retry_command,
             list_command=settings.command_line("releases"),
             commits=self._list_shipped(result),
+            environment=planned.plan.environment,
         )
         settings.terminal.print_out("\n" + deploy_view.render_text(view, settings.terminal.style))
         self._record_result(result, view)
@@ -183,7 +184,7 @@ class ReleaseSession(Struct, frozen=True):
         from orchestrator.render import drift
         from orchestrator.state.client import payloads, release_payloads
 
-        run, run_result = record.run, payloads.build_release_result(result, view)
+        run, run_result = record.run, payloads.build_release_result(result, view, is_workflow=bool(record.run.url))
         record.set_result(run_result)
         verification = (result.rollback_result or result.ship_result).verification
         if verification is not None:

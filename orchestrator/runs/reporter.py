@@ -36,6 +36,8 @@ MAX_WAIT_SECONDS = 86_400.0
 """Maximum time that ``--wait`` waits for the lock."""
 BEST_EFFORT_TIMEOUT_SECONDS = 3.0
 """Timeout of requests that a run can do without."""
+WORKFLOW_VERBS = frozenset({"deploy", "rollback"})
+"""Kinds of runs with a workflow of that name."""
 INTERRUPTED_TIMEOUT_SECONDS = 5.0
 """Timeout for reporting the end of an interrupted run; GitHub kills a cancelled job after a few seconds."""
 
@@ -78,7 +80,7 @@ def record_run(settings: Settings, environment: str, verb: RunVerb, options: Run
             timeout_seconds = (
                 INTERRUPTED_TIMEOUT_SECONDS if isinstance(error, KeyboardInterrupt) else CLOSE_TIMEOUT_SECONDS
             )
-            record.set_default_result(_failure_result(error, settings))
+            record.set_default_result(_failure_result(error, settings, record.run))
             raise
         finally:
             if unsent_message := record.close(timeout_seconds):
@@ -267,10 +269,14 @@ def _start_recording(
     return live_reporter
 
 
-def _failure_result(error: BaseException, settings: Settings) -> Any:
+def _failure_result(error: BaseException, settings: Settings, run: Run | None) -> Any:
+    """Return the result of a run that ended early; ``run`` has a URL if a workflow started it."""
+    from orchestrator.render import workflow_dispatch
     from orchestrator.state.protocol.records import RunResult
 
     plan_command = settings.command_line("plan")
+    if run is not None and run.url and run.verb in WORKFLOW_VERBS:
+        plan_command = workflow_dispatch.format_command(run.verb, run.environment.rpartition("/")[2])
     match error:
         case KeyboardInterrupt():
             return RunResult("interrupted", "", "the run was stopped", plan_command)

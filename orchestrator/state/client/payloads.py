@@ -150,15 +150,15 @@ def build_apply_result(outcomes: Iterable[Outcome], hint: str, *, interrupted: b
     return RunResult(status, current_timestamp(), cause, hint if unhealthy else "", outcomes=changed)
 
 
-def build_release_result(deploy_result: DeployResult, summary: DeployView) -> RunResult:
-    """Return the result of a deploy or a rollback."""
+def build_release_result(deploy_result: DeployResult, summary: DeployView, *, is_workflow: bool = False) -> RunResult:
+    """Return the result of a deploy or a rollback; the next step of a workflow's run can be done from GitHub."""
     number = deploy_result.release.number if deploy_result.release else None
     changed = _changed_outcomes(deploy_result.ship_result.outcomes)
     return RunResult(
         STATUS_BY_RESULT[deploy_result.status],
         current_timestamp(),
         deploy_result.cause,
-        summary.next_command,
+        summary.workflow_command if is_workflow else summary.next_command,
         release=number or None,
         outcomes=changed,
     )
