@@ -32,6 +32,7 @@ PROJECTED_TABLES = (
 )
 _COLUMNS_OF_EVENTS = frozenset({"sequence", "events_hash", "fence"})
 """Columns of ``runs`` that follow from the events, which are verified by themselves."""
+EMPTY_VALUES: tuple[Any, ...] = (None, "", 0, False, [], {})
 
 
 def verify_projections(connection: Connection, entries: Iterable[AuditEntry]) -> None:
@@ -84,8 +85,32 @@ def _iter_rows(table: Table, columns: list[Any], connection: Connection) -> Iter
     key_names = [column.name for column in table.primary_key.columns]
     for row in connection.execute(select(*columns)):
         values = row._mapping
-        digest = hashlib.sha256(repr([values[column.name] for column in columns]).encode()).digest()
+        normalised = [_normalise(values[column.name]) for column in columns]
+        digest = hashlib.sha256(repr(normalised).encode()).digest()
         yield tuple(values[name] for name in key_names), digest
+
+
+def _normalise(value: Any) -> Any:
+    """Return a column without what says nothing: an older version did not write fields that were added since.
+
+    A record in JSON is compared without its empty members, in the order of their names.
+    """
+    if not (isinstance(value, str) and value.startswith("{")):
+        return value
+    try:
+        return _drop_empty(msgspec.json.decode(value))
+    except msgspec.DecodeError:
+        return value
+
+
+def _drop_empty(value: Any) -> Any:
+    match value:
+        case dict():
+            members = {name: _drop_empty(member) for name, member in sorted(value.items())}
+            return {name: member for name, member in members.items() if member not in EMPTY_VALUES}
+        case list():
+            return [_drop_empty(item) for item in value]
+    return value
 
 
 def _verify_event_columns(connection: Connection) -> None:

@@ -1,0 +1,1 @@
+"""What earlier versions wrote, kept small, and read by this one."""
