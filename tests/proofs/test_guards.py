@@ -56,6 +56,7 @@ def test_a_database_does_not_go_with_its_manifest(emulator: Emulator, applied: D
     rest = real_stack.load_stack(tmp_path / "rest", without_database)
 
     assert "joiabagur-prod-main" in vetoes(real_stack.make_plan(rest))["Stateful"]
+    assert "Stateful" in vetoes(real_stack.plan_with_token(rest).plan), "a token alone is one key"
     refused(rest)
     assert real_stack.count_resources()["rds:describe_db_instances"] == 1
 

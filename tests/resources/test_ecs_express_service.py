@@ -129,6 +129,25 @@ def test_a_deployment_that_fails_says_ecss_own_reason() -> None:
     assert {jmespath.search(step.reason_path, response) for step in failing} == {"No capacity"}
 
 
+def test_the_retention_is_that_of_its_own_log_group() -> None:
+    """DescribeLogGroups lists by prefix: the first one may be another's."""
+    days = {"/ecs/shop-other": 1, "/ecs/shop": 30}
+    caller = aws(
+        configurations=[configuration(1, primaryContainer={"awsLogsConfiguration": {"logGroup": "/ecs/shop"}})]
+    )
+
+    def respond(service: str, operation: str, parameters: dict[str, Any]) -> Any:
+        if operation != "describe_log_groups":
+            return caller.call(service, operation, parameters)
+        prefix = parameters["logGroupNamePrefix"]
+        groups = [{"logGroupName": name, "retentionInDays": days[name]} for name in days if name.startswith(prefix)]
+        return [{"logGroups": groups}]
+
+    answers = ScriptedCaller(respond)
+
+    assert read(answers).spec["log_retention_days"] == 30
+
+
 def test_ecss_own_security_group_is_no_difference() -> None:
     """It is told by its mark; subnets come in any order, and the endpoint with or without its scheme."""
     live = read(aws())
