@@ -92,19 +92,32 @@ def test_a_context_with_git_in_it_is_noted(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("project", "kept"), [(manifest_stacks.PROJECT, ["untagged", "tagged"]), (RELEASES, ["untagged"])]
+    ("project", "sbom", "kept"),
+    [
+        (manifest_stacks.PROJECT, True, ["tagged"]),
+        (manifest_stacks.PROJECT, False, ["untagged", "tagged"]),
+        (RELEASES, True, []),
+        (RELEASES, False, ["untagged"]),
+    ],
 )
-def test_no_rule_of_ecr_takes_what_a_release_may_need(checkout: Path, project: str, kept: list[str]) -> None:
-    """With releases, only untagged images expire by themselves; without, the manifest's number of them is kept."""
+def test_no_rule_of_ecr_takes_what_a_release_may_need(
+    checkout: Path, project: str, sbom: bool, kept: list[str]
+) -> None:
+    """With releases, no tagged image expires by itself; without, the manifest's number of them is kept.
+
+    SBOMs of live images have no tag, and ECR counts them as images (containers-roadmap issue 2613).
+    """
     bucket = manifest_stacks.make_document("Bucket", "releases", "{name: shop-releases, versioning: true}")
-    text = "---\n".join([project, manifest_stacks.make_document("ContainerService", "api", BUILD), bucket])
+    service = BUILD if sbom else BUILD.replace("build: {", "build: {sbom: false, ")
+    assert (service == BUILD) is sbom
+    text = "---\n".join([project, manifest_stacks.make_document("ContainerService", "api", service), bucket])
     (checkout / "stack.yaml").write_text(text)
     resources = {resource.address: resource for resource in pipeline.load_desired(checkout, "prod").resources}
-    rules = resources["ecr_repository.api"].spec["lifecycle"]["rules"]
+    policy = resources["ecr_repository.api"].spec["lifecycle"] or {"rules": []}
 
-    assert [rule["selection"]["tagStatus"] for rule in rules] == kept
+    assert [rule["selection"]["tagStatus"] for rule in policy["rules"]] == kept
     build = resources["ecr_image.api"].spec["build"].value
-    assert build["keep_layers"] == (kept == ["untagged"]), "the tags of layers would count"
+    assert build["keep_layers"] == ("tagged" not in kept), "the tags of layers would count"
 
 
 @pytest.mark.parametrize(

@@ -93,21 +93,27 @@ def _build_image(component: Component, stack: Stack) -> Iterator[Resource]:
     yield Resource("ecr_image", component.name, physical, spec, component.handle, where, after)
 
 
-def _lifecycle_policy(component: Component, stack: Stack) -> Mapping[str, Value]:
-    """Return the lifecycle policy; with releases it expires no tagged image, because retention removes unused ones."""
-    untagged = {
-        "tagStatus": "untagged",
-        "countType": "sinceImagePushed",
-        "countUnit": "days",
-        "countNumber": UNTAGGED_RETENTION_DAYS,
-    }
-    selections = {f"untagged for {UNTAGGED_RETENTION_DAYS} days": untagged}
+def _lifecycle_policy(component: Component, stack: Stack) -> Mapping[str, Value] | None:
+    """Return the lifecycle policy, or None if nothing expires.
+
+    With releases it expires no tagged image, because retention removes unused ones. It expires no untagged image where
+    SBOMs are pushed: they have no tag, and ECR's rules count them as images (containers-roadmap issue 2613). Tags
+    cannot move, so no image loses its tag; an SBOM is deleted with its image, by retention or by ECR within a day.
+    """
     image = component.spec["image"]
-    if "build" not in image or stack.release_bucket is None:
+    build = image.get("build")
+    selections = {}
+    if build is None or not build.get("sbom", True):
+        untagged = {"tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days"}
+        selections[f"untagged for {UNTAGGED_RETENTION_DAYS} days"] = {
+            **untagged,
+            "countNumber": UNTAGGED_RETENTION_DAYS,
+        }
+    if build is None or stack.release_bucket is None:
         newest = {"tagStatus": "tagged", "tagPatternList": ["*"], "countType": "imageCountMoreThan"}
         selections[f"all but the newest {image['keep']}"] = {**newest, "countNumber": image["keep"]}
     rules = [
         {"rulePriority": number, "description": text, "selection": selection, "action": {"type": "expire"}}
         for number, (text, selection) in enumerate(selections.items(), start=1)
     ]
-    return {"rules": rules}
+    return {"rules": rules} if rules else None
