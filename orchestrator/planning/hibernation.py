@@ -18,6 +18,7 @@ from orchestrator.vocabulary import (
     POWER_HIBERNATED,
     POWER_ON,
     POWER_RESTARTED,
+    POWER_STOPPED,
     SCHEDULED_WAKE,
     DesiredState,
     LiveResource,
@@ -46,7 +47,7 @@ def build_desired(desired: DesiredState, snapshot: Snapshot, goal: PowerGoal) ->
     """
     if goal.power == POWER_HIBERNATED:
         _refuse_always_on(desired)
-    live = _mark_held(snapshot.live, desired) if goal.is_scheduled else snapshot.live
+    live = _mark_exceptions(snapshot.live, desired, is_scheduled=goal.is_scheduled)
     switched = {
         item.address: item
         for item in desired.resources
@@ -95,15 +96,24 @@ def is_held_awake(live: Mapping[str, LiveResource]) -> bool:
     return any(item.private.get("is_held") is True for item in live.values())
 
 
-def _mark_held(live: Mapping[str, LiveResource], desired: DesiredState) -> dict[str, LiveResource]:
-    """Return the live resources in which those that are held awake differ from ON, so that the schedule takes over."""
+def _mark_exceptions(
+    live: Mapping[str, LiveResource], desired: DesiredState, *, is_scheduled: bool
+) -> dict[str, LiveResource]:
+    """Return the live resources in which what somebody has stopped differs from POWER_ON.
+
+    For a schedule so does what is held awake, so that the schedule takes it over.
+    """
     addresses = {item.address for item in desired.resources if item.type in HIBERNATABLE_TYPES}
-    return {
-        address: replace(item, spec={**item.spec, "power": POWER_HELD})
-        if address in addresses and item.private.get("is_held") is True and item.spec.get("power") == POWER_ON
-        else item
-        for address, item in live.items()
-    }
+
+    def mark(address: str, item: LiveResource) -> LiveResource:
+        if address not in addresses or item.spec.get("power") != POWER_ON:
+            return item
+        if item.private.get("is_stopped") is True:
+            return replace(item, spec={**item.spec, "power": POWER_STOPPED})
+        is_held = is_scheduled and item.private.get("is_held") is True
+        return replace(item, spec={**item.spec, "power": POWER_HELD}) if is_held else item
+
+    return {address: mark(address, item) for address, item in live.items()}
 
 
 def _has_never_run(live: LiveResource) -> bool:

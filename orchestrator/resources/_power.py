@@ -14,7 +14,6 @@ from orchestrator.vocabulary import (
     POWER_HIBERNATED,
     POWER_ON,
     POWER_RESTARTED,
-    POWER_STOPPED,
     SCHEDULED_WAKE,
     TAG_HIBERNATION,
 )
@@ -25,10 +24,21 @@ TAG_ON: Final = "on"
 
 
 def parse_power(tags: Mapping[str, Value], *, is_running: bool) -> str:
-    """Return the power of a resource from its tags; a running one that is held awake is POWER_ON."""
-    if is_running:
-        return POWER_RESTARTED if tags.get(TAG_HIBERNATION) == TAG_HIBERNATED else POWER_ON
-    return POWER_HIBERNATED if tags.get(TAG_HIBERNATION) == TAG_HIBERNATED else POWER_STOPPED
+    """Return the power of a resource from its tags.
+
+    One that somebody else has stopped is POWER_ON and unhealthy: plans leave it alone, and a wake starts it.
+    """
+    if tags.get(TAG_HIBERNATION) != TAG_HIBERNATED:
+        return POWER_ON
+    return POWER_RESTARTED if is_running else POWER_HIBERNATED
+
+
+def describe_exceptions(tags: Mapping[str, Value], *, is_running: bool) -> Mapping[str, bool]:
+    """Return what only hibernation and its schedule need to know: who holds the resource awake, or has stopped it."""
+    return {
+        "is_held": is_running and tags.get(TAG_HIBERNATION) == TAG_HELD,
+        "is_stopped": not is_running and tags.get(TAG_HIBERNATION) != TAG_HIBERNATED,
+    }
 
 
 def tag_after(spec: Mapping[str, Value]) -> Mapping[str, str]:

@@ -177,13 +177,14 @@ def test_the_schedule_leaves_alone_what_somebody_woke_until_the_next_morning(sta
     assert stack.states == ("PAUSED", "stopped")
 
 
-def test_what_somebody_stopped_by_hand_is_named_and_started(stack: Stack) -> None:
+def test_what_somebody_stopped_by_hand_is_named_and_a_wake_starts_it(stack: Stack) -> None:
     stack.call("rds", "stop_db_instance", DBInstanceIdentifier="shop-prod-main")
 
     drift = stack.run("drift")
 
-    assert (drift.code, 'power: "stopped" in AWS, "on" in the manifests' in drift.out) == (2, True)
-    assert stack.run("apply", "--auto-approve").code == 0
+    assert (drift.code, "1 unhealthy" in drift.out) == (2, True)
+    assert "orchestrator wake" in drift.out
+    assert stack.run("wake", "--auto-approve").code == 0
     assert stack.states == ("RUNNING", "available")
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
 from orchestrator.resources import AwsReader, read_ownership, read_tags
-from orchestrator.resources._power import TAG_HELD, parse_power
+from orchestrator.resources._power import describe_exceptions, parse_power
 from orchestrator.resources._watched import Watched, find_changes
 from orchestrator.resources.apprunner_service import pause_and_resume
 from orchestrator.resources.apprunner_service.api_shape import build_outputs, build_request, normalise, parse_service
@@ -111,7 +111,8 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
     tags = read_tags(aws, scope, arn, spec.get("tags"), partial(_fetch_tags, aws, arn))
     if TAG_HIBERNATION in tags or status == "PAUSED":  # the tagging API lags, and the tag decides what is done next
         tags = _fetch_tags(aws, arn)
-    power_state = parse_power(tags, is_running=status != "PAUSED")
+    is_running = status != "PAUSED"
+    power_state = parse_power(tags, is_running=is_running)
     live_spec = {
         **parse_service(service),
         "usable": status not in UNUSABLE_STATUSES,
@@ -125,7 +126,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
     return LiveResource(
         normalise(live_spec),
         build_outputs(service),
-        {"arn": arn, "is_held": tags.get(TAG_HIBERNATION) == TAG_HELD},
+        {"arn": arn, **describe_exceptions(tags, is_running=is_running)},
         health=health,
         status=POWER_HIBERNATED if is_asleep else status,
         unmanaged=find_changes(WATCHED, service["SourceConfiguration"]) if spec else (),
@@ -227,6 +228,8 @@ def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str
         yield WAKE_EFFECT
     if {field.path[0] for field in fields} - FIELDS_WITHOUT_DEPLOYMENT:
         yield ROLLING_DEPLOYMENT_EFFECT
+        if live.status == "PAUSED":
+            yield "The paused service is resumed, because App Runner cannot deploy to a paused service."
 
 
 def losses(live: LiveResource) -> Iterator[str]:
@@ -240,7 +243,7 @@ def stuck(live: LiveResource) -> str:
     hints = {
         "CREATE_FAILED": "The first deployment failed. See its log groups; the next apply recreates the service.",
         "DELETE_FAILED": "App Runner could not delete the service. The next apply tries again.",
-        "PAUSED": "The service is paused and serves no requests. The next apply, or `orchestrator wake`, resumes it.",
+        "PAUSED": "The service is paused and serves no requests. Resume it: `orchestrator wake`.",
         "OPERATION_IN_PROGRESS": "App Runner is running an operation on the service (a deployment or AWS maintenance).",
     }
     return hints.get(live.status, "")
@@ -250,7 +253,10 @@ def _deploy(name: str, spec: Mapping[str, Value], live: LiveResource) -> Steps:
     arn = live.private["arn"]
     log_group = f"/aws/apprunner/{name}/{live.outputs['id']}/service"
     hint = f"For details, see the log group {log_group}; the container's output is in /application."
-    yield wait_until_idle(arn)
+    if live.status == "PAUSED":
+        yield from pause_and_resume.resume(name, live)
+    else:
+        yield wait_until_idle(arn)
     request = {"ServiceArn": arn, **build_request(spec)}
     response = yield ApiCall(
         "apprunner", "update_service", request, retry_codes=BUSY_CODES, timeout_seconds=OPERATION_TIMEOUT_SECONDS

@@ -33,7 +33,7 @@ def change(name: str, spec: Mapping[str, Value], live: LiveResource) -> Steps:
             yield from _pause(name, live)
     else:
         if live.spec["power"] != POWER_HELD:
-            yield from _resume(name, live)
+            yield from resume(name, live)
         yield _tag(arn, spec)
     return {}
 
@@ -52,7 +52,8 @@ def _pause(name: str, live: LiveResource) -> Steps:
     return {}
 
 
-def _resume(name: str, live: LiveResource) -> Steps:
+def resume(name: str, live: LiveResource) -> Steps:
+    """Resume a service, and wait until it answers."""
     arn, log_group = live.private["arn"], _log_group(name, live)
     hint = f"For details, see the log group {log_group}; the container's output is in /application."
     yield wait_until_idle(arn)

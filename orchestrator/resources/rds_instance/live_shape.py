@@ -10,7 +10,7 @@ from typing import Any
 import jmespath
 
 from orchestrator.ownership_tags import from_aws_tags
-from orchestrator.resources._power import TAG_HELD, parse_power
+from orchestrator.resources._power import describe_exceptions, parse_power
 from orchestrator.resources.rds_instance.api_members import (
     APPLY_IMMEDIATELY,
     FIELDS_BY_PENDING_MEMBER,
@@ -23,7 +23,7 @@ from orchestrator.resources.rds_instance.api_members import (
 )
 from orchestrator.resources.rds_instance.drill_result import DrillResult
 from orchestrator.values import Value
-from orchestrator.vocabulary import POWER_HIBERNATED, TAG_HIBERNATION, Health, PendingChange, UnmanagedChange
+from orchestrator.vocabulary import POWER_HIBERNATED, Health, PendingChange, UnmanagedChange
 
 Instance = Mapping[str, Any]
 
@@ -85,7 +85,7 @@ def parse_private(instance: Instance) -> dict[str, Any]:
         "resource_id": instance.get("DbiResourceId", ""),
         "managed_secret": jmespath.search("MasterUserSecret.SecretArn", instance),
         "last_drill": parse_last_drill(instance),
-        "is_held": from_aws_tags(instance.get("TagList")).get(TAG_HIBERNATION) == TAG_HELD,
+        **describe_exceptions(from_aws_tags(instance.get("TagList")), is_running=_is_running(instance)),
         "current": {key: jmespath.search(SETTINGS[key].live_path, instance) for key in parse_pending(instance)},
     }
 
@@ -150,8 +150,11 @@ def matches(field: str, declared: Value, value: Value) -> bool:
 
 def parse_instance_power(instance: Instance) -> str:
     """Return whether the instance runs; one that is starting does, and does not answer yet."""
-    is_running = instance.get("DBInstanceStatus") not in ("stopped", "stopping")
-    return parse_power(from_aws_tags(instance.get("TagList")), is_running=is_running)
+    return parse_power(from_aws_tags(instance.get("TagList")), is_running=_is_running(instance))
+
+
+def _is_running(instance: Instance) -> bool:
+    return instance.get("DBInstanceStatus") not in ("stopped", "stopping")
 
 
 def parse_health(instance: Instance) -> Health:

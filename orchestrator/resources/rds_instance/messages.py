@@ -43,9 +43,11 @@ def losses(live: LiveResource) -> Iterator[str]:
 
 
 def refusals(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str]:
-    """Yield why RDS would refuse the changes: no version can go back.  A stopped instance is started first."""
+    """Yield why RDS would refuse the changes: it modifies no stopped instance, and no version can go back."""
     changed = {field.path[0]: field for field in fields}
     current = live.private.get("current", {})
+    if live.private.get("status") == "stopped" and changed.keys() - TAG_FIELDS and "power" not in changed:
+        yield f"The database is stopped, and RDS changes no stopped instance. {HINTS_BY_STATUS['stopped']}"
     version = changed.get("version")
     if version is None or _is_withdrawn(version, current):
         return
@@ -113,6 +115,7 @@ def is_drill_due(spec: Mapping[str, Value], live: LiveResource, today: str) -> b
 
 
 IMMEDIATE_TEXT = "now"
+TAG_FIELDS = frozenset({"tags", "apply"})
 WAKE_EFFECT = "Starts the database, which takes some minutes. Its data are as they were."
 GENTLE = frozenset({WAKE_EFFECT})
 """Effects that need no approval."""
@@ -120,7 +123,10 @@ HINTS_BY_STATUS = {
     "failed": "The instance cannot be recovered. Restore it from a snapshot or to a point in time.",
     "storage-full": "The storage is full and the instance accepts no connections. Raise `storage.sizeGb` and apply.",
     "restore-error": "The restore failed. Check the events of the instance in RDS, then restore again.",
-    "stopped": "The instance is stopped. The next apply, or `orchestrator wake`, starts it; AWS does so after 7 days.",
+    "stopped": (
+        "The instance is stopped. Start it with `orchestrator wake` or `aws rds start-db-instance`; AWS starts it "
+        "after 7 days."
+    ),
     "inaccessible-encryption-credentials": (
         "The KMS key is missing or access to it is denied. Restore the key, then start the instance."
     ),
