@@ -22,24 +22,40 @@ from orchestrator.runs.settings import Settings
     type=click.DateTime(["%Y-%m-%d"]),
     help="Day on which the AWS account was created: adds its free months or credits.",
 )
+@click.option(
+    "--actual",
+    "is_actual",
+    is_flag=True,
+    help="Ask Cost Explorer what AWS has billed, for 0.01 USD; the answer is kept for a day.",
+)
 @format_option("text", "json")
 @project_options
-def command(settings: Settings, account_created: datetime | None, output_format: str) -> None:
-    """Estimate what the stack of the manifests costs a month. Needs neither AWS nor a network.
+def command(settings: Settings, account_created: datetime | None, is_actual: bool, output_format: str) -> None:
+    """Estimate what the stack of the manifests costs a month. Without --actual it needs neither AWS nor a network.
 
     Prices are AWS's list prices before VAT and traffic: the shipped ones, or those of `orchestrator prices refresh`.
-    What has no price is named, and the total is then a lower limit.
+    What has no price is named, and the total is then a lower limit. --actual shows beside it what AWS has billed for
+    the account, last month and this month, by AWS service.
     """
     from orchestrator import canonical_json
-    from orchestrator.render import cost_report
-    from orchestrator.runs import cost_estimate
+    from orchestrator.render import cost_report, spend_report
+    from orchestrator.runs import cost_estimate, cost_explorer
 
     report = cost_estimate.estimate_manifests(settings.manifests, settings.environment)
     created = account_created.date() if account_created else None
     if output_format == "json":
         data = cost_report.to_json(report.estimate, report.components, report.on, created, report.advice)
+        if is_actual:
+            spend = cost_explorer.read_for_manifests(settings)
+            data["actual"] = spend_report.to_json(spend.months, report.estimate, spend.read_at, spend.requests)
         settings.terminal.print_out(canonical_json.dump(data).decode())
         return
     settings.terminal.print_out(
         cost_report.render_text(report.estimate, report.components, report.on, created, report.advice)
     )
+    if is_actual:
+        spend = cost_explorer.read_for_manifests(settings)
+        text = spend_report.render_text(
+            spend.months, report.estimate, spend.read_at, spend.requests, cost_explorer.REQUEST_USD
+        )
+        settings.terminal.print_out("\n" + text)
