@@ -23,6 +23,7 @@ ROOT_PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "ml
 LINKED_FOLDERS = ("manifests", "schemas")
 """Folders to which pages link; on the site each is a page that lists its files."""
 
+_ITEM = re.compile(r"(?:\d+\.|[*-]) +")
 _LINK = re.compile(r"\[([^\]]+)\]\(([^)#]+\.md)[^)]*\)")
 
 
@@ -58,7 +59,7 @@ def _copy_pages(source: Path) -> Iterator[Path]:
         (source / page).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / page, source / page)
     for path in source.rglob("*.md"):
-        path.write_text(_point_to_pages(path.read_text()))
+        path.write_text(indent_lists(_point_to_pages(path.read_text())))
     yield from sorted(path.relative_to(source) for path in source.rglob("*.md"))
 
 
@@ -67,6 +68,32 @@ def _point_to_pages(text: str) -> str:
     for folder in LINKED_FOLDERS:
         text = re.sub(rf"(\]\((?:\.\./)*{re.escape(folder)})/?\)", r"\1/README.md)", text)
     return text
+
+
+def indent_lists(text: str) -> str:
+    """Return a page whose list items continue four columns in.
+
+    GitHub takes what is below the text of an item as part of it; Python-Markdown wants four columns, and begins a new
+    list after a code block otherwise.
+    """
+    return "\n".join(_indent_items(text.splitlines())) + "\n"
+
+
+def _indent_items(lines: list[str]) -> Iterator[str]:
+    is_code, position = False, 0
+    while position < len(lines):
+        line = lines[position]
+        position += 1
+        is_code ^= line.startswith("```")
+        yield line
+        marker = None if is_code else _ITEM.match(line)
+        if marker is None:
+            continue
+        width, first = len(marker[0]), position
+        while position < len(lines) and (not lines[position].strip() or lines[position].startswith(" " * width)):
+            position += 1
+        for inner in _indent_items([inner[width:] for inner in lines[first:position]]):
+            yield f"    {inner}" if inner else ""
 
 
 def _sections() -> Iterator[tuple[str, list[tuple[str, str]]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -55,6 +56,21 @@ def test_every_page_is_in_the_menu_and_has_its_source_beside_it(site: Path) -> N
         assert (site / page).is_file(), page
         if page.as_posix() != "docs/README.md":
             assert f'href="{built.as_posix()}"' in menu, f"{page} is not in docs/README.md"
+
+
+def test_a_numbered_list_goes_on_after_a_code_block(site: Path) -> None:
+    """Otherwise the second step of an instruction is number one again."""
+    differing = {}
+    for path in (docs_site.ROOT / "docs").rglob("*.md"):
+        page = path.relative_to(docs_site.ROOT)
+        text = re.sub(r"^ *```.*?^ *```", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+        built = site / page.with_name("index.html" if page.name == "README.md" else f"{page.stem}.html")
+        article = built.read_text().partition("<article")[2].partition("</article>")[0]
+        counts = len(re.findall(r"^ *1\. ", text, re.MULTILINE)), article.count("<ol>")
+        if len(set(counts)) > 1:
+            differing[str(page)] = counts
+
+    assert differing == {}
 
 
 def test_language_models_get_an_index_of_sources_that_exist(site: Path) -> None:
