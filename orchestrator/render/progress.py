@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from enum import Enum
 from types import TracebackType
@@ -41,6 +41,8 @@ IN_PROGRESS_LABELS = {
     Action.NONE: "checking",
 }
 HEARTBEAT_INTERVAL_SECONDS = 30.0
+MIN_USUAL_SECONDS = 20.0
+"""A change that usually takes less is over before anybody asks how long it takes."""
 
 
 class ProgressDisplay(AbstractContextManager["ProgressDisplay"], Protocol):
@@ -70,6 +72,14 @@ class ProgressRow(Struct):
     duration_seconds: float = 0.0
     detail: str = ""
     is_probe: bool = False
+    usual_seconds: float = 0.0
+
+    @property
+    def description(self) -> str:
+        """What it does or waits for, and how long such a change usually takes."""
+        if self.state is not RowState.RUNNING or self.usual_seconds < MIN_USUAL_SECONDS:
+            return self.detail
+        return f"{self.detail} (usually {format_duration(self.usual_seconds)})".strip()
 
     @property
     def status(self) -> str:
@@ -92,10 +102,19 @@ class ProgressRow(Struct):
 
 
 class ProgressState:
-    """The state of a run according to its events.  Not thread-safe: displays call it under their lock."""
+    """The state of a run according to its events.  Not thread-safe: displays call it under their lock.
 
-    def __init__(self, changes: Iterable[Change], clock: Callable[[], float] = time.monotonic) -> None:
+    ``usual_seconds`` says how long changes usually take, by ``TYPE ACTION``.
+    """
+
+    def __init__(
+        self,
+        changes: Iterable[Change],
+        clock: Callable[[], float] = time.monotonic,
+        usual_seconds: Mapping[str, float] | None = None,
+    ) -> None:
         self.clock = clock
+        self._usual_seconds = usual_seconds or {}
         self.started_at = clock()
         self.rows = {change.address: ProgressRow(clean_name(change.address), change.action) for change in changes}
 
@@ -105,6 +124,8 @@ class ProgressState:
         match event:
             case ChangeStarted(_, action):
                 row.action, row.state, row.started_at = action, RowState.RUNNING, self.clock()
+                kind = f"{event.address.partition('.')[0]} {action.value}"
+                row.usual_seconds = self._usual_seconds.get(kind, 0.0)
             case StepCompleted(_, step):
                 row.detail = describe_step(step)
             case WaitStarted(_, description):
@@ -204,7 +225,7 @@ class LineDisplay:
         self._write_line(self._style.replace_unencodable(f"    {sanitise(event.line)}"))
 
     def _format_row(self, row: ProgressRow) -> str:
-        reason = f"  {row.detail}" if row.detail else ""
+        reason = f"  {row.description}" if row.description else ""
         status = self._style.paint(f"{row.status:<9}", row.state.value)
         duration = "" if row.state is RowState.SKIPPED else format_duration(row.elapsed_seconds(self._progress.clock()))
         return self._style.replace_unencodable(f"{duration:>12}  {status}  {row.address}{reason}")
@@ -289,7 +310,7 @@ class TableDisplay:
                     else format_duration(row.elapsed_seconds(now))
                 )
                 status = Text(row.status, style=row.state.value)
-                grid.add_row(status, Text(row.address), Text(duration), Text(row.detail))
+                grid.add_row(status, Text(row.address), Text(duration), Text(row.description))
             duration = format_duration(now - self._progress.started_at)
             grid.add_row(
                 Text("total", style="bold"),

@@ -20,6 +20,7 @@ from orchestrator.planning.events import (
 from orchestrator.redaction.redact import sanitise
 from orchestrator.render import workflow_commands
 from orchestrator.render.progress import LineDisplay, ProgressDisplay, ProgressState, TableDisplay
+from orchestrator.runs import usual_durations
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,10 +32,14 @@ def create_display(planned: PreparedPlan, settings: Settings) -> ProgressDisplay
     terminal = settings.terminal
     if logger := settings.create_logger():
         return LogDisplay(logger)
-    progress = ProgressState(planned.plan.pending_changes)
-    if terminal.is_live:
-        return TableDisplay(progress, terminal.err, colour=terminal.has_colour)
-    return LineDisplay(progress, terminal.print_err, terminal.style, is_github_actions=terminal.is_github_actions)
+    durations = usual_durations.find_file()
+    progress = ProgressState(planned.plan.pending_changes, usual_seconds=usual_durations.read_usual_seconds(durations))
+    display: ProgressDisplay = (
+        TableDisplay(progress, terminal.err, colour=terminal.has_colour)
+        if terminal.is_live
+        else LineDisplay(progress, terminal.print_err, terminal.style, is_github_actions=terminal.is_github_actions)
+    )
+    return usual_durations.DurationRecorder(display, durations)
 
 
 @contextmanager
