@@ -43,7 +43,11 @@ def test_a_file_that_cannot_be_read_is_no_failure(content: bytes | None, tmp_pat
 def test_a_folder_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
     (tmp_path / "orchestrator").write_text("a file")
 
-    usual_durations.remember(tmp_path / "orchestrator" / "durations.json", [outcome(60.0)])
+    path = tmp_path / "orchestrator" / "durations.json"
+    usual_durations.remember(path, [outcome(60.0)])
+
+    assert usual_durations.read_usual_seconds(path) == {}
+    assert [file.name for file in tmp_path.iterdir()] == ["orchestrator"]
 
 
 def test_a_wait_says_what_for_and_how_long_it_usually_takes(tmp_path: Path) -> None:
