@@ -20,6 +20,7 @@ EXIT_CODES: Mapping[str, Mapping[ExitCode, str]] = {
     "destroy": {ExitCode.VETOED: _VETOED, ExitCode.UNHEALTHY: _UNHEALTHY},
     "restore database": {ExitCode.VETOED: _VETOED, ExitCode.UNHEALTHY: "restored, but something is unhealthy"},
     "restore files": {ExitCode.UNHEALTHY: "files are still missing"},
+    "verify data": {ExitCode.UNHEALTHY: "a row names a file that is missing"},
     "status": {ExitCode.CHANGES: "something is unhealthy, or differs from the manifests"},
     "drift": {ExitCode.CHANGES: "there is drift, or something is unhealthy or pending"},
     "model status": {ExitCode.CHANGES: "training is needed (`--detailed-exitcode`)"},
