@@ -12,6 +12,8 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from orchestrator.secret_rotation import Rotation
+
 
 class Image(Struct, frozen=True):
     """The container image of one component.
@@ -96,7 +98,8 @@ class Artefacts(Struct, frozen=True):
     """Everything that a release ships, by component handle.
 
     ``secrets`` and ``models`` hold version ids, set only when an earlier version is restored, or a model is promoted.
-    The origins say where the files of what is promoted are.
+    The origins say where the files of what is promoted are. ``rotations`` are the secrets whose values are to be
+    generated again.
     """
 
     images: Mapping[str, Image] = field(default_factory=dict)
@@ -105,4 +108,5 @@ class Artefacts(Struct, frozen=True):
     models: Mapping[str, str] = field(default_factory=dict)
     site_origins: Mapping[str, SiteOrigin] = field(default_factory=dict)
     model_origins: Mapping[str, ModelOrigin] = field(default_factory=dict)
+    rotations: Mapping[str, Rotation] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

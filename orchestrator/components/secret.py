@@ -12,7 +12,8 @@ from typing import Any
 
 from orchestrator.components import Grant, Stack
 from orchestrator.ownership_tags import build_ownership_tags
-from orchestrator.values import Ref, TemplateString, Value
+from orchestrator.secret_rotation import find_rotation, keeps_previous, list_keys, previous_key
+from orchestrator.values import Ref, TemplateString, Value, WriteOnly
 from orchestrator.vocabulary import Component, Resource, Scope
 
 PASSWORD_EXPORT = "password"  # noqa: S105 - the name of an export
@@ -59,7 +60,7 @@ def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
     data = component.spec["data"]
     keys_by_variable: dict[str, str] = {}
     reserved_prefixes = tuple(_database_key(handle, "") for handle in _list_databases(component))
-    for key in data:
+    for key in list_keys(data):
         first_key = keys_by_variable.setdefault(key.replace(":", "__"), key)
         if first_key != key:
             yield ("spec", "data", key), f"{key} and {first_key} become the same environment variable", None
@@ -69,7 +70,7 @@ def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
                 f"{key} is reserved: the orchestrator writes the database's credentials there",
                 None,
             )
-    tagged_count = sum(1 for value in data.values() if isinstance(value, Mapping))
+    tagged_count = sum(1 + keeps_previous(value) for value in data.values() if isinstance(value, Mapping))
     if tagged_count > MAX_GENERATED_VALUES:
         yield (
             ("spec", "data"),
@@ -112,9 +113,13 @@ def expand(component: Component, stack: Stack) -> list[Resource]:
     name, handle = component.name, component.handle
     value_spec: dict[str, Value]
     secret_spec, value_spec = _secret_spec(component, stack), {"template": _build_template(component, stack)}
+    version = stack.artefacts.secrets.get(handle)
+    value_spec["rotation"] = (
+        Ref(f"secretsmanager_secret.{name}", "rotation") if version is None else find_rotation(version)
+    )
     if component.spec["unknownKeys"] == "remove":
         value_spec["remove_unknown_keys"] = True
-    if (version := stack.artefacts.secrets.get(handle)) is not None:
+    if version is not None:
         value_spec["version"] = version
     secret = Resource("secretsmanager_secret", name, physical, secret_spec, handle, where, adopt=adopt)
     after = frozenset({secret.address})
@@ -124,6 +129,7 @@ def expand(component: Component, stack: Stack) -> list[Resource]:
 def _secret_spec(component: Component, stack: Stack) -> Mapping[str, Value]:
     spec = component.spec
     lengths = {key: value["generate"]["length"] for key, value in spec["data"].items() if _is_generated(value)}
+    lengths |= {previous_key(key): lengths[key] for key, value in spec["data"].items() if keeps_previous(value)}
     passwords = {_database_key(handle, "Password"): PASSWORD_LENGTH for handle in _list_databases(component)}
     return {
         "description": spec["description"],
@@ -131,7 +137,24 @@ def _secret_spec(component: Component, stack: Stack) -> Mapping[str, Value]:
         "external": sorted(external_keys(component)),
         "tags": build_ownership_tags(stack.scope, component.handle, deletable=spec["deletionPolicy"] == "delete"),
         **({"kms_key": spec["kmsKey"]} if "kmsKey" in spec else {}),
+        **_rotation_spec(component, stack),
     }
+
+
+def _rotation_spec(component: Component, stack: Stack) -> Mapping[str, Value]:
+    """Return the rotation to be made, if any, and by rotated key the one that keeps its value before."""
+    rotation = stack.artefacts.rotations.get(component.handle)
+    if rotation is None:
+        return {}
+    data = component.spec["data"]
+    kept = {key: previous_key(key) for key in rotation.keys if keeps_previous(data.get(key))}
+    return {"rotation": rotation.id, "rotated_keys": WriteOnly(list(rotation.keys)), "previous_keys": WriteOnly(kept)}
+
+
+def list_rotatable_keys(component: Component) -> tuple[str, ...]:
+    """Return the keys whose values are generated: those of the manifest, and the passwords of databases."""
+    generated = (key for key, value in component.spec["data"].items() if _is_generated(value))
+    return (*generated, *(_database_key(handle, "Password") for handle in _list_databases(component)))
 
 
 def _build_template(component: Component, stack: Stack) -> Mapping[str, Value]:
@@ -140,6 +163,11 @@ def _build_template(component: Component, stack: Stack) -> Mapping[str, Value]:
         if isinstance(value, Mapping)
         else _replace_passwords(value)
         for key, value in component.spec["data"].items()
+    }
+    template |= {
+        previous_key(key): _placeholder(previous_key(key))
+        for key, value in component.spec["data"].items()
+        if keeps_previous(value)
     }
     for handle in _list_databases(component):
         connection_parts = {

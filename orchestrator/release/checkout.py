@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -19,6 +20,7 @@ from orchestrator.problems import Problems
 from orchestrator.release import Ledger, ManifestDocument, Release, manifest_documents, pins
 from orchestrator.release.ledger_store import LedgerStore
 from orchestrator.release.pins import PinResolution
+from orchestrator.secret_rotation import Rotation
 from orchestrator.vocabulary import DesiredState
 
 if TYPE_CHECKING:
@@ -64,12 +66,14 @@ def from_manifest(
     *,
     request: PromotionRequest | None = None,
     is_promoting: bool = True,
+    rotations: Mapping[str, Rotation] = MappingProxyType({}),
 ) -> ReleaseCandidate:
     """Build the release candidate of manifests that have been checked already.
 
     ``rebuild`` names a run that builds every image again.  ``built_images`` were built by another job, and are
     pushed instead of built again if their inputs are those of the checkout.  ``request`` asks for a promotion; without
-    ``is_promoting``, what the environment gets from another stays as it is.  Raises Problems.
+    ``is_promoting``, what the environment gets from another stays as it is.  ``rotations`` are the Secrets whose values
+    are generated again, by handle.  Raises Problems.
     """
     clients = clients or _create_clients(manifest)
     store = find_store(manifest, clients)
@@ -81,10 +85,12 @@ def from_manifest(
         artefacts = replace(artefacts, images=images)
     elif built_images is not None:
         artefacts = replace(artefacts, images=built_images.attach_to(artefacts.images))
+    artefacts = replace(artefacts, rotations=rotations)
     base = ledger.last_complete
     resolution = pins.resolve(ledger, checkout_documents, artefacts) if base else PinResolution()
     if promotion is not None and promotion.is_held:
         resolution = PinResolution(ledger.pins)
+    _check_rotations(rotations, resolution)
     if store is not None and base is not None and resolution.held:
         manifest = _hold_manifest(ledger, base, resolution, checkout_documents, manifest)
         artefacts = _hold_artefacts(base, resolution, manifest, store, artefacts)
@@ -205,5 +211,16 @@ def _hold_artefacts(
             for handle, version in base.vector.secrets.items()
             if handle in pinned_secrets and handle in exports
         },
+        rotations=artefacts.rotations,
         notes=artefacts.notes,
     )
+
+
+def _check_rotations(rotations: Mapping[str, Rotation], resolution: PinResolution) -> None:
+    """Raise Problems if a rollback holds back a version of a Secret whose values are to be generated again."""
+    held = {pin.part for pin in resolution.held}
+    if pinned := [handle for handle in rotations if f"secret:{handle}" in held]:
+        raise Problems.from_message(
+            f"a rollback holds {pinned[0]} at an earlier version; new values would not be used",
+            hint=f"ship its newest version first: orchestrator unpin secret:{pinned[0]}; nothing was changed",
+        )

@@ -18,9 +18,10 @@ from orchestrator.problems import Problems
 from orchestrator.resources import AwsReader
 from orchestrator.resources._existing import confirm_existing
 from orchestrator.resources._watched import Watch, Watched
+from orchestrator.secret_rotation import TOKEN_LENGTH, build_version_id, current_version, find_rotation
 from orchestrator.steps import ApiCall, Compute, GenerateSecret, Step, Steps
 from orchestrator.values import Value, sort_canonically
-from orchestrator.vocabulary import LiveResource, Scope
+from orchestrator.vocabulary import FieldChange, LiveResource, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = True
@@ -32,6 +33,7 @@ DELETED_CODES = tuple(
     f"InvalidRequestException: {text}" for text in ("scheduled for deletion", "marked for deletion", "marked deleted")
 )
 TAG_GENERATED = "orchestrator:generated:"
+TAG_VERSION = "orchestrator:version"
 TAG_EXTERNAL = "orchestrator:external:"
 """Prefix of the tags of external values; their value says when and by whom it was set."""
 WATCHED = {
@@ -76,6 +78,8 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
         "scheduled_for_deletion": is_deleted,
         "tags": tags,
     }
+    rotation = find_rotation(current_version(response.get("VersionIdsToStages")))
+    live_spec["rotation"] = rotation
     watch = Watch(aws)
     if spec and not is_deleted:
         watch.add(WATCHED, response)
@@ -89,7 +93,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
         )
     return LiveResource(
         normalise(live_spec),
-        {"arn": response["ARN"], "name": name},
+        {"arn": response["ARN"], "name": name, "rotation": rotation},
         status="scheduled for deletion" if is_deleted else "",
         **watch.fields,
         **parse_ownership(tags),
@@ -116,7 +120,7 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     response = yield ApiCall(
         "secretsmanager", "describe_secret", {"SecretId": name}, retry_codes=NOT_FOUND_CODES, timeout_seconds=60
     )
-    return {"arn": response["ARN"], "name": name}
+    return {"arn": response["ARN"], "name": name, "rotation": ""}
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
@@ -146,6 +150,9 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
     if changed & {"generate", "tags"}:
         tags = to_aws_tags({**spec["tags"], **_build_generated_tags(spec["generate"])})
         yield ApiCall("secretsmanager", "tag_resource", {**secret, "Tags": tags})
+    if "rotation" in changed:
+        yield from _rotate(secret, spec)
+        return {"rotation": spec["rotation"]}
     return {}
 
 
@@ -160,6 +167,12 @@ def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     request = {"SecretId": live.outputs["arn"], "RecoveryWindowInDays": RECOVERY_WINDOW_DAYS}
     yield ApiCall("secretsmanager", "delete_secret", request, ok_codes=(*NOT_FOUND_CODES, *DELETED_CODES))
     return {}
+
+
+def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str]:
+    """Yield what a rotation means to users."""
+    if any(field.path == ("rotation",) for field in fields):
+        yield "Values are generated again. What was signed with an old one is accepted only where the previous key is read."
 
 
 def stuck(live: LiveResource) -> str:
@@ -188,6 +201,33 @@ def _add_missing_keys(secret: Mapping[str, Value], declarations: list[Mapping[st
     document = yield Compute("secret document with the missing keys added", _merge_document, (current, *generated))
     yield ApiCall("secretsmanager", "put_secret_value", {**secret, "SecretString": document})
     return {}
+
+
+def _rotate(secret: Mapping[str, Value], spec: Mapping[str, Value]) -> Steps:
+    """Write a version with new values, whose id names the rotation; what stands for a database reads it from there.
+
+    Secrets Manager makes the request's token the id of the version (PutSecretValue).
+    """
+    keys = spec["rotated_keys"].value
+    lengths = {item["key"]: item["length"] for item in spec["generate"]}
+    current = yield ApiCall("secretsmanager", "get_secret_value", secret, is_sensitive=True)
+    generated = yield from _generate_values([{"key": key, "length": lengths[key]} for key in keys])
+    arguments = (current, spec["previous_keys"].value, *generated)
+    document = yield Compute("secret document with new values", rotate_document, arguments)
+    token = yield GenerateSecret(TOKEN_LENGTH)
+    version = yield Compute("version id", build_version_id, (token, spec["rotation"]))
+    request = {**secret, "SecretString": document, "ClientRequestToken": version}
+    response = yield ApiCall("secretsmanager", "put_secret_value", request)
+    tags = to_aws_tags({TAG_VERSION: response["VersionId"]})
+    yield ApiCall("secretsmanager", "tag_resource", {**secret, "Tags": tags})
+    return {}
+
+
+def rotate_document(current: Mapping[str, Any], previous_keys: Mapping[str, str], keys: list[str], *values: str) -> str:
+    """Return the document with new values, and under ``previous_keys`` the values that they replace."""
+    document = _parse_document(current)
+    previous = {previous_keys[key]: document[key] for key in keys if key in previous_keys and key in document}
+    return json.dumps({**document, **dict(zip(keys, values, strict=True)), **previous}, sort_keys=True)
 
 
 def _build_document(keys: list[str], *values: str) -> str:

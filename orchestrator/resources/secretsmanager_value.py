@@ -20,7 +20,8 @@ from typing import Any
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership
 from orchestrator.problems import Problems
 from orchestrator.resources import AwsReader
-from orchestrator.steps import ApiCall, Compute, Steps, call
+from orchestrator.secret_rotation import ROTATION_MARK, TOKEN_LENGTH, build_version_id, current_version
+from orchestrator.steps import ApiCall, Compute, GenerateSecret, Steps, call
 from orchestrator.values import Unknown, Value, WriteOnly, is_known
 from orchestrator.vocabulary import LiveResource, Scope
 
@@ -45,8 +46,12 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     template = declared.value if isinstance(declared, WriteOnly) else declared
     version_field = {"version": spec["version"]} if "version" in spec else {}
     removal = {"remove_unknown_keys": WriteOnly(True)} if "remove_unknown_keys" in spec else {}
-    fingerprint = compute_fingerprint({**template, "": "exact"} if removal else template)
-    return {"template": WriteOnly(template), "fingerprint": fingerprint, **version_field, **removal}
+    declared_rotation = spec.get("rotation", "")
+    rotation = declared_rotation.value if isinstance(declared_rotation, WriteOnly) else declared_rotation
+    marks = {"": "exact"} if removal else {}
+    marks |= {} if _is_none(rotation) else {ROTATION_MARK: rotation}
+    fields = {**version_field, **removal, "rotation": WriteOnly(rotation)}
+    return {"template": WriteOnly(template), "fingerprint": compute_fingerprint({**template, **marks}), **fields}
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
@@ -55,7 +60,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
     if response is None or response.get("DeletedDate"):
         return None
     tags = from_aws_tags(response.get("Tags"))
-    version = _current_version(response.get("VersionIdsToStages"))
+    version = current_version(response.get("VersionIdsToStages"))
     written_fingerprint = tags.get(TAG_FINGERPRINT)
     is_manually_changed = written_fingerprint is not None and version != tags.get(TAG_VERSION)
     return LiveResource(
@@ -72,7 +77,12 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     current = yield ApiCall("secretsmanager", "get_secret_value", secret, ok_codes=NOT_FOUND_CODES, is_sensitive=True)
     build = build_exact_document if "remove_unknown_keys" in spec else build_document
     document = yield Compute("secret document", build, (current, spec["template"]))
-    put_response = yield ApiCall("secretsmanager", "put_secret_value", {**secret, "SecretString": document})
+    request = {**secret, "SecretString": document}
+    rotation = spec["rotation"].value
+    if not _is_none(rotation):
+        token = yield GenerateSecret(TOKEN_LENGTH)
+        request["ClientRequestToken"] = yield Compute("version id", build_version_id, (token, rotation))
+    put_response = yield ApiCall("secretsmanager", "put_secret_value", request)
     tags = [
         {"Key": TAG_FINGERPRINT, "Value": spec["fingerprint"]},
         {"Key": TAG_VERSION, "Value": put_response["VersionId"]},
@@ -129,6 +139,11 @@ def build_exact_document(current: Mapping[str, Any], template: Mapping[str, str]
     return json.dumps(_fill_template(template, _parse_document(current)), sort_keys=True)
 
 
+def _is_none(rotation: Value) -> bool:
+    """Return whether the generated values were never rotated; a rotation that is not known yet is one."""
+    return isinstance(rotation, str) and not rotation
+
+
 def _fill_template(template: Mapping[str, str], current_values: Mapping[str, Any]) -> dict[str, str]:
     document = {key: _fill_placeholders(text, current_values) for key, text in template.items()}
     return {**document, **{key.replace(":", "__"): text for key, text in document.items()}}
@@ -160,7 +175,3 @@ def _fill_placeholders(text: str, current_values: Mapping[str, Any]) -> str:
             hint = f"set it with `orchestrator secret set SECRET {missing[0]}`"
         raise Problems.from_message(message, hint=hint)
     return _PLACEHOLDER.sub(lambda match: str(current_values[match[1]]), text)
-
-
-def _current_version(versions: Mapping[str, list[str]] | None) -> str | None:
-    return next((version for version, stages in (versions or {}).items() if "AWSCURRENT" in stages), None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from orchestrator.problems import Problems
+from orchestrator.secret_rotation import build_version_id, current_version, find_rotation
 from orchestrator.vocabulary import Component, DesiredState, Resource
 
 if TYPE_CHECKING:
@@ -188,6 +190,12 @@ class ExternalValues:
         ]
         self._write({**self._read_document(), **values}, tags)
 
+    def _keep_rotation(self) -> Mapping[str, str]:
+        """Return the id of the next version if the generated values were rotated: it names the rotation."""
+        versions = (self._describe() or {}).get("VersionIdsToStages")
+        rotation = find_rotation(current_version(versions))
+        return {"ClientRequestToken": build_version_id(secrets.token_hex(16), rotation)} if rotation else {}
+
     def _describe(self) -> Mapping[str, Any] | None:
         from orchestrator.aws.errors import AwsError
 
@@ -240,7 +248,7 @@ class ExternalValues:
         """Write the document, and tag its version so that it does not count as changed by hand, unless it was."""
         secret = {"SecretId": self._resource.physical}
         is_as_written = self._is_as_written()
-        request = {**secret, "SecretString": _dump(document)}
+        request = {**secret, "SecretString": _dump(document), **self._keep_rotation()}
         response = self._clients.call("secretsmanager", "put_secret_value", request)
         version = [{"Key": "orchestrator:version", "Value": response["VersionId"]}] if is_as_written else []
         if version or tags:

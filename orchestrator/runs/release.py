@@ -6,7 +6,7 @@ The command line, GitHub's workflows and the demo call the same functions, with 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from orchestrator.runs.reporter import RunOptions
 from orchestrator.runs.result import EXIT_CODES, DeployRun
 from orchestrator.runs.settings import Settings
 from orchestrator.runs.site_builds import build_sites
+from orchestrator.secret_rotation import Rotation
 from orchestrator.state.client.run_reporter import RunReporter
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ class DeployOptions(Struct, frozen=True):
 
     ``targets`` are addresses or components, all if empty; ``allow`` is the token that lifts a plan's vetoes;
     ``description`` describes the deployment on GitHub; ``clients`` are used instead of new ones; ``built_images`` were
-    built by another job; ``promotion`` asks for a release of another environment.
+    built by another job; ``promotion`` asks for a release of another environment. ``rotations`` are the Secrets whose
+    values are generated again, by handle; the deploy is then refused if it would change anything else, and a failed one
+    names ``retry_command``.
     """
 
     approval: Approval = field(default_factory=Approval)
@@ -67,6 +70,8 @@ class DeployOptions(Struct, frozen=True):
     clients: Clients | None = None
     built_images: BuiltImages | None = None
     promotion: PromotionRequest | None = None
+    rotations: Mapping[str, Rotation] = field(default_factory=dict)
+    retry_command: tuple[str, ...] = ("deploy",)
 
 
 class RollbackOptions(Struct, frozen=True):
@@ -241,8 +246,16 @@ def deploy(settings: Settings, options: DeployOptions, notifier: Notifier | None
             if commit := notifier.commit_of_newer_run:
                 locked.record.report_superseded(commit)
             rebuild = time.strftime(REBUILD_FORMAT, time.gmtime()) if options.should_rebuild_images else ""
+            if options.rotations:
+                _require_no_other_changes(locked, settings)
             candidate = checkout.from_manifest(
-                locked.manifest, locked.clients, rebuild, options.built_images, request=options.promotion
+                locked.manifest,
+                locked.clients,
+                rebuild,
+                options.built_images,
+                request=options.promotion,
+                is_promoting=not options.rotations,
+                rotations=options.rotations,
             )
             candidate.pin_resolution.raise_if_undecided()
             planned = pipeline.plan(
@@ -285,10 +298,26 @@ def plan_promotion(settings: Settings, options: DeployOptions) -> PreparedPlan:
 
 def _retry_command(settings: Settings, options: DeployOptions) -> str:
     if options.promotion is None:
-        return settings.command_line("deploy", *(["--rebuild"] if options.should_rebuild_images else []))
+        return settings.command_line(*options.retry_command, *(["--rebuild"] if options.should_rebuild_images else []))
     source, number = options.promotion.source, options.promotion.release
     words = [*(["--from", source] if source else []), *(["--release", str(number)] if number is not None else [])]
     return settings.command_line("promote", *words)
+
+
+def _require_no_other_changes(session: ReleaseSession, settings: Settings) -> None:
+    """Raise Problems if a deploy of the checkout would change anything: a rotation ships and undoes nothing else."""
+    from orchestrator.planning import pipeline
+    from orchestrator.release import checkout
+
+    candidate = checkout.from_manifest(session.manifest, session.clients, is_promoting=False)
+    plan = pipeline.plan(candidate.desired, clients=session.clients).plan
+    if plan.pending_changes or plan.unread:
+        addresses = [*(change.address for change in plan.pending_changes), *(item.address for item in plan.unread)]
+        shown = ", ".join(addresses[:MAX_LISTED_PATHS])
+        raise Problems.from_message(
+            f"the checkout is not what is deployed: a deploy would change {shown}",
+            hint=f"run {settings.command_line('deploy')} first, then rotate; nothing was changed",
+        )
 
 
 def _check_committed(session: ReleaseSession, notifier: Notifier) -> ReleaseSession:

@@ -68,6 +68,7 @@ def test_the_password_is_generated_beside_what_the_manifest_asks_for(tmp_path: P
         "managed": False,
         "secret": Ref("secretsmanager_secret.app", "arn"),
         "key": "Database:main:Password",
+        "rotation": Ref("secretsmanager_secret.app", "rotation"),
     }
     places = [order.index(a) for a in ("secretsmanager_secret.app", "rds_instance.main", "secretsmanager_value.app")]
     assert places == sorted(places)

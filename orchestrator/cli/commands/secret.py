@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.command import CliCommand
-from orchestrator.cli.options import format_option, project_options
+from orchestrator.cli.options import data_options, format_option, project_options
 from orchestrator.cli.value_completion import complete_secret, complete_secret_key
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
+    from orchestrator.runs.approval import Approval
     from orchestrator.runs.external_values import ExternalValues
+    from orchestrator.runs.reporter import RunOptions
 
 
 @click.group("secret")
 def command() -> None:
-    """Store, list and remove values that come from outside.
+    """Store, list and remove values that come from outside, and rotate generated ones.
 
-    A manifest declares them with `external: true`; their values are in no manifest, plan, log or command line.
+    A manifest declares the former with `external: true`; no value is in a manifest, plan, log or command line.
     """
 
 
@@ -78,6 +80,30 @@ def list_values(settings: Settings, secret: str, output_format: str) -> int:
     for item in stored:
         settings.terminal.print_out(f"{item.key:<{width}}  {item.source:<19}  {item.set_by}".rstrip())
     return ExitCode.OK
+
+
+@command.command(
+    "rotate",
+    cls=CliCommand,
+    examples=("orchestrator secret rotate app -e prod", "orchestrator secret rotate app --key Jwt:Key -e prod"),
+)
+@click.argument("secret")
+@click.option("--key", "keys", multiple=True, help="Rotate only this generated value (repeatable); default: all.")
+@data_options
+@project_options
+def rotate_values(
+    settings: Settings, secret: str, keys: tuple[str, ...], approval: Approval, run_options: RunOptions
+) -> int:
+    """Generate values of SECRET again: keys that the manifest generates, and passwords of databases.
+
+    A deploy that changes nothing else writes a new version, sets each database's password, restarts the services that
+    use the Secret and sends requests to them. If they do not answer, it brings the old values back. With
+    `keepPrevious` the value before stays in the Secret until the next rotation. Exits as `orchestrator deploy` does: 0
+    when the services work with the new values, 5 when the old ones are back.
+    """
+    from orchestrator.runs.rotate_secret import rotate
+
+    return rotate(settings, secret, keys, approval, run_options).exit_code
 
 
 @command.command("unset", cls=CliCommand, examples=("orchestrator secret unset app Stripe:Key -e prod",))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.components import Stack
+from orchestrator.secret_rotation import list_keys
 from orchestrator.values import Ref, TemplateString, Value
 from orchestrator.vocabulary import Component
 
@@ -26,7 +27,9 @@ def list_variable_sources(secrets_spec: Any, stack: Stack) -> list[tuple[str, st
     if isinstance(secrets_spec, Mapping):
         return [(variable, *parse_key_reference(text)) for variable, text in secrets_spec.items()]
     return [
-        (to_variable_name(key), handle, key) for handle in secrets_spec for key in stack.components[handle].spec["data"]
+        (to_variable_name(key), handle, key)
+        for handle in secrets_spec
+        for key in list_keys(stack.components[handle].spec["data"])
     ]
 
 

@@ -14,6 +14,7 @@ from orchestrator.components import Stack
 from orchestrator.components.database.alarms import build_alarms
 from orchestrator.components.database.checks import check, describe_connections
 from orchestrator.ownership_tags import build_ownership_tags
+from orchestrator.secret_rotation import find_rotation
 from orchestrator.values import Ref, TemplateString, Value, WriteOnly
 from orchestrator.vocabulary import Component, Resource, Scope
 
@@ -200,8 +201,15 @@ def _monitoring_spec(spec: Mapping[str, Any]) -> Mapping[str, Value]:
 
 
 def _credentials_spec(component: Component, stack: Stack) -> Mapping[str, Value]:
+    """Return where the password is: managed by RDS, or in a Secret, of which a rollback restores an earlier version."""
     credential_grants = stack.grants_for(component, "credentials")
-    return {"managed": True} if not credential_grants else {"managed": False, **credential_grants[0].data}
+    if not credential_grants:
+        return {"managed": True}
+    grant = credential_grants[0]
+    version = stack.artefacts.secrets.get(grant.requester)
+    if version is not None:
+        return {"managed": False, **grant.data, "rotation": find_rotation(version), "version": WriteOnly(version)}
+    return {"managed": False, **grant.data, "rotation": Ref(grant.data["secret"].address, "rotation")}
 
 
 def _without_none(values: Mapping[str, Value]) -> Mapping[str, Value]:

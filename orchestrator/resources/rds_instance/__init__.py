@@ -20,7 +20,13 @@ from orchestrator.resources import AwsReader
 from orchestrator.resources._existing import confirm_existing
 from orchestrator.resources._watched import find_changes
 from orchestrator.resources.rds_instance import live_shape, modify, password, restore, stop_and_start, throwaway
-from orchestrator.resources.rds_instance.api_members import BUSY_CODES, NO_SNAPSHOT_STATUSES, NOT_FOUND_CODES, WATCHED
+from orchestrator.resources.rds_instance.api_members import (
+    BUSY_CODES,
+    NO_SNAPSHOT_STATUSES,
+    NOT_FOUND_CODES,
+    TAG_ROTATION,
+    WATCHED,
+)
 from orchestrator.resources.rds_instance.messages import GENTLE, effects, losses, notes, refusals, stuck
 from orchestrator.steps import ApiCall, Outputs, Steps, Wait
 from orchestrator.values import Value, sort_canonically
@@ -130,9 +136,16 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
         )
         yield modify.wait_until_available(name, ("MasterUserPassword",))
     if changed & {"tags", "credentials", "apply"}:
-        request = {"ResourceName": modify.build_arn(scope, name), "Tags": to_aws_tags(modify.build_tags(spec))}
+        tags = {**_rotation_tag(spec, live), **modify.build_tags(spec)}
+        request = {"ResourceName": modify.build_arn(scope, name), "Tags": to_aws_tags(tags)}
         yield ApiCall("rds", "add_tags_to_resource", request)
     return outputs
+
+
+def _rotation_tag(spec: Mapping[str, Value], live: LiveResource) -> Mapping[str, Value]:
+    """Return the empty tag if the password is again the one from before its first rotation: adding removes no tag."""
+    had_rotation = bool(live.spec.get("credentials", {}).get("rotation"))
+    return {TAG_ROTATION: ""} if had_rotation and spec["credentials"].get("rotation", "") == "" else {}
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:

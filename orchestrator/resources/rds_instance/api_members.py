@@ -16,6 +16,8 @@ APPLY_IMMEDIATELY = "immediately"
 USABLE_STATUSES = ("available", "storage-optimization")
 TAG_APPLY = "orchestrator:apply"
 TAG_CREDENTIALS = "orchestrator:credentials"
+TAG_ROTATION = "orchestrator:rotation"
+"""Tag: the last rotation of the password; empty if none, or if a rollback restored the one before."""
 TAG_RESTORE_OF = "orchestrator:restore-of"
 """Tag of a restored instance until it has replaced another: ``PROJECT/ENVIRONMENT NAME NEW-NAME``."""
 TAG_RESTORED_FROM = "orchestrator:restored-from"

@@ -19,6 +19,7 @@ from orchestrator.resources.rds_instance.api_members import (
     TAG_CREDENTIALS,
     TAG_LAST_DRILL,
     TAG_RESTORED_FROM,
+    TAG_ROTATION,
     USABLE_STATUSES,
 )
 from orchestrator.resources.rds_instance.drill_result import DrillResult
@@ -62,6 +63,7 @@ def parse_spec(instance: Instance, declared: Mapping[str, Value]) -> dict[str, V
             "managed": bool(instance.get("MasterUserSecret")),
             "secret": secret or None,
             "key": key or None,
+            "rotation": tags.get(TAG_ROTATION, ""),
         },
         "tags": tags,
     }

@@ -15,6 +15,7 @@ from orchestrator.resources.rds_instance.api_members import (
     STORAGE_FIELDS,
     TAG_APPLY,
     TAG_CREDENTIALS,
+    TAG_ROTATION,
     USABLE_STATUSES,
 )
 from orchestrator.resources.rds_instance.live_shape import matches
@@ -132,6 +133,8 @@ def build_tags(spec: Mapping[str, Value]) -> dict[str, Value]:
     credentials = spec["credentials"]
     if credentials.get("secret") is not None:
         setting_tags[TAG_CREDENTIALS] = join_parts([credentials["secret"], " ", credentials["key"]])
+        if credentials.get("rotation", "") != "":
+            setting_tags[TAG_ROTATION] = credentials["rotation"]
     return {**spec.get("tags", {}), **setting_tags}
 
 

@@ -21,6 +21,8 @@ def password_parameters(
     if credentials.get("managed"):
         return {"ManageMasterUserPassword": True}
     request = {"SecretId": credentials["secret"]}
+    if "version" in credentials:  # a rollback restores it
+        request["VersionId"] = credentials["version"].value
     response = yield ApiCall("secretsmanager", "get_secret_value", request, is_sensitive=True)
     password = yield Compute("password", extract_value, (response, credentials["key"]))
     return {"MasterUserPassword": password, **({"ManageMasterUserPassword": False} if stop_managing else {})}
