@@ -48,6 +48,7 @@ PURPOSES = {
     "canonical_json": "structs to canonical JSON and back",
     "steps": "steps of a change, as data",
     "ownership_tags": "ownership marks",
+    "secret_rotation": "rotations of generated values, named by the ids of versions",
     "shell": "the only door to processes of this machine",
     "logs": "structlog, loaded only if asked for",
     "redaction": "keep secrets out of texts",

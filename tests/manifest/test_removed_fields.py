@@ -50,6 +50,8 @@ PARTS = {
     "Database.spec.monitoring": "the role means nothing without an interval",
     "Database.spec.monitoring.role": "as above",
     "Project.spec.network.subnets": "where new things are made, no setting of AWS",
+    "Database.spec.backups.drillEveryDays": "plans note it, no setting of AWS",
+    "Secret.spec.data{}.generate.keepPrevious": "the key stays like any that no manifest names (`unknownKeys`)",
     "Secret.spec.unknownKeys": "part of the fingerprint",
 }
 """Fields of which a part is missing afterwards, and why nothing is left behind."""
