@@ -172,7 +172,7 @@ def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
 def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str]:
     """Yield what a rotation means to users."""
     if any(field.path == ("rotation",) for field in fields):
-        yield "Values are generated again. What was signed with an old one is accepted only where the previous key is read."
+        yield "Values are generated again. What an old one signed is accepted only where the previous key is read."
 
 
 def stuck(live: LiveResource) -> str:
