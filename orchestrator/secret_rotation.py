@@ -50,10 +50,10 @@ def list_keys(data: Mapping[str, Value]) -> Iterator[str]:
     """Yield the keys of a Secret's ``data``, each with the key of its previous value if it keeps one."""
     for key, value in data.items():
         yield key
-        if keeps_previous(value):
+        if has_previous_key(value):
             yield previous_key(key)
 
 
-def keeps_previous(value: Any) -> bool:
+def has_previous_key(value: Any) -> bool:
     """Return whether a value of ``data`` is generated and keeps its previous value after a rotation."""
     return isinstance(value, Mapping) and bool((value.get("generate") or {}).get("keepPrevious"))

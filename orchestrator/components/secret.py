@@ -12,7 +12,7 @@ from typing import Any
 
 from orchestrator.components import Grant, Stack
 from orchestrator.ownership_tags import build_ownership_tags
-from orchestrator.secret_rotation import find_rotation, keeps_previous, list_keys, previous_key
+from orchestrator.secret_rotation import find_rotation, has_previous_key, list_keys, previous_key
 from orchestrator.values import Ref, TemplateString, Value, WriteOnly
 from orchestrator.vocabulary import Component, Resource, Scope
 
@@ -70,7 +70,7 @@ def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
                 f"{key} is reserved: the orchestrator writes the database's credentials there",
                 None,
             )
-    tagged_count = sum(1 + keeps_previous(value) for value in data.values() if isinstance(value, Mapping))
+    tagged_count = sum(1 + has_previous_key(value) for value in data.values() if isinstance(value, Mapping))
     if tagged_count > MAX_GENERATED_VALUES:
         yield (
             ("spec", "data"),
@@ -129,7 +129,7 @@ def expand(component: Component, stack: Stack) -> list[Resource]:
 def _secret_spec(component: Component, stack: Stack) -> Mapping[str, Value]:
     spec = component.spec
     lengths = {key: value["generate"]["length"] for key, value in spec["data"].items() if _is_generated(value)}
-    lengths |= {previous_key(key): lengths[key] for key, value in spec["data"].items() if keeps_previous(value)}
+    lengths |= {previous_key(key): lengths[key] for key, value in spec["data"].items() if has_previous_key(value)}
     passwords = {_database_key(handle, "Password"): PASSWORD_LENGTH for handle in _list_databases(component)}
     return {
         "description": spec["description"],
@@ -147,8 +147,12 @@ def _rotation_spec(component: Component, stack: Stack) -> Mapping[str, Value]:
     if rotation is None:
         return {}
     data = component.spec["data"]
-    kept = {key: previous_key(key) for key in rotation.keys if keeps_previous(data.get(key))}
-    return {"rotation": rotation.id, "rotated_keys": WriteOnly(list(rotation.keys)), "previous_keys": WriteOnly(kept)}
+    previous = {key: previous_key(key) for key in rotation.keys if has_previous_key(data.get(key))}
+    return {
+        "rotation": rotation.id,
+        "rotated_keys": WriteOnly(list(rotation.keys)),
+        "previous_keys": WriteOnly(previous),
+    }
 
 
 def list_rotatable_keys(component: Component) -> tuple[str, ...]:
@@ -167,7 +171,7 @@ def _build_template(component: Component, stack: Stack) -> Mapping[str, Value]:
     template |= {
         previous_key(key): _placeholder(previous_key(key))
         for key, value in component.spec["data"].items()
-        if keeps_previous(value)
+        if has_previous_key(value)
     }
     for handle in _list_databases(component):
         connection_parts = {

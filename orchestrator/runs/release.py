@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from orchestrator.manifest.check import Manifest
     from orchestrator.planning.events import Event
     from orchestrator.planning.plan import PreparedPlan
+    from orchestrator.release.checkout import ReleaseCandidate
     from orchestrator.release.deploy import Deployment, DeployResult, OnFailure
     from orchestrator.release.ledger_store import LedgerStore
     from orchestrator.release.promotion import PromotionRequest
@@ -233,7 +234,6 @@ def deploy(settings: Settings, options: DeployOptions, notifier: Notifier | None
     Raises Problems if the manifests are invalid, nobody approves the plan, or the environment is locked.
     """
     from orchestrator.planning import pipeline
-    from orchestrator.release import checkout
     from orchestrator.state.client.run_reporter import RunSuperseded
 
     notifier = notifier or Notifier()
@@ -245,18 +245,7 @@ def deploy(settings: Settings, options: DeployOptions, notifier: Notifier | None
         with session.acquire_lock("deploy", _with_pull_request(options.run, notifier)) as locked:
             if commit := notifier.commit_of_newer_run:
                 locked.record.report_superseded(commit)
-            rebuild = time.strftime(REBUILD_FORMAT, time.gmtime()) if options.should_rebuild_images else ""
-            if options.rotations:
-                _require_no_other_changes(locked, settings)
-            candidate = checkout.from_manifest(
-                locked.manifest,
-                locked.clients,
-                rebuild,
-                options.built_images,
-                request=options.promotion,
-                is_promoting=not options.rotations,
-                rotations=options.rotations,
-            )
+            candidate = _load_candidate(locked, options)
             candidate.pin_resolution.raise_if_undecided()
             planned = pipeline.plan(
                 candidate.desired, targets=options.targets, allow=options.allow, clients=locked.clients
@@ -304,7 +293,24 @@ def _retry_command(settings: Settings, options: DeployOptions) -> str:
     return settings.command_line("promote", *words)
 
 
-def _require_no_other_changes(session: ReleaseSession, settings: Settings) -> None:
+def _load_candidate(session: ReleaseSession, options: DeployOptions) -> ReleaseCandidate:
+    """Return what the checkout ships.  Raises Problems if it is invalid, or a rotation would ship something else."""
+    from orchestrator.release import checkout
+
+    if options.rotations:
+        _require_no_other_changes(session)
+    return checkout.from_manifest(
+        session.manifest,
+        session.clients,
+        time.strftime(REBUILD_FORMAT, time.gmtime()) if options.should_rebuild_images else "",
+        options.built_images,
+        request=options.promotion,
+        is_promoting=not options.rotations,
+        rotations=options.rotations,
+    )
+
+
+def _require_no_other_changes(session: ReleaseSession) -> None:
     """Raise Problems if a deploy of the checkout would change anything: a rotation ships and undoes nothing else."""
     from orchestrator.planning import pipeline
     from orchestrator.release import checkout
@@ -316,7 +322,7 @@ def _require_no_other_changes(session: ReleaseSession, settings: Settings) -> No
         shown = ", ".join(addresses[:MAX_LISTED_PATHS])
         raise Problems.from_message(
             f"the checkout is not what is deployed: a deploy would change {shown}",
-            hint=f"run {settings.command_line('deploy')} first, then rotate; nothing was changed",
+            hint=f"run {session.settings.command_line('deploy')} first, then rotate; nothing was changed",
         )
 
 
