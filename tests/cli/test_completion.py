@@ -6,11 +6,18 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import orchestrator
 from orchestrator.cli.main import cli
+from orchestrator.emulator import Emulator
+from tests.earlier_versions.test_samples import SAMPLES
+from tests.proofs import real_stack
+
+pytestmark = pytest.mark.xdist_group("whole-stack")
 
 MANIFESTS = """
 apiVersion: orchestrator/v1
@@ -67,6 +74,7 @@ CASES = [
     ("plan -e st", ["staging"]),
     ("plan -f manifests --target s3_bucket.f", ["s3_bucket.files"]),
     ("secret set app Stripe:", ["Stripe:Key", "Stripe:Webhook"]),
+    ("rollback -f {stack} --to ", ["1", "2", "3"]),
 ]
 
 
@@ -78,18 +86,29 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def releases(stack: Path) -> Iterator[Path]:
+    """The manifests of a stack in an emulated AWS with three releases."""
+    ledger = (SAMPLES / orchestrator.__version__ / "ledger.json").read_bytes()
+    place = {"Bucket": "joiabagur-releases-prod", "Key": "ledger/prod.json"}
+    real_stack.clients().call("s3", "put_object", {**place, "Body": ledger})
+    yield stack
+    real_stack.clients().call("s3", "delete_object", place)
+
+
 def ask(shell: str, line: str) -> str:
-    words = ["orchestrator", *line.split(" ")]
+    words = ["orchestrator", *(word or "''" for word in line.split(" "))]
     return ASK[shell].format(words=" ".join(words), last=len(words) - 1, count=len(words), line=f"orchestrator {line}")
 
 
 @pytest.mark.parametrize("shell", START)
-def test_each_shell_completes_values(shell: str, project: Path) -> None:
-    """Fields, environments, targets and keys with a colon; all in one shell, because starting one takes a while."""
+def test_each_shell_completes_values(shell: str, project: Path, releases: Path, whole_aws: Emulator) -> None:
+    """Fields, environments, targets, keys with a colon, releases; in one shell, because starting one takes a while."""
     if shutil.which(shell) is None:
         pytest.skip(f"needs {shell}")
-    script = "\n".join([START[shell], *(f"{ask(shell, line)}\necho ---" for line, _ in CASES)])
-    environment = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "HOME": str(project)}
+    script = "\n".join([START[shell], *(f"{ask(shell, line.format(stack=releases))}\necho ---" for line, _ in CASES)])
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {"PATH": path, "HOME": str(project), **whole_aws.environment}
     done = subprocess.run(
         [*COMMANDS_OF_SHELLS[shell], "-c", script],
         cwd=project,
@@ -99,7 +118,10 @@ def test_each_shell_completes_values(shell: str, project: Path) -> None:
         check=False,
         timeout=60,
     )
-    answers = [sorted(line.partition("\t")[0] for line in part.split()) for part in done.stdout.split("---\n")[:-1]]
+    answers = [
+        sorted(line.partition("\t")[0] for line in part.splitlines() if line)
+        for part in done.stdout.split("---\n")[:-1]
+    ]
 
     assert answers == [values for _, values in CASES], done.stderr
 
