@@ -98,6 +98,9 @@ def test_the_schemas_are_published(site: Path) -> None:
         ("cost", "docs/how-to/estimate-cost.html"),
         ("upgrade", "docs/how-to/upgrade.html"),
         ("adopt", "docs/how-to/adopt-resources.html"),
+        ("leave", "docs/how-to/leave.html"),
+        ("incident", "docs/how-to/runbooks.html"),
+        ("secret from outside", "docs/how-to/set-secrets.html"),
         ("expireOldVersionsAfterDays", "docs/reference/kinds/bucket.html"),
     ],
 )

@@ -30,10 +30,12 @@ def command(settings: Settings, folder: Path) -> int:
     """
     from orchestrator.problems import ExitCode
     from orchestrator.runs import eject
+    from orchestrator.runs.approval import format_count
 
     inventory = eject.export(settings, folder)
     terminal = settings.terminal
-    terminal.print_out(f"Wrote {len(inventory.resources)} resources of {inventory.scope.owner} to {folder}.")
+    count = format_count(len(inventory.resources), "resource")
+    terminal.print_out(f"Wrote {count} of {inventory.scope.owner} to {folder}.")
     terminal.print_out(f"Read {folder / 'README.md'} for the next steps. Nothing was changed in AWS.")
     for item in inventory.skipped:
         terminal.print_err(f"Not exported: {item.address}: {item.reason}")
