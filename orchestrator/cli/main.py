@@ -22,6 +22,7 @@ COMMANDS = {
     "render": "Print the merged manifests of one environment.",
     "explain": "Explain a manifest field.",
     "cost": "Estimate what the stack of the manifests costs a month.",
+    "review": "Print one page to look at once a month: cost, leftovers, keys, drift, dates.",
     "outlook": "List the dates on which AWS changes costs, or a database.",
     "prices": "Read AWS's list prices of today, and show those that estimates use.",
     "plan": "Show what would change in AWS. Changes nothing.",

@@ -73,6 +73,11 @@ def read_spend(caller: Caller, account: str, now: datetime | None = None, folder
     return spend
 
 
+def read_kept(account: str, folder: Path = CACHE_FOLDER) -> ActualSpend | None:
+    """Return the last answer that was kept, however old, without asking; None if there is none."""
+    return _read_cache(folder / f"cost-explorer-{account}.json", account)
+
+
 def _read_cache(path: Path, account: str) -> ActualSpend | None:
     """Return the kept answer, None if there is none, or it is damaged or another account's."""
     try:

@@ -1,0 +1,30 @@
+"""``orchestrator review``: one page to look at once a month."""
+
+from __future__ import annotations
+
+import click
+
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import project_options
+from orchestrator.runs.settings import Settings
+
+
+@cli_command("review", "orchestrator review -e prod", "orchestrator review -e prod --actual > review.md")
+@click.option(
+    "--actual",
+    "is_actual",
+    is_flag=True,
+    help="Ask Cost Explorer what AWS has billed, for 0.01 USD; the answer is kept for a day.",
+)
+@project_options
+def command(settings: Settings, is_actual: bool) -> None:
+    """Print one page to look at once a month, as Markdown.
+
+    Cost by component of what is in AWS, against the budget and what AWS has billed; things that nothing deletes;
+    access keys by age; drift; restore drills that are due; dates of the next 180 days; what costs less. Changes
+    nothing. What may not be read is named.
+    """
+    from orchestrator.render import review_page
+    from orchestrator.runs import monthly_review
+
+    settings.terminal.print_out(review_page.render(monthly_review.gather(settings, is_actual=is_actual)))

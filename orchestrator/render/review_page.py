@@ -1,0 +1,157 @@
+"""Render the monthly review as one page of Markdown.  Pure; decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import Protocol
+
+from orchestrator.cost import Estimate, format_headline
+from orchestrator.cost.billed_months import MonthSpend
+from orchestrator.cost.deadlines import Deadline
+from orchestrator.render.cost_report import ComponentRow, render_deadlines
+from orchestrator.render.plan_view import clean_name, clean_sentence
+from orchestrator.render.spend_report import split_months
+
+
+class BudgetRow(Protocol):
+    """A budget in USD a month."""
+
+    @property
+    def component(self) -> str: ...
+
+    @property
+    def limit(self) -> float: ...
+
+    @property
+    def first_alert(self) -> float | None: ...
+
+
+class KeyRow(Protocol):
+    """An access key with its age."""
+
+    @property
+    def user(self) -> str: ...
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def age_days(self) -> int: ...
+
+    @property
+    def is_old(self) -> bool: ...
+
+
+class ReviewData(Protocol):
+    """What the page shows."""
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def on(self) -> date: ...
+
+    @property
+    def estimate(self) -> Estimate: ...
+
+    @property
+    def components(self) -> Sequence[ComponentRow]: ...
+
+    @property
+    def budgets(self) -> Sequence[BudgetRow]: ...
+
+    @property
+    def months(self) -> Sequence[MonthSpend]: ...
+
+    @property
+    def leftovers(self) -> Sequence[str]: ...
+
+    @property
+    def keys(self) -> Sequence[KeyRow]: ...
+
+    @property
+    def drift(self) -> str: ...
+
+    @property
+    def due_drills(self) -> Sequence[str]: ...
+
+    @property
+    def dates(self) -> Sequence[Deadline]: ...
+
+    @property
+    def advice(self) -> Sequence[str]: ...
+
+    @property
+    def not_checked(self) -> Sequence[str]: ...
+
+
+def render(review: ReviewData) -> str:
+    """Return the page; every text of AWS in it is on one line and safe on a terminal."""
+    drills = [f"{name}: run `orchestrator restore database {name} --drill`" for name in review.due_drills]
+    sections = (
+        ("Cost", _render_cost(review)),
+        ("What costs less for the same", _render_list(review.advice, "Nothing was found.")),
+        ("Leftovers", _render_list(review.leftovers, "Nothing was found that nothing deletes.")),
+        ("Access keys", _render_keys(review.keys)),
+        ("Drift", iter([f"{review.drift}. Details: `orchestrator drift`"])),
+        ("Restore drills", _render_list(drills, "None is due.")),
+        ("Dates", _render_dates(review.dates)),
+        ("Not checked", _render_list(review.not_checked, "Everything was read.")),
+    )
+    lines = [f"# Review of {clean_name(review.title)} on {review.on}"]
+    for heading, content in sections:
+        lines += ["", f"## {heading}", "", *(clean_sentence(line) if line else "" for line in content)]
+    return "\n".join(lines)
+
+
+def _render_cost(review: ReviewData) -> Iterator[str]:
+    """Yield the costs by component, the budgets, and what AWS has billed."""
+    estimate = review.estimate
+    yield format_headline(estimate) or "Nothing in AWS costs anything."
+    if review.components:
+        yield ""
+        yield "| component | idle | expected | active |"
+        yield "|---|---:|---:|---:|"
+        for row in review.components:
+            yield f"| {row.component} | {row.idle:.2f} | {row.expected:.2f} | {row.active:.2f} |"
+        yield ""
+    for budget in review.budgets:
+        share = 100 * estimate.expected / budget.limit
+        alert = f"; the first alert is at {budget.first_alert:g} USD" if budget.first_alert is not None else ""
+        yield f"* {budget.component}: {share:.0f} % of {budget.limit:g} USD a month{alert}."
+    last_month, this_month = split_months(review.months, review.on)
+    if last_month is not None:
+        month = f"{last_month.first_day:%Y-%m}"
+        yield f"* Billed for the whole account in {month}: {last_month.total:.2f} USD before credits."
+    if this_month is not None:
+        yield (
+            f"* Billed this month until {this_month.last_day}: {this_month.total:.2f} USD, about "
+            f"{this_month.projected:.2f} in the whole month."
+        )
+    if not review.months:
+        yield "* What AWS has billed was not asked: add --actual (0.01 USD)."
+
+
+def _render_list(sentences: Sequence[str], empty: str) -> Iterator[str]:
+    """Yield one bullet a sentence, or what it means that there is none."""
+    yield from (f"* {sentence}" for sentence in sentences)
+    if not sentences:
+        yield empty
+
+
+def _render_keys(keys: Sequence[KeyRow]) -> Iterator[str]:
+    """Yield the access keys of IAM users with their age."""
+    if not keys:
+        yield "The account has no active access key of an IAM user."
+    for key in keys:
+        advice = ": replace it, or use roles" if key.is_old else ""
+        yield f"* {key.user}, key {key.key}: {key.age_days} days old{advice}."
+
+
+def _render_dates(dates: Sequence[Deadline]) -> Iterator[str]:
+    """Yield the dates of the next 180 days."""
+    text = render_deadlines(dates)
+    yield from (f"* {line}" for line in text.splitlines())
+    if not text:
+        yield "No date in the next 180 days."
