@@ -157,7 +157,7 @@ def test_a_value_that_is_no_json_object_is_not_written_over(
     outcomes = apply.apply(planned(aws, desired), aws.actuator.perform, ignore_event, workers=1)
 
     [failed] = [outcome for outcome in outcomes if outcome.actuation is Actuation.FAILED]
-    assert (failed.address, "no JSON object" in failed.reason) == ("secretsmanager_value.app", True)
+    assert (failed.address, "JSON object" in failed.reason) == ("secretsmanager_value.app", True)
     answer = aws.clients.call("secretsmanager", "get_secret_value", {"SecretId": "shop"})
     assert {key: answer[key] for key in foreign} == foreign
 
