@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from orchestrator.cost import price_list
 from orchestrator.cost.price_list import HOURS_PER_MONTH, PriceList
+from orchestrator.cost.resource_pricing import OFF
 from orchestrator.vocabulary import LiveResource, Resource
 
 ARM_FAMILIES: Mapping[str, str] = {"t3": "t4g", "m5": "m6g", "m6i": "m6g", "m7i": "m7g", "r5": "r6g", "r6i": "r6g"}
@@ -42,6 +43,8 @@ def _advise_class(database: Resource, region: str, prices: PriceList) -> Iterato
     equal = f"{prefix}.{ARM_FAMILIES[family]}.{size}" if family in ARM_FAMILIES else ""
     current, other = (prices.find(region, f"rds.instance.{name}") for name in (instance_class, equal))
     if current is None or other is None or other.usd >= current.usd:
+        return
+    if database.spec.get("power") in OFF:
         return
     zones = 2 if database.spec.get("multi_az") else 1
     saving = (current.usd - other.usd) * HOURS_PER_MONTH * zones

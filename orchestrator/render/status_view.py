@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from orchestrator.render.plan_view import clean_name, clean_sentence
 from orchestrator.render.style import Style
-from orchestrator.vocabulary import Health
+from orchestrator.vocabulary import POWER_HIBERNATED, Health
 
 _HEALTH_COLOURS = {Health.HEALTHY: "green", Health.PROGRESSING: "yellow", Health.FAILED: "red"}
 
@@ -83,7 +83,9 @@ def _release_lines(status: EnvironmentStatus) -> Iterator[str]:
 def _component_lines(status: EnvironmentStatus, style: Style) -> Iterator[str]:
     width = max((len(item.component) for item in status.components), default=0)
     for item in status.components:
-        health = style.paint(f"{item.health:<11}", _HEALTH_COLOURS[item.health])
+        is_hibernated = item.status.startswith(POWER_HIBERNATED)
+        state = POWER_HIBERNATED if is_hibernated else item.health.value
+        health = style.paint(f"{state:<11}", _HEALTH_COLOURS[item.health])
         # Of what is healthy only the remarks: that storage grew, how the last restore drill ended.
         status_text = item.status.partition("; ")[2] if item.health is Health.HEALTHY else item.status
         status_note = clean_sentence(status_text)

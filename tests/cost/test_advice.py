@@ -45,6 +45,10 @@ def test_nothing_is_advised_without_a_lower_price(instance_class: str) -> None:
     assert list(advice.advise([database(instance_class)], IRELAND)) == []
 
 
+def test_a_hibernated_database_needs_no_advice() -> None:
+    assert list(advice.advise([database("db.t3.micro", power="hibernated")], IRELAND)) == []
+
+
 def test_storage_is_advised_where_it_is_cheaper() -> None:
     rows = {
         "rds.storage.gp2": Price(0.133, "a list", "2026-11-01"),

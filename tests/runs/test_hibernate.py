@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -120,6 +121,10 @@ def test_an_environment_sleeps_and_wakes_in_a_safe_order(stack: Stack) -> None:
     assert "Hibernated it costs about 2.54 USD a month, awake 19.70 when idle: 0.56 USD less for each" in asleep.out
     drift = stack.run("drift")
     assert (drift.code, drift.out.count("hibernated")) == (0, 2)
+    assert re.findall(r"^  (\S+) +hibernated", stack.run("status").out, re.MULTILINE) == [
+        "containerservice.api",
+        "database.main",
+    ]
     plan = stack.run("plan")
     assert 'power: "hibernated" → "on"' in plan.out
     assert "Resumes the service" in plan.out
