@@ -73,7 +73,7 @@ def read_spend(caller: Caller, account: str, now: datetime | None = None, folder
     return spend
 
 
-def read_kept(account: str, folder: Path = CACHE_FOLDER) -> ActualSpend | None:
+def read_cached(account: str, folder: Path = CACHE_FOLDER) -> ActualSpend | None:
     """Return the last answer that was kept, however old, without asking; None if there is none."""
     return _read_cache(folder / f"cost-explorer-{account}.json", account)
 

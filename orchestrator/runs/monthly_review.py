@@ -88,7 +88,7 @@ def gather(settings: Settings, *, is_actual: bool = False, now: datetime | None 
     not_checked: list[str] = []
     reader = Reader(clients)
     account, region = manifest.scope.account, planned.scope.region
-    spend = cost_explorer.read_spend(clients, account, moment) if is_actual else cost_explorer.read_kept(account)
+    spend = cost_explorer.read_spend(clients, account, moment) if is_actual else cost_explorer.read_cached(account)
     return Review(
         title=f"{planned.plan.project}/{planned.plan.environment}",
         on=moment.date(),
