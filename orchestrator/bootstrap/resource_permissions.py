@@ -73,6 +73,11 @@ _RESTORE_RULES: Final = (
     allow("write", "rds", "RemoveTagsFromResource", f"{_RDS_ARN_PREFIX}db:{{n}}", f"{_RDS_ARN_PREFIX}db:{{n}}-*"),
     # The throwaway of a drill has no data that is not in a backup.
     allow("write", "rds", "DeleteDBInstance", f"{_RDS_ARN_PREFIX}db:{{n}}-drill-*"),
+    # Before a major upgrade.
+    allow("read", "rds", "DescribeDBEngineVersions"),
+    allow(
+        "write", "rds", "CreateDBSnapshot", f"{_RDS_ARN_PREFIX}db:{{n}}", f"{_RDS_ARN_PREFIX}snapshot:{{n}}-before-*"
+    ),
 )
 
 RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
@@ -193,7 +198,6 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
     ),
     "migration": (
         allow("read", "rds", "DescribeDBSnapshots"),
-        allow("write", "rds", "CreateDBSnapshot", f"{_RDS_ARN_PREFIX}db:{{p}}-*", f"{_RDS_ARN_PREFIX}snapshot:{{p}}-*"),
         allow("write", "rds", "AddTagsToResource", f"{_RDS_ARN_PREFIX}snapshot:{{p}}-*"),
     ),
     "rds_instance": (
@@ -217,7 +221,6 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
         *_RESTORE_RULES,
         allow("write", "iam", "CreateServiceLinkedRole", SERVICE_LINKED_ROLE_ARN, condition="linked"),
         allow("destroy", "rds", "DeleteDBInstance", f"{_RDS_ARN_PREFIX}db:{{n}}"),
-        allow("destroy", "rds", "CreateDBSnapshot", f"{_RDS_ARN_PREFIX}snapshot:{{n}}-*", f"{_RDS_ARN_PREFIX}db:{{n}}"),
         allow("destroy", "rds", "AddTagsToResource", f"{_RDS_ARN_PREFIX}snapshot:{{n}}-*"),
     ),
     "rds_parameter_group": (

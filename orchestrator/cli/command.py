@@ -21,6 +21,10 @@ class CliCommand(click.Command):
                 formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
 
 
+class CliGroup(CliCommand, click.Group):
+    """A command with ``examples`` that also has commands of its own."""
+
+
 def cli_command(name: str, *examples: str) -> Callable[[Callable[..., Any]], CliCommand]:
     """Return a decorator that makes a function the command ``name``; its docstring is the help."""
     return click.command(name, cls=CliCommand, examples=examples)

@@ -58,7 +58,7 @@ COMMANDS = {
     "history": "Verify, export and import the state service's history.",
     "demo": "Plan, deploy, break and roll back on an emulated AWS.",
     "mcp": "Let a coding agent ask about the project, and change nothing.",
-    "upgrade": "Compare the versions in use with the published ones.",
+    "upgrade": "Compare the versions in use with the published ones; upgrade a database.",
     "completion": "Print the completion script for a shell.",
 }
 """The commands and their summaries in ``--help``, which imports none of their modules."""

@@ -28,11 +28,13 @@ if TYPE_CHECKING:
 class DrillOptions(Struct, frozen=True):
     """Options of a drill: the moment or snapshot to restore (the latest moment without), and how to verify it.
 
+    ``upgrade_to``: a major version to which the throwaway is upgraded before it is verified.
     ``may_skip_verification``: a machine that does not reach the database only measures, and says so.
     """
 
     to: str = ""
     snapshot: str = ""
+    upgrade_to: str = ""
     should_verify: bool = True
     may_skip_verification: bool = False
     ca_file: str = ""
@@ -68,6 +70,7 @@ def run_drill(
     manifest = pipeline.validate(settings.manifests, settings.environment)
     clients = Clients.for_scope(manifest.scope)
     drill = _plan_drill(manifest, clients, name, options)
+    _check_upgrade(settings, clients, drill, options)
     _print_plan(settings, drill)
     if options.plan_only:
         return ExitCode.OK
@@ -76,6 +79,15 @@ def run_drill(
     store = checkout.find_store(manifest, clients)
     with drill_lock(settings, manifest.scope, options.run, clients, store) as locked_clients:
         return _execute(settings, locked_clients, drill, options, clock)
+
+
+def _check_upgrade(settings: Settings, clients: Clients, drill: _Drill, options: DrillOptions) -> None:
+    """Raise Problems if RDS would refuse the upgrade to rehearse."""
+    from orchestrator.runs.upgrade_database import check_upgrade
+
+    if options.upgrade_to:
+        login = find_connection(drill.database, clients, options.ca_file) if options.should_verify else None
+        check_upgrade(settings, clients, drill.database, login, options.upgrade_to)
 
 
 def _plan_drill(manifest: Manifest, clients: Clients, name: str, options: DrillOptions) -> _Drill:
@@ -127,6 +139,7 @@ def _execute(
     settings: Settings, clients: Clients, drill: _Drill, options: DrillOptions, clock: Callable[[], float]
 ) -> int:
     from orchestrator.aws import StepExecutor
+    from orchestrator.render.apply_report import format_duration
     from orchestrator.resources.rds_instance.drill_result import FAILED, PASSED, UNVERIFIED, DrillResult
     from orchestrator.resources.rds_instance.throwaway import record_result
 
@@ -138,6 +151,7 @@ def _execute(
     verdict: DrillVerdict | None = None
     try:
         login, seconds = _restore(settings, clients, drill, live_login, clock)
+        upgrade_seconds = _upgrade(settings, clients, drill, options, clock)
         if login is not None and live_inventory is not None:
             verdict = _verify(settings, login, live_inventory)
     finally:
@@ -147,6 +161,11 @@ def _execute(
     result = DrillResult(word, datetime.now(UTC), round(seconds))
     StepExecutor(clients).perform(record_result(drill.database.desired.scope, drill.name, result))
     _print_result(settings, drill, verdict, seconds, clock() - began_at)
+    if options.upgrade_to:
+        duration = format_duration(upgrade_seconds)
+        settings.terminal.print_out(
+            f"The upgrade to PostgreSQL {options.upgrade_to} took {duration}: expect about that downtime."
+        )
     return ExitCode.OK if verdict is None or passed else ExitCode.UNHEALTHY
 
 
@@ -211,6 +230,29 @@ def _restore(
         ) from None
     login = live_login and replace(live_login, host=str(outputs["host"]), password=str(reveal(outputs["password"])))
     return login, clock() - started_at
+
+
+def _upgrade(
+    settings: Settings, clients: Clients, drill: _Drill, options: DrillOptions, clock: Callable[[], float]
+) -> float:
+    """Upgrade the throwaway if that is to be rehearsed, and return the seconds it took. Raises Problems."""
+    from orchestrator.aws import StepExecutor
+    from orchestrator.aws.step_executor import StepFailedError, WaitTimeoutError
+    from orchestrator.resources.rds_instance.throwaway import upgrade_throwaway
+    from orchestrator.steps import execute_steps
+
+    if not options.upgrade_to:
+        return 0.0
+    settings.terminal.print_err(f"Upgrade {drill.throwaway} to PostgreSQL {options.upgrade_to}.")
+    started_at = clock()
+    try:
+        execute_steps(upgrade_throwaway(drill.throwaway, options.upgrade_to), StepExecutor(clients).perform)
+    except (StepFailedError, WaitTimeoutError) as error:
+        raise Problems.from_message(
+            f"the copy of {drill.name} could not be upgraded: {error}; the database itself was not touched",
+            hint="the log `pg_upgrade_precheck.log` of the instance in RDS says why; the throwaway was removed",
+        ) from None
+    return clock() - started_at
 
 
 def _verify(settings: Settings, login: ConnectionTarget, live: Inventory) -> DrillVerdict:

@@ -48,7 +48,7 @@ def adoptions() -> list[Request]:
 
 
 def restores() -> list[Request]:
-    """The requests of ``restore database`` and its drill, by the types of the authorization reference."""
+    """The requests of ``restore database``, its drill and ``upgrade``, by the types of the authorization reference."""
     name = "shop-prod-main"
     restored, kept = f"{name}-restored-1a2b3c4d", f"{name}-before-1a2b3c4d"
     shared = (
@@ -66,6 +66,8 @@ def restores() -> list[Request]:
         "RemoveTagsFromResource": (f"db:{name}", f"db:{kept}"),
         "DescribeDBInstanceAutomatedBackups": (f"db:{name}",),
         "DeleteDBInstance": (f"db:{name}-drill-1a2b3c4d",),
+        "CreateDBSnapshot": (f"db:{name}", f"snapshot:{name}-before-pg17-20261130140500"),
+        "DescribeDBEngineVersions": ("pg:default.postgres16",),
     }
     return [Request(f"rds:{action}", SHOP.arn("rds", item)) for action, items in by_action.items() for item in items]
 

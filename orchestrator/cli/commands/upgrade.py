@@ -1,19 +1,27 @@
-"""``orchestrator upgrade``: compare the versions in use with the published ones."""
+"""``orchestrator upgrade``: compare the versions in use with the published ones; upgrade a database."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from orchestrator.cli.command import cli_command
-from orchestrator.cli.options import common_options, format_option
+from orchestrator.cli.command import CliCommand, CliGroup
+from orchestrator.cli.options import ca_option, common_options, data_options, format_option, plan_only_option
+from orchestrator.runs.reporter import RunOptions
 from orchestrator.runs.settings import Settings
 
 
-@cli_command(
+@click.group(
     "upgrade",
-    "orchestrator upgrade",
-    "orchestrator upgrade --check     # exits 2 if there is a newer version",
-    "orchestrator upgrade --repository OWNER/orchestrator --format json",
+    cls=CliGroup,
+    invoke_without_command=True,
+    examples=(
+        "orchestrator upgrade",
+        "orchestrator upgrade --check     # exits 2 if there is a newer version",
+        "orchestrator upgrade --repository OWNER/orchestrator --format json",
+        "orchestrator upgrade database main --to 17 --rehearse",
+    ),
 )
 @click.option("--check", is_flag=True, help="Exit 2 if there is a newer version.")
 @click.option(
@@ -26,7 +34,10 @@ def command(settings: Settings, check: bool, repository: str, output_format: str
 
     Names the installed version, the one that the workflows of this checkout are pinned to, the newer releases, and the
     commands that their notes ask to run once. Changes nothing: an upgrade is a pull request that changes the pins.
+    `upgrade database` upgrades a database to another major version.
     """
+    if click.get_current_context().invoked_subcommand is not None:
+        return 0
     from orchestrator import canonical_json
     from orchestrator.cli.commands.bootstrap import open_public_github
     from orchestrator.doctor import upgrade_check
@@ -39,3 +50,49 @@ def command(settings: Settings, check: bool, repository: str, output_format: str
     else:
         settings.terminal.print_out(upgrade_check.render_text(report))
     return ExitCode.CHANGES if check and not report.is_current else ExitCode.OK
+
+
+@command.command(
+    "database",
+    cls=CliCommand,
+    examples=(
+        "orchestrator upgrade database main --to 17 --rehearse",
+        "orchestrator upgrade database main --plan",
+        "orchestrator upgrade database main --now",
+    ),
+)
+@click.argument("name", metavar="NAME")
+@click.option("--to", default="", metavar="VERSION", help="Major version. Default: the one of the manifest.")
+@click.option("--rehearse", is_flag=True, help="Upgrade a restored throwaway, measure how long it takes, delete it.")
+@click.option("--now", "is_immediate", is_flag=True, help="Upgrade at once, not in the maintenance window.")
+@plan_only_option
+@click.option("--no-verify", is_flag=True, help="Do not connect to the database.")
+@ca_option
+@data_options
+@common_options
+def database(
+    settings: Settings,
+    name: str,
+    to: str,
+    rehearse: bool,
+    is_immediate: bool,
+    no_verify: bool,
+    run_options: RunOptions,
+    **options: Any,
+) -> int:
+    """Upgrade a database to the major version of its manifest, or rehearse that.
+
+    Checks what RDS would refuse, takes a snapshot, upgrades in place, collects statistics, and compares tables, rows
+    and definitions with those before. There is no way back in place: the plan says how to restore the snapshot. A run
+    that was killed is finished by the same command, or by `orchestrator apply`. Exits 4 if something is missing
+    afterwards.
+    """
+    from orchestrator.runs.restore_drill import DrillOptions, run_drill
+    from orchestrator.runs.upgrade_database import UpgradeOptions, upgrade_database
+
+    options |= {"should_verify": not no_verify, "run": run_options}
+    if not rehearse:
+        return upgrade_database(settings, name, UpgradeOptions(to, is_immediate, **options))
+    if not to:
+        raise click.UsageError("--rehearse needs --to VERSION")
+    return run_drill(settings, name, DrillOptions(upgrade_to=to, **options))

@@ -73,6 +73,21 @@ def restore_throwaway(
     return {"host": response["DBInstances"][0]["Endpoint"]["Address"], "password": password}
 
 
+def upgrade_throwaway(throwaway: str, version: str) -> Steps:
+    """Upgrade a throwaway in place to a major version, with that version's default parameters."""
+    major = version.partition(".")[0]
+    request = {
+        "DBInstanceIdentifier": throwaway,
+        "EngineVersion": version,
+        "DBParameterGroupName": f"default.postgres{major}",
+        "AllowMajorVersionUpgrade": True,
+        "ApplyImmediately": True,
+    }
+    yield ApiCall("rds", "modify_db_instance", request, retry_codes=BUSY_CODES, timeout_seconds=1800)
+    yield modify.wait_until_available(throwaway, ("EngineVersion",), timeout_seconds=restore.RESTORE_TIMEOUT_SECONDS)
+    return {}
+
+
 def remove_throwaway(throwaway: str) -> Steps:
     """Delete a throwaway, which has no data of its own, and wait until it is gone."""
     yield ApiCall(
