@@ -73,11 +73,9 @@ _RESTORE_RULES: Final = (
     allow("write", "rds", "RemoveTagsFromResource", f"{_RDS_ARN_PREFIX}db:{{n}}", f"{_RDS_ARN_PREFIX}db:{{n}}-*"),
     # The throwaway of a drill has no data that is not in a backup.
     allow("write", "rds", "DeleteDBInstance", f"{_RDS_ARN_PREFIX}db:{{n}}-drill-*"),
-    # Before a major upgrade.
     allow("read", "rds", "DescribeDBEngineVersions"),
-    allow(
-        "write", "rds", "CreateDBSnapshot", f"{_RDS_ARN_PREFIX}db:{{n}}", f"{_RDS_ARN_PREFIX}snapshot:{{n}}-before-*"
-    ),
+    # Before a major upgrade, a destructive migration or a deletion.
+    allow("write", "rds", "CreateDBSnapshot", f"{_RDS_ARN_PREFIX}db:{{n}}", f"{_RDS_ARN_PREFIX}snapshot:{{n}}-*"),
 )
 
 RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
