@@ -56,7 +56,7 @@ COMMANDS = {
     "serve": "Run the state service, which records runs and releases.",
     "token": "Create, list and revoke tokens of the state service.",
     "history": "Verify, export and import the state service's history.",
-    "demo": "Plan, deploy, break and roll back on an emulated AWS.",
+    "demo": "Plan, deploy, break, roll back and restore on an emulated AWS.",
     "mcp": "Let a coding agent ask about the project, and change nothing.",
     "upgrade": "Compare the versions in use with the published ones; upgrade a database.",
     "completion": "Print the completion script for a shell.",

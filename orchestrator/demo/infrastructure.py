@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from orchestrator.demo import application, local_state_service, sample
+from orchestrator.demo import application, local_state_service, lost_table, sample
 from orchestrator.planning import pipeline
 from orchestrator.problems import ExitCode, Problems
 from orchestrator.render import drift, plan_view
@@ -92,7 +92,8 @@ def _run_chapters(settings: Settings, start_chapter: _ChapterHeadings, address: 
                 settings.terminal.print_out(f"Follow along on the dashboard of the state service: {address}")
             _run_infrastructure_demo(settings, start_chapter, desired)
         _run_application_demo(settings, start_chapter)
-    except (DemoError, application.WrongVersionError) as error:
+        _run_lost_table_demo(settings, start_chapter)
+    except (DemoError, application.WrongVersionError, lost_table.LostRowsError) as error:
         settings.terminal.print_err(f"The demo failed in step {start_chapter.number}, {start_chapter.title}: {error}")
         return ExitCode.FAILED
     settings.terminal.print_out(_next_steps(settings))
@@ -123,7 +124,7 @@ def _run_infrastructure_demo(settings: Settings, start_chapter: _ChapterHeadings
 
 
 def _run_application_demo(settings: Settings, start_chapter: _ChapterHeadings) -> None:
-    """Run the second half against a new emulated AWS, or print why this machine cannot."""
+    """Deploy, break and roll back an application against a new emulated AWS, or print why this machine cannot."""
     from orchestrator.emulator import start
 
     if reason := application.unsupported_reason():
@@ -134,6 +135,19 @@ def _run_application_demo(settings: Settings, start_chapter: _ChapterHeadings) -
     with start(settle_seconds=SETTLE_SECONDS, account=sample.ACCOUNT, region=sample.REGION, run_services=True) as aws:
         redirect_aws_clients(aws.url, aws.environment, os.environ)
         application.run_application_demo(settings, start_chapter, aws, os.environ)
+
+
+def _run_lost_table_demo(settings: Settings, start_chapter: _ChapterHeadings) -> None:
+    """Lose a table and restore it in a new emulated AWS with real databases, or print why this machine cannot."""
+    from orchestrator.emulator import start
+
+    if reason := lost_table.unsupported_reason():
+        settings.terminal.print_out(f"\nSkipped: dropping a table and restoring it. Reason: {reason}.")
+        return
+    with start(settle_seconds=SETTLE_SECONDS, account=sample.ACCOUNT, region=sample.REGION) as aws:
+        aws.enable_databases()
+        redirect_aws_clients(aws.url, aws.environment, os.environ)
+        lost_table.run_lost_table_demo(settings, start_chapter, aws)
 
 
 class _ChapterHeadings:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli.main import main
+from orchestrator.demo import lost_table
 from orchestrator.demo.infrastructure import DemoError, redirect_aws_clients
 from orchestrator.emulator import Emulator, Faults
 
@@ -138,7 +139,10 @@ def test_the_demo_tells_its_story(manifests: Path) -> None:
 
     assert done.returncode == 0, done.stdout + done.stderr
     healed = ["Validate", "Plan", "Apply", "Plan", "Manual", "Drift", "Apply", "Plan"]
-    assert chapters == [*healed, "Deploy", "Deploy", "Deploy", "Roll"]
+    has_database = not lost_table.unsupported_reason()
+    recovered = ["Create", "Somebody", "Restore"] if has_database else []
+    assert chapters == [*healed, "Deploy", "Deploy", "Deploy", "Roll", *recovered]
+    assert done.stdout.count("The table is back: 1000 sales, the last of 20") == has_database
     assert re.findall(r"^Version (\d) is live: http://", done.stdout, re.MULTILINE) == ["1", "2", "2", "1"]
     tabs = re.findall(r"^  200  /assets/\S+, by a tab that was opened on version (\d)$", done.stdout, re.MULTILINE)
     assert tabs == ["1", "1", "2"], "a tab survives a deploy, a failed one and a rollback"
@@ -148,7 +152,7 @@ def test_the_demo_tells_its_story(manifests: Path) -> None:
     assert "Next steps" in done.stdout
     assert "Traceback" not in done.stderr
     runs = re.findall(r"^Recording this run: http://127\.0\.0\.1:\d+/runs/\S+$", done.stderr, re.MULTILINE)
-    assert len(runs) == 6  # two applies, three deploys, one rollback
+    assert len(runs) == 6 + 2 * has_database  # two applies, three deploys, one rollback; an apply and a restore
     assert "See the dashboard" not in done.stdout  # which has ended with the demo
 
 
