@@ -208,7 +208,7 @@ def _take_snapshot(settings: Settings, clients: Clients, name: str, snapshot: st
     """Take a snapshot and wait for it. Raises Problems; nothing was upgraded then."""
     from orchestrator.aws import StepExecutor
     from orchestrator.aws.step_executor import StepFailedError, WaitTimeoutError
-    from orchestrator.resources.rds_instance.snapshot import take_snapshot
+    from orchestrator.resources.rds_instance.manual_snapshot import take_snapshot
     from orchestrator.steps import execute_steps
 
     settings.terminal.print_err(f"Take the snapshot {snapshot}.")
