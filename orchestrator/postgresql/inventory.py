@@ -152,16 +152,21 @@ def read_both(
     source: ConnectionTarget, target: ConnectionTarget, *, with_checksums: bool = True
 ) -> tuple[Inventory, Inventory]:
     """Read two databases at the same time, with checksums that can be compared. Raises Problems."""
-    versions = [
-        query(item, "SELECT current_setting('server_version_num')::int / 10000 AS major") for item in (source, target)
-    ]
-    row_hash = "fast" if versions[0] == versions[1] else "md5"
+    row_hash = choose_row_hash(source, target)
     with ThreadPoolExecutor(2, thread_name_prefix="inventory") as pool:
         futures = [
             pool.submit(read_inventory, item, with_checksums=with_checksums, row_hash=row_hash)
             for item in (source, target)
         ]
         return futures[0].result(), futures[1].result()
+
+
+def choose_row_hash(source: ConnectionTarget, target: ConnectionTarget) -> str:
+    """Return the fastest hash that both servers compute alike, for ``read_inventory``. Raises Problems."""
+    versions = [
+        query(item, "SELECT current_setting('server_version_num')::int / 10000 AS major") for item in (source, target)
+    ]
+    return "fast" if versions[0] == versions[1] else "md5"
 
 
 def _read_contents(target: ConnectionTarget, tables: list[dict[str, Any]], row_hash: str) -> dict[str, TableContent]:

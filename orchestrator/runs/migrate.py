@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,7 +113,7 @@ def _check(
 
 def _migrate(settings: Settings, source: ConnectionTarget, target: ConnectionTarget, options: MigrateOptions) -> int:
     from orchestrator.postgresql import comparison, transfer
-    from orchestrator.postgresql.inventory import read_both
+    from orchestrator.postgresql.inventory import choose_row_hash, read_inventory
 
     print_out = settings.terminal.print_out
     before = _check(settings, source, target, options)
@@ -128,9 +129,18 @@ def _migrate(settings: Settings, source: ConnectionTarget, target: ConnectionTar
     def on_progress(text: str) -> None:
         settings.terminal.print_err(f"{time.monotonic() - started_at:6.1f}s  {text}")
 
-    transfer.copy_database(source, target, before[:2], options.work, options.jobs, on_progress)
-    on_progress("verify the copy: count and hash the rows of every table in the source and the target")
-    after_source, after_target = read_both(source, target)
+    row_hash = choose_row_hash(source, target)
+    # The source has nothing else to do while the rows are written to the target: it is hashed meanwhile.
+    with ThreadPoolExecutor(1, thread_name_prefix="inventory") as pool:
+        readings: list[Future[Inventory]] = []
+
+        def read_source() -> None:
+            readings.append(pool.submit(read_inventory, source, row_hash=row_hash))
+
+        transfer.copy_database(source, target, before[:2], options.work, options.jobs, on_progress, read_source)
+        on_progress("verify the copy: count and hash the rows of every table in the source and the target")
+        after_target = read_inventory(target, row_hash=row_hash)
+        after_source = readings[0].result()
     differences = comparison.compare(after_source, after_target)
     if options.into_nonempty:
         differences = tuple(item for item in differences if item.description != "is missing in the source")
