@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from orchestrator.postgresql.connection import ConnectionTarget
     from orchestrator.postgresql.inventory import Inventory
     from orchestrator.recovery.drill_verdict import DrillVerdict
+    from orchestrator.resources.rds_instance.drill_result import DrillResult
     from orchestrator.resources.rds_instance.restore import RestorePoint
 
 
@@ -56,12 +57,18 @@ class _Drill(Struct, frozen=True):
 
 
 def run_drill(
-    settings: Settings, name: str, options: DrillOptions, *, clock: Callable[[], float] = time.monotonic
+    settings: Settings,
+    name: str,
+    options: DrillOptions,
+    on_result: Callable[[DrillResult], None] = lambda result: None,
+    *,
+    clock: Callable[[], float] = time.monotonic,
 ) -> int:
     """Restore the Database ``name`` to a throwaway, verify and remove it, and return the exit code.
 
-    A drill that was killed leaves its throwaway; the next one removes it first. Raises Problems if there is nothing to
-    restore, another drill is running, nobody approves, or this machine cannot read the database.
+    ``on_result`` gets how it ended. A drill that was killed leaves its throwaway; the next one removes it first. Raises
+    Problems if there is nothing to restore, another drill is running, nobody approves, or this machine cannot read the
+    database.
     """
     from orchestrator.aws import Clients
     from orchestrator.planning import pipeline
@@ -78,7 +85,7 @@ def run_drill(
     options.approval.confirm(settings.terminal, question, "yes")
     store = checkout.find_store(manifest, clients)
     with drill_lock(settings, manifest.scope, options.run, clients, store) as locked_clients:
-        return _execute(settings, locked_clients, drill, options, clock)
+        return _execute(settings, locked_clients, drill, options, on_result, clock)
 
 
 def _check_upgrade(settings: Settings, clients: Clients, drill: _Drill, options: DrillOptions) -> None:
@@ -136,7 +143,12 @@ def _hourly_price(drill: _Drill) -> float:
 
 
 def _execute(
-    settings: Settings, clients: Clients, drill: _Drill, options: DrillOptions, clock: Callable[[], float]
+    settings: Settings,
+    clients: Clients,
+    drill: _Drill,
+    options: DrillOptions,
+    on_result: Callable[[DrillResult], None],
+    clock: Callable[[], float],
 ) -> int:
     from orchestrator.aws import StepExecutor
     from orchestrator.render.apply_report import format_duration
@@ -160,6 +172,7 @@ def _execute(
     word = UNVERIFIED if verdict is None else PASSED if passed else FAILED
     result = DrillResult(word, datetime.now(UTC), round(seconds))
     StepExecutor(clients).perform(record_result(drill.database.desired.scope, drill.name, result))
+    on_result(result)
     _print_result(settings, drill, verdict, seconds, clock() - began_at)
     if options.upgrade_to:
         duration = format_duration(upgrade_seconds)

@@ -166,6 +166,26 @@ def test_a_plan_names_a_drill_that_is_late(project: Project) -> None:
     assert "failed. Run it again" in plan_after("failed", 1)
 
 
+def test_the_scheduled_drill_runs_once_it_is_due(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As the drift workflow calls it; a runner that does not reach the database measures, and says so."""
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_REPOSITORY", "acme/shop")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    assert "No restore drill is due." in project.succeed("github", "drill")
+    manifest = project.folder / "shop.yaml"
+    manifest.write_text(manifest.read_text().replace("retentionDays: 7", "retentionDays: 7, drillEveryDays: 30"))
+
+    told = project.succeed("github", "drill")
+
+    assert "Nobody will look at the rows: " in told
+    assert summary.read_text().startswith("Restore drill of `database.main`: unverified, restored in ")
+    assert project.tags(NAME)["orchestrator:last-drill"].startswith("unverified ")
+    assert set(project.instances()) == {NAME}
+    assert "No restore drill is due." in project.succeed("github", "drill")
+
+
 def _times(instance: dict[str, object]) -> dict[str, object]:
     """What changes by itself."""
     return {key: instance[key] for key in ("LatestRestorableTime",) if key in instance}

@@ -18,6 +18,8 @@ def command(settings: Settings, ca_file: str) -> int:
     it. Exits 4 if something is missing in a restored database, 1 if one could not be restored.
     """
     from orchestrator.github.workflow_run import WorkflowRun
+    from orchestrator.render.apply_report import format_duration
+    from orchestrator.resources.rds_instance.drill_result import DrillResult
     from orchestrator.runs.approval import Approval
     from orchestrator.runs.due_drills import find_due
     from orchestrator.runs.restore_drill import DrillOptions, run_drill
@@ -26,14 +28,15 @@ def command(settings: Settings, ca_file: str) -> int:
     options = DrillOptions(ca_file=ca_file, may_skip_verification=True, approval=Approval(is_automatic=True))
     exit_codes = []
     for name in find_due(settings):
+        results: list[DrillResult] = []
         try:
-            exit_code = run_drill(settings, name, options)
-            sentence = "passed" if exit_code == ExitCode.OK else "failed: something is missing in the restored database"
+            exit_codes.append(run_drill(settings, name, options, results.append))
+            sentence = f"{results[0].verdict}, restored in {format_duration(results[0].seconds)}"
         except Problems as error:
-            exit_code, sentence = ExitCode.FAILED, f"failed: {error.problems[0].message}"
+            exit_codes.append(ExitCode.FAILED)
+            sentence = f"failed: {error.problems[0].message}"
             settings.terminal.print_err(str(error))
         run.append_summary(f"Restore drill of `database.{name}`: {sentence}.")
-        exit_codes.append(exit_code)
     if not exit_codes:
         settings.terminal.print_out("No restore drill is due.")
     return max(exit_codes, default=ExitCode.OK)
