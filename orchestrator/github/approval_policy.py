@@ -13,7 +13,10 @@ from orchestrator.redaction.redact import sanitise
 from orchestrator.render.field_values import shorten
 from orchestrator.vocabulary import Action, Change, Plan
 
-ApprovalPolicy = Literal["strict", "safe", "none"]
+ApprovalPolicy = Literal["review", "strict", "safe", "none"]
+
+STRICT_POLICIES = frozenset({"review", "strict"})
+"""Policies under which only reviewed changes are applied; `review` also asks who has approved them."""
 
 
 class ApprovalDecision(Struct, frozen=True):
@@ -50,7 +53,7 @@ def decide(
         return ApprovalDecision(True, "every change was reviewed")
     blocking = (
         unreviewed
-        if policy == "strict"
+        if policy in STRICT_POLICIES
         else [change for change in unreviewed if unsafe_reason(change, released_components)]
     )
     if not blocking:
@@ -79,7 +82,8 @@ def _count_changes(count: int) -> str:
 
 
 def _denial_reason(policy: ApprovalPolicy, reviews: tuple[ReviewedPlan, ...]) -> str:
-    scope = "every change" if policy == "strict" else "every unsafe change"
+    scope = "every change" if policy in STRICT_POLICIES else "every unsafe change"
+    scope += " by somebody else than its author" if policy == "review" else ""
     summary = "the plan differs from the reviewed one" if reviews else "no plan was reviewed for this commit"
     return f"{summary}, and `approval: {policy}` in the Project requires a review of {scope}"
 

@@ -25,6 +25,8 @@ MAX_LIST_ITEMS: Final = 40
 """Most items in a list; the rest are counted."""
 _MAX_CALLS_BYTES: Final = 12_000
 _MERGE_NOTES: Final = {
+    "review": "Merging applies exactly these changes, or none, once somebody else than the author has approved this "
+    "plan: with a review (Files changed > Review changes > Approve), or by the comment `/approve`.",
     "strict": "Merging applies exactly these changes, or none.",
     "safe": "Merging applies exactly these changes. Anything else is applied only if it deletes, replaces and "
     "interrupts nothing.",

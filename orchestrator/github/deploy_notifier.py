@@ -82,7 +82,7 @@ class DeployNotifier(Notifier):
             return True
         policy = cast("ApprovalPolicy", manifest.project.spec["approval"])
         is_required = policy != "none" and bool(plan.pending_changes)
-        checks = self._check_reviews(ledger) if is_required else []
+        checks = self._check_reviews(ledger, needs_approval=policy == "review") if is_required else []
         reviewed = [ReviewedPlan(self._approved_digest)] if self._approved_digest else []
         reviewed += [check.plan for check in checks if check.plan is not None]
         decision = approval_policy.decide(plan, policy, reviewed, _released_handles(ledger))
@@ -108,8 +108,8 @@ class DeployNotifier(Notifier):
     def report_superseded(self, superseding_run: str) -> None:
         self._github.report_superseded(superseding_run)
 
-    def _check_reviews(self, ledger: Ledger) -> list[ReviewCheck]:
-        """Check the plans of the pull requests merged since the last complete release."""
+    def _check_reviews(self, ledger: Ledger, *, needs_approval: bool) -> list[ReviewCheck]:
+        """Check the plans of the pull requests merged since the last complete release, and their approvals."""
         notifier = self._github
         github = notifier.github
         if github is None:
@@ -119,7 +119,9 @@ class DeployNotifier(Notifier):
             notifier.run.default_branch, review_evidence.find_plan_workflows(Path.cwd())
         )
         return [
-            review_evidence.check_review(github, pull_request, notifier.environment, notifier.marker, source)
+            review_evidence.check_review(
+                github, pull_request, notifier.environment, notifier.marker, source, needs_approval=needs_approval
+            )
             for pull_request in plan_status.list_pull_requests_since(github, base_commit, notifier.commit)
         ]
 

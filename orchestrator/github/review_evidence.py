@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from orchestrator.github import reviewed_plan, sticky_comment
+from orchestrator.github import plan_approval, reviewed_plan, sticky_comment
 from orchestrator.github.client import GitHub
 from orchestrator.github.reviewed_plan import ReviewedPlan
 
@@ -63,11 +63,18 @@ def artifact_name(environment: str, comment_body: str) -> str:
 
 
 def check_review(
-    github: GitHub, pull_request: Mapping[str, Any], environment: str, marker: str, source: PlanSource
+    github: GitHub,
+    pull_request: Mapping[str, Any],
+    environment: str,
+    marker: str,
+    source: PlanSource,
+    *,
+    needs_approval: bool = False,
 ) -> ReviewCheck:
     """Read the plan that was reviewed on a merged pull request, if its comment can be trusted.
 
-    ``marker`` identifies the plan comment.  Raises Problems if GitHub cannot be asked.
+    ``marker`` identifies the plan comment.  ``needs_approval``: somebody else than its author has to have approved it.
+    Raises Problems if GitHub cannot be asked.
     """
     comment = sticky_comment.find(github, int(pull_request["number"]), marker)
     plan = reviewed_plan.parse_marker(comment["body"]) if comment else None
@@ -76,6 +83,10 @@ def check_review(
     doubt = _find_doubt(github, pull_request, source) or _find_run_doubt(
         github, pull_request, comment, artifact_name(environment, comment["body"]), source
     )
+    if not doubt and needs_approval:
+        runs = _list_runs(github, pull_request, source)
+        pushers = {str((run.get("actor") or {}).get("login") or "") for run in runs}
+        doubt = plan_approval.find_doubt(github, pull_request, str(comment["updated_at"]), pushers)
     if doubt:
         return ReviewCheck(rejection=f"the plan of #{pull_request['number']} does not count: {doubt}")
     return ReviewCheck(plan)

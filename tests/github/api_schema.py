@@ -48,6 +48,8 @@ GET /git/commits/{commit_sha}
 POST /git/trees
 POST /git/commits
 GET /pulls/{pull_number}/files
+GET /pulls/{pull_number}/reviews
+GET /collaborators/{username}/permission
 GET /issues/{issue_number}/events
 GET /contents/{path}
 GET /actions/workflows/{workflow_id}/runs

@@ -21,6 +21,7 @@ from tests.github import api_schema
 
 BOT = {"login": "github-actions[bot]", "id": 41898282, "type": "Bot"}
 ANA = {"login": "ana", "id": 7, "type": "User"}
+BEN = {"login": "ben", "id": 8, "type": "User"}
 MAX_BODY_CHARACTERS = 65_536
 WRITE_TOKEN, READ_TOKEN = "ghs_writer", "ghs_reader"
 """Tokens: of a run that may write, and of a fork's."""
@@ -55,6 +56,8 @@ class FakeGitHub:
     workflow_runs: list[dict[str, Any]] = field(default_factory=list)
     artifacts: list[dict[str, Any]] = field(default_factory=list)
     events: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    reviews: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    permissions: dict[str, str] = field(default_factory=lambda: {"ana": "admin", "ben": "write"})
     seconds: Iterator[int] = field(default_factory=itertools.count)
     issue_token: Callable[[str], str] = lambda audience: f"oidc.{audience}.token"
     inject_failure: Callable[[Request], Response | None] = lambda request: None
@@ -73,7 +76,15 @@ class FakeGitHub:
         """The time; it is a second later each time."""
         return f"{datetime(2026, 11, 24, 10, tzinfo=UTC) + timedelta(seconds=next(self.seconds)):%Y-%m-%dT%H:%M:%SZ}"
 
-    def start_run(self, workflow: str, event: str, sha: str, branch: str, repository: str = "shop/shop") -> int:
+    def start_run(
+        self,
+        workflow: str,
+        event: str,
+        sha: str,
+        branch: str,
+        repository: str = "shop/shop",
+        actor: Mapping[str, Any] = ANA,
+    ) -> int:
         """Begin a run of a workflow; its id."""
         run_id = next(self.ids)
         run = {
@@ -83,6 +94,7 @@ class FakeGitHub:
             "head_sha": sha,
             "head_branch": branch,
             "head_repository": {"full_name": repository},
+            "actor": dict(actor),
             "created_at": self.now(),
             "pull_requests": [],  # empty once the pull request is merged or closed
         }
@@ -93,6 +105,19 @@ class FakeGitHub:
         """Keep an artefact, as a job of this run may, and no other."""
         artifact = {"id": next(self.ids), "name": name, "created_at": self.now(), "expired": False}
         self.artifacts.append({**artifact, "workflow_run": {"id": run}, "_run": run})
+
+    def review(self, number: int, user: dict[str, Any], state: str = "APPROVED", sha: str = "") -> None:
+        """A person, or something else that may, submits a review of the last commit, or of another one."""
+        commit = sha or self.pulls[number]["head"]["sha"]
+        review = {"id": next(self.ids), "user": user, "state": state, "commit_id": commit, "submitted_at": self.now()}
+        self.reviews.setdefault(number, []).append(review)
+
+    def comment(self, number: int, user: dict[str, Any], body: str) -> dict[str, Any]:
+        """A person writes a comment."""
+        now = self.now()
+        comment = {"id": next(self.ids), "_issue": number, "body": body, "user": user, "created_at": now}
+        self.comments[int(str(comment["id"]))] = comment | {"updated_at": now, "html_url": "https://github.com/c"}
+        return self.comments[int(str(comment["id"]))]
 
     def change_base(self, number: int, branch: str) -> None:
         """A person gives a pull request another base branch; no workflow runs for that by itself."""
@@ -159,6 +184,15 @@ def _list_comments(hub: FakeGitHub, request: Request, number: str) -> Response:
     return _paginate(hub.list_comments(int(number)), request)
 
 
+def _list_reviews(hub: FakeGitHub, request: Request, number: str) -> Response:
+    return _paginate(hub.reviews.get(int(number), []), request)
+
+
+def _get_permission(hub: FakeGitHub, request: Request, login: str) -> Response:
+    permission = hub.permissions.get(login, "read")
+    return 200, {"permission": permission, "role_name": permission, "user": {"login": login}}
+
+
 def _create_comment(hub: FakeGitHub, request: Request, number: str) -> Response:
     if len(request.body["body"]) > MAX_BODY_CHARACTERS:
         return 422, {"message": "Validation Failed"}
@@ -168,7 +202,8 @@ def _create_comment(hub: FakeGitHub, request: Request, number: str) -> Response:
         "body": request.body["body"],
         "user": BOT,
         "html_url": f"https://github.com/shop/shop/issues/{number}#issuecomment-1",
-        "updated_at": hub.now(),
+        "created_at": (now := hub.now()),
+        "updated_at": now,
     }
     hub.comments[comment["id"]] = comment
     return 201, comment
@@ -396,6 +431,8 @@ ROUTES: list[tuple[str, str, Callable[..., Response]]] = [
     ("POST", r"/statuses/([^/]+)", _create_status),
     ("GET", r"/pulls/(\d+)", _get_pull),
     ("GET", r"/pulls/(\d+)/files", _list_pull_files),
+    ("GET", r"/pulls/(\d+)/reviews", _list_reviews),
+    ("GET", r"/collaborators/([^/]+)/permission", _get_permission),
     ("GET", r"/issues/(\d+)/events", _list_issue_events),
     ("GET", r"/contents/(.+)", _list_contents),
     ("GET", r"/actions/workflows/([^/]+)/runs", _list_workflow_runs),
