@@ -14,28 +14,26 @@ from orchestrator.bootstrap import github_settings, workflow_roles
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator, start
 from orchestrator.problems import ExitCode
+from orchestrator.release.ledger_store import LedgerStore
 from orchestrator.vocabulary import Scope
 from tests.artefacts import test_node_packages as node_projects
 from tests.github import fake_github_server, workflow_runner
 from tests.github.shop_repository import ShopRepository
+from tests.proofs.real_stack import clients
 
 pytestmark = pytest.mark.slow
+STAGING = Scope("shop", "staging", "123456789012", "eu-west-1")
 TOOL = f"{workflow_runner.TOOL_REPOSITORY}@{workflow_runner.TOOL_COMMIT}"
 VENDOR = node_projects.LOCKS / "vendor" / "pages"
-SHAPES: Mapping[str, Mapping[str, str]] = {
-    "static": {"web/index.html": "built"},
-    "npm": {
-        "web/package.json": json.dumps(
-            {**node_projects.PACKAGE, "scripts": {"build": "node vendor/pages/pages.js"}, "dependencies": {}}
-        ),
-        "web/package-lock.json": (node_projects.LOCKS / "npm" / "package-lock.json").read_text(),
-        **{f"web/vendor/pages/{file.name}": file.read_text() for file in VENDOR.iterdir()},
-    },
+SITE: Mapping[str, str] = {
+    "web/package.json": json.dumps(
+        {**node_projects.PACKAGE, "scripts": {"build": "node vendor/pages/pages.js"}, "dependencies": {}}
+    ),
+    "web/package-lock.json": (node_projects.LOCKS / "npm" / "package-lock.json").read_text(),
+    **{f"web/vendor/pages/{file.name}": file.read_text() for file in VENDOR.iterdir()},
 }
-OPTIONS: Mapping[str, tuple[str, ...]] = {
-    "static": (),
-    "npm": ("--site", "web/dist", "--site-build", "npm run build"),
-}
+"""A site that a package of its own builds: what is on a laptop only, `node_modules` and `dist`, is not on a runner."""
+FLAGS = ("--name", "shop", "--repository", "shop/shop", "--account", "123456789012", "--tool", TOOL)
 
 
 @pytest.fixture(scope="module")
@@ -55,71 +53,83 @@ def shop(tmp_path: Path, running: Emulator, monkeypatch: pytest.MonkeyPatch) -> 
         yield ShopRepository(tmp_path, running, hub)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_a_new_repository_is_deployed_by_the_workflows_that_init_writes(
-    shape: str, shop: ShopRepository, running: Emulator
-) -> None:
-    if shape == "npm" and shutil.which("npm") is None:
+@pytest.mark.timeout(600)
+def test_a_team_s_first_weeks(shop: ShopRepository, running: Emulator) -> None:
+    """From an empty repository to production, a second environment, promotions, a broken merge and a rollback.
+
+    All by the workflows that `init` writes, on fresh runners; each act is what a person or a merge starts on GitHub.
+    """
+    if shutil.which("npm") is None:
         pytest.skip("needs npm")
     empty(shop)
-    shop.write(SHAPES[shape])
-    flags = ("--name", "shop", "--repository", "shop/shop", "--account", "123456789012", "--tool", TOOL)
-    assert main(["init", *flags, *OPTIONS[shape], str(shop.folder)]) == ExitCode.OK
-    shop.commit("Set up deployment")
-
-    run = shop.run_deploy()
-
-    assert run.code == 0, run.log
-    assert run.outputs["result"] == "released"
-    assert read_page(running, run.outputs["url"]) == "built"
-
-
-def test_an_emergency_is_handled_from_github(shop: ShopRepository, running: Emulator) -> None:
-    """Nobody needs a laptop with rights: roll back, stay there over a merge, and let go, by the workflows of `init`."""
-    empty(shop)
-    shop.write(SHAPES["static"])
-    flags = ("--name", "shop", "--repository", "shop/shop", "--account", "123456789012", "--tool", TOOL)
-    assert main(["init", *flags, str(shop.folder)]) == ExitCode.OK
-    shop.commit("Set up deployment")
-    url = shop.run_deploy().outputs["url"]
-    shop.write({"web/index.html": "bad"})
-    shop.commit("Break the page")
-    shop.run_deploy()
-
-    back = shop.run_dispatched("rollback.yml", {"reason": "wrong prices"})
-    assert (back.outputs.get("result"), read_page(running, url)) == ("released", "built"), back.log
-    stays = shop.run_deploy()
-    assert (stays.outputs["result"], read_page(running, url)) == ("unchanged", "built")
-    assert "start the workflow `deploy` with `unpin: all`" in stays.log
-    released = shop.run_dispatched("deploy.yml", {"unpin": "all"})
-    assert (released.outputs.get("result"), read_page(running, url)) == ("released", "bad"), released.log
-
-
-def test_a_second_environment_is_deployed_beside_the_first(
-    shop: ShopRepository, running: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With the variables that `bootstrap github -e staging` sets: the workflows of each read their own."""
-    empty(shop)
-    shop.write(SHAPES["static"])
-    flags = ("--name", "shop", "--repository", "shop/shop", "--account", "123456789012", "--tool", TOOL)
-    assert main(["init", *flags, str(shop.folder)]) == ExitCode.OK
+    shop.write(SITE)
+    assert (
+        main(["init", *FLAGS, "--site", "web/dist", "--site-build", "npm run build", str(shop.folder)]) == ExitCode.OK
+    )
     shop.commit("Set up deployment")
     first = shop.run_deploy()
-    assert main(["init", "--add-environment", "staging", "--tool", TOOL, str(shop.folder)]) == ExitCode.OK
-    shop.write({"web/index.html": "two"})
-    shop.commit("Add staging")
-    scope = Scope("shop", "staging", "123456789012", "eu-west-1")
-    shop.vars |= github_settings.repository_variables(scope, has_environments=False)
+    assert first.outputs.get("result") == "released", first.log
+    prod = first.outputs["url"]
+    assert read_page(running, prod) == "built"
 
-    second = shop.run_deploy(workflow="deploy-staging.yml")
+    add_staging(shop)
+    show(shop, "two")
+    merged = shop.run_deploy(workflow="deploy-staging.yml")
+    staging = page_url(running, "staging")
+    assert f"AWS_SESSION_TOKEN={workflow_roles.role_arn(STAGING, workflow_roles.DEPLOY_ROLE)}" in merged.log
+    assert "Promotes release 1 of staging" in merged.log, merged.log
+    assert read_pages(running, staging, prod) == ("two", "two")
+    assert digest_of(shop, "prod") == digest_of(shop, "staging")
 
-    assert second.outputs.get("result") == "released", second.log
-    assert read_page(running, second.outputs["url"]) == "two"
-    assert read_page(running, first.outputs["url"]) == "built"
-    role = workflow_roles.role_arn(scope, workflow_roles.DEPLOY_ROLE)
-    assert f"AWS_SESSION_TOKEN={role}" in second.log
-    assert shop.run_deploy().outputs["result"] == "released", "prod is deployed by its own workflow, as before"
-    assert read_page(running, first.outputs["url"]) == "two"
+    show(shop, "three", breaks=True)
+    broken = shop.run_deploy(workflow="deploy-staging.yml")
+    assert (broken.code, read_pages(running, staging, prod)) == (1, ("two", "two"))
+    show(shop, "four")
+    assert shop.run_deploy(workflow="deploy-staging.yml").code == 0
+    assert read_pages(running, staging, prod) == ("four", "four"), "the fix goes whole, through both"
+
+    back = shop.run_dispatched("rollback.yml", {"reason": "wrong prices"})
+    assert (back.outputs.get("result"), read_page(running, prod)) == ("released", "two"), back.log
+    show(shop, "five")
+    held = shop.run_deploy(workflow="deploy-staging.yml")
+    assert (held.code, held.outputs["result"]) == (0, "unchanged"), held.log  # of the job that promotes
+    assert read_pages(running, staging, prod) == ("five", "two"), "a rollback holds what merges promote"
+    by_hand = shop.run_dispatched("promote.yml")
+    assert by_hand.outputs.get("result") == "released", by_hand.log
+    assert read_pages(running, staging, prod) == ("five", "five")
+
+
+def add_staging(shop: ShopRepository) -> None:
+    """A second environment whose releases are promoted, with the variables that `bootstrap github -e staging` sets."""
+    flags = ("--add-environment", "staging", "--promotion", "yes", "--tool", TOOL)
+    assert main(["init", *flags, str(shop.folder)]) == ExitCode.OK
+    shop.vars |= github_settings.repository_variables(STAGING, has_environments=False)
+
+
+def show(shop: ShopRepository, text: str, *, breaks: bool = False) -> None:
+    """Merge a change of the page, or one that does not build."""
+    script = "exit 2" if breaks else f"node vendor/pages/pages.js && printf {text} > dist/index.html"
+    package = json.loads(SITE["web/package.json"]) | {"scripts": {"build": script}}
+    shop.write({"web/package.json": json.dumps(package)})
+    shop.commit(f"Show {text}")
+
+
+def digest_of(shop: ShopRepository, environment: str) -> str:
+    """The digest of the site that an environment serves, as its ledger says."""
+    bucket = f"shop-releases-{environment}-123456789012"
+    releases = LedgerStore(shop.clients, bucket, environment).read().releases
+    return releases[-1].vector.sites["bucket.web"]
+
+
+def page_url(running: Emulator, environment: str) -> str:
+    """The address of an environment's distribution."""
+    listed = clients().call("cloudfront", "list_distributions", {})["DistributionList"]["Items"]
+    (domain,) = [item["DomainName"] for item in listed if environment in item["Origins"]["Items"][0]["DomainName"]]
+    return f"https://{domain}/"
+
+
+def read_pages(running: Emulator, *urls: str) -> tuple[str, ...]:
+    return tuple(read_page(running, url) for url in urls)
 
 
 def empty(shop: ShopRepository) -> None:
