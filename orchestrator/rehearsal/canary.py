@@ -1,9 +1,12 @@
-"""Run the canary: create the stack, plan again, edit by hand, update, delete, and look for leftovers."""
+"""Run the canary: create the stack, plan again, edit by hand, update, delete, and look for leftovers.
+
+``full`` runs more steps on a larger stack, with the same beginning and end.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -76,15 +79,19 @@ class Canary:
     def run(self, environment: str) -> RehearsalRecord:
         """Run every step, and delete the stack whatever fails; also after an interruption, which is raised."""
         try:
-            if self._step("create", lambda: self._apply(environment, 1)):
-                self._step("plan again", lambda: self._expect_no_changes(environment, 1))
-                self._step("edit by hand", lambda: self._edit_by_hand(environment))
-                self._step("update", lambda: self._apply(environment, 2))
+            self.run_steps(environment)
         finally:
             self._step("delete", lambda: self.delete(environment))
         remaining = self._find_leftovers(environment)
         is_emulated = "amazonaws.com" not in self._clients.endpoint("sts")
         return RehearsalRecord(self._scope.region, is_emulated, self._steps, self._clients.list_answers(), remaining)
+
+    def run_steps(self, environment: str) -> None:
+        """Run the steps between the check of the account and the deletion."""
+        if self._step("create", lambda: self._apply(environment, 1)):
+            self._step("plan again", lambda: self._expect_no_changes(environment, 1))
+            self._step("edit by hand", lambda: self._edit_by_hand(environment))
+            self._step("update", lambda: self._apply(environment, 2))
 
     def delete(self, environment: str) -> str:
         """Delete everything of a rehearsal and return what was done.  Raises Problems if something is left."""
@@ -96,11 +103,9 @@ class Canary:
         return result
 
     def _delete_log_groups(self, environment: str) -> None:
-        """Delete the logs of the service, which a destroy keeps."""
-        prefix = leftovers.log_group_prefix(self._prefix(environment))
-        for page in self._clients.pages("logs", "describe_log_groups", {"logGroupNamePrefix": prefix}):
-            for group in page["logGroups"]:
-                self._clients.call("logs", "delete_log_group", {"logGroupName": group["logGroupName"]})
+        """Delete the logs of the service and the database, which a destroy keeps."""
+        for name in leftovers.list_log_groups(self._clients, self._prefix(environment)):
+            self._clients.call("logs", "delete_log_group", {"logGroupName": name})
 
     def _apply(self, environment: str, number: int) -> str:
         planned = pipeline.plan(self._load(environment, number), clients=self._clients)
@@ -118,17 +123,20 @@ class Canary:
         """Change the distribution's description as the console does; it has to be an update of that field."""
         desired = self._load(environment, 1)
         live = pipeline.plan(desired, clients=self._clients).live[DISTRIBUTION]
-        identity = {"Id": live.outputs["id"]}
-        current = self._clients.call("cloudfront", "get_distribution_config", dict(identity))
-        config = {**current["DistributionConfig"], "Comment": EDITED_COMMENT}
-        request = {**identity, "IfMatch": current["ETag"], "DistributionConfig": config}
-        self._clients.call("cloudfront", "update_distribution", request)
+        self._edit_distribution(live.outputs["id"], EDITED_COMMENT)
         planned = pipeline.plan(desired, clients=self._clients)
         found = [(change.address, change.action) for change in planned.plan.pending_changes]
         if found != [(DISTRIBUTION, Action.UPDATE)]:
             raise Problems.from_message(f"an edited description is planned as {found}")
         self._carry_out(planned, self._clients)
         return self._expect_no_changes(environment, 1)
+
+    def _edit_distribution(self, distribution_id: object, comment: str) -> None:
+        identity = {"Id": distribution_id}
+        current = self._clients.call("cloudfront", "get_distribution_config", dict(identity))
+        config = {**current["DistributionConfig"], "Comment": comment}
+        request = {**identity, "IfMatch": current["ETag"], "DistributionConfig": config}
+        self._clients.call("cloudfront", "update_distribution", request)
 
     def _carry_out(self, planned: PreparedPlan, clients: Clients) -> str:
         outcomes = pipeline.apply(planned, self._report_event, clients=clients)
@@ -160,12 +168,15 @@ class Canary:
 
     def _load(self, environment: str, number: int) -> DesiredState:
         expires = (datetime.now(UTC) + timedelta(hours=MAX_HOURS)).strftime("%Y-%m-%d")
-        for name, text in stack.build_documents(self._scope, self._repository, expires, number).items():
+        for name, text in self._build_documents(expires, number).items():
             (self._folder / name).write_text(text, encoding="utf-8")
         overlay = self._folder / "environments" / f"{environment}.yaml"
         overlay.parent.mkdir(exist_ok=True)
         overlay.touch()
         return pipeline.load_desired(self._folder, environment, include_artefacts=False)
+
+    def _build_documents(self, expires: str, number: int) -> Mapping[str, str]:
+        return stack.build_documents(self._scope, self._repository, expires, number)
 
     def _check_time(self) -> None:
         if time.monotonic() - self._started_at > MAX_HOURS * 3600:

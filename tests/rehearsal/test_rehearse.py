@@ -71,6 +71,36 @@ def test_the_canary_runs_whole_and_leaves_nothing_unnamed(
     assert record["is_emulated"]
 
 
+FULL_STEPS = [
+    "deploy version 1",
+    "plan again",
+    "deploy version 2",
+    "deploy a version that fails",
+    "roll back to version 1",
+    "edit by hand",
+    "change the subnets",
+    "cut a run off and go on",
+    "delete",
+]
+
+
+@pytest.mark.timeout(240)
+def test_the_full_rehearsal_runs_whole_and_names_what_aws_keeps(rehearse: Any, account: Emulator) -> None:
+    """Two releases, one that fails and comes back, a rollback, edits, other subnets, a run cut off; then all goes."""
+    before = real_stack.count_resources()
+    account.faults = Faults(failing_images=("*rehearsal-no-such-tag",))
+
+    code, record = rehearse("--full", "--spend", "5")
+
+    assert [(step["name"], step["is_ok"], step["detail"]) for step in record["steps"] if not step["is_ok"]] == []
+    assert [step["name"] for step in record["steps"]] == FULL_STEPS
+    assert code == ExitCode.OK
+    after = real_stack.count_resources()
+    assert {key: after[key] - before[key] for key in after if after[key] != before[key]} == {}
+    kept = {item["name"].partition(" of ")[0].partition(" shop-")[0]: item["cost"] for item in record["leftovers"]}
+    assert kept == {"automated backup": "up to 2 USD a month for 20 GB, until it expires", "secret": "nothing"}
+
+
 def test_what_aws_keeps_is_listed_with_its_price_and_its_command(
     rehearse: Any, account: Emulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,7 +126,17 @@ def test_an_account_with_other_stacks_is_left_alone(rehearse: Any, account: Emul
     assert list_writes(account) == []
 
 
-@pytest.mark.parametrize("options", [(), ("--canary",), ("--canary", "--spend", "0.01"), ("--canary", "--clean-up")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--canary",),
+        ("--full",),
+        ("--canary", "--spend", "0.01"),
+        ("--canary", "--clean-up"),
+        ("--canary", "--full", "--spend", "9"),
+    ],
+)
 def test_nothing_starts_without_a_choice_and_enough_money(
     rehearse: Any, account: Emulator, options: tuple[str, ...]
 ) -> None:
@@ -127,6 +167,19 @@ def test_what_a_killed_rehearsal_left_is_deleted_by_the_clean_up(rehearse: Any, 
     before = real_stack.count_resources()
     account.faults = Faults(denied=("s3:DeleteBucket", "cloudfront:Delete*", "iam:DeleteRole"))
     assert rehearse("--canary", "--spend", "1")[0] == ExitCode.FAILED
+    account.faults = Faults()
+    assert real_stack.count_resources() != before
+
+    assert rehearse("--clean-up")[0] == ExitCode.OK
+    assert real_stack.count_resources() == before
+
+
+def test_a_full_rehearsal_that_fails_is_deleted_by_the_clean_up(rehearse: Any, account: Emulator) -> None:
+    """With its database, although nothing describes the stack any more."""
+    before = real_stack.count_resources()
+    denied = ("rds:DeleteDBInstance", "s3:DeleteBucket")
+    account.faults = Faults(denied=denied, account_limits=("cloudfront-unverified",))
+    assert rehearse("--full", "--spend", "5")[0] == ExitCode.FAILED
     account.faults = Faults()
     assert real_stack.count_resources() != before
 

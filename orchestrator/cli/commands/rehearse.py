@@ -14,9 +14,15 @@ from orchestrator.runs.settings import Settings
 @cli_command(
     "rehearse",
     "orchestrator rehearse --canary --spend 1",
+    "orchestrator rehearse --full --spend 1",
     "orchestrator rehearse --clean-up",
 )
 @click.option("--canary", is_flag=True, help="A site behind CloudFront and a service on ECS Express; no database.")
+@click.option(
+    "--full",
+    is_flag=True,
+    help="Also a database and a built site: two releases, a failing one, a rollback, edits by hand, a run cut off.",
+)
 @click.option(
     "--spend", type=click.FloatRange(0), default=0.0, metavar="USD", help="The most that the rehearsal may cost."
 )
@@ -29,12 +35,13 @@ from orchestrator.runs.settings import Settings
     help="File for the record of AWS's answers.",
 )
 @common_options
-def command(settings: Settings, canary: bool, spend: float, clean_up: bool, out: Path) -> int:
+def command(settings: Settings, canary: bool, full: bool, spend: float, clean_up: bool, out: Path) -> int:
     """Create, change and delete a small stack in an account, and record how AWS answers.
 
     The stack is an environment of its own, named after the day. It needs an account in which the orchestrator has
-    nothing else, takes about 40 minutes and costs some cents; whatever fails, everything is deleted at the end. The
-    record has operations, error codes, texts and seconds, and nothing secret: it can be attached to an issue.
+    nothing else, takes about 40 minutes (--full: about two hours) and costs some cents; whatever fails, everything is
+    deleted at the end. The record has operations, error codes, texts and seconds, and nothing secret: it can be
+    attached to an issue.
     """
     import tempfile
     from datetime import UTC, datetime
@@ -43,15 +50,22 @@ def command(settings: Settings, canary: bool, spend: float, clean_up: bool, out:
     from orchestrator.problems import ExitCode, Problem, Problems
     from orchestrator.rehearsal import ENVIRONMENT_PREFIX
     from orchestrator.rehearsal.canary import Canary, list_environments, new_environment
+    from orchestrator.rehearsal.full import FullRehearsal, skip_probes
     from orchestrator.rehearsal.recording_clients import RecordingClients
+    from orchestrator.release.probe import run_probes
 
-    if canary == clean_up:
-        raise Problems.from_message("choose what to do", hint="pass --canary and --spend 1, or --clean-up")
+    if canary + full + clean_up != 1:
+        raise Problems.from_message("choose what to do", hint="pass --canary or --full and --spend 1, or --clean-up")
     manifest = pipeline.validate(settings.manifests, settings.environment)
     clients, terminal = RecordingClients.for_scope(manifest.scope), settings.terminal
     pipeline.check_connection(clients)
     with tempfile.TemporaryDirectory(prefix="orchestrator-rehearsal-") as folder:
-        rehearsal = Canary(manifest, Path(folder), clients, terminal.print_err)
+        if canary:
+            rehearsal = Canary(manifest, Path(folder), clients, terminal.print_err)
+        else:
+            is_emulated = "amazonaws.com" not in clients.endpoint("sts")
+            prober = skip_probes if is_emulated else run_probes
+            rehearsal = FullRehearsal(manifest, Path(folder), clients, terminal.print_err, prober)
         if clean_up:
             owned = {
                 name.partition("/")[2]
