@@ -36,6 +36,8 @@ GLOBAL_REGION: Final = "us-east-1"
 EDITED_COMMENT: Final = "edited by the rehearsal"
 DISTRIBUTION: Final = "cloudfront_distribution.site"
 HOURS_PER_MONTH: Final = 730
+MAX_PLANS: Final = 6
+"""Plans of a deletion, until one shows what the one before it has shown."""
 
 
 class Canary:
@@ -96,8 +98,12 @@ class Canary:
     def delete(self, environment: str) -> str:
         """Delete everything of a rehearsal and return what was done.  Raises Problems if something is left."""
         desired = self._load(environment, 1)
-        token = pipeline.plan(desired, clients=self._clients, destroying=True).plan.token
-        planned = pipeline.plan(desired, clients=self._clients, destroying=True, allow=token)
+        token = ""
+        for _ in range(MAX_PLANS):  # reads may not show everything that was created a moment ago
+            planned = pipeline.plan(desired, clients=self._clients, destroying=True, allow=token)
+            if not planned.plan.is_vetoed:
+                break
+            token = planned.plan.token
         result = self._carry_out(planned, self._clients)
         self._delete_log_groups(environment)
         return result

@@ -122,17 +122,17 @@ class FullRehearsal(Canary):
         edit = {"SecretId": f"{prefix}-app", "Description": EDITED_COMMENT}
         self._clients.call("secretsmanager", "update_secret", edit)
         planned = pipeline.plan(desired, clients=self._clients)
-        found = {change.address: change.action for change in planned.plan.pending_changes}
-        if found != dict.fromkeys(_EDITED, Action.UPDATE):
-            raise Problems.from_message(f"three edits by hand are planned as {found}")
+        actions = {change.address: change.action for change in planned.plan.pending_changes}
+        if actions != dict.fromkeys(_EDITED, Action.UPDATE):
+            raise Problems.from_message(f"three edits by hand are planned as {actions}")
         self._carry_out(planned, self._clients)
         return self._expect_no_changes(environment, 1)
 
     def _change_subnets(self, environment: str) -> str:
         """Name two of the default subnets in the Project, as a team does when AWS adds a zone."""
         filters = [{"Name": "default-for-az", "Values": ["true"]}]
-        found = self._clients.call("ec2", "describe_subnets", {"Filters": filters})["Subnets"]
-        self._subnets = sorted(subnet["SubnetId"] for subnet in found)[:_MAX_SUBNETS]
+        subnets = self._clients.call("ec2", "describe_subnets", {"Filters": filters})["Subnets"]
+        self._subnets = sorted(subnet["SubnetId"] for subnet in subnets)[:_MAX_SUBNETS]
         self._apply(environment, 1)
         return self._expect_no_changes(environment, 1)
 

@@ -113,10 +113,8 @@ class LedgerStore:
         )
 
     def _fetch_ledger(self) -> StoredObject | None:
-        """Fetch the ledger, or None if there is none: a listing shows one that S3 does not return yet."""
-        return self.fetch(self.ledger_key) or (
-            self._fetch_existing(self.ledger_key) if self._is_listed(self.ledger_key) else None
-        )
+        """Fetch the ledger, or None if there is none."""
+        return self.fetch(self.ledger_key)
 
     def _fetch_existing(self, key: str) -> StoredObject | None:
         """Fetch an object that is known to exist; None if S3 does not return it after all pauses."""
@@ -143,12 +141,15 @@ class LedgerStore:
         return None if stored is None else canonical_json.load(stored.data, Site, f"s3://{self.bucket}/{key}")
 
     def fetch(self, key: str) -> StoredObject | None:
-        """Read an object; return None if it or the bucket does not exist.
+        """Read an object; return None if it or the bucket does not exist: neither a read nor a listing shows it.
 
-        Raises Problems if AWS refuses.
+        S3 answers 404 for new objects for up to 15 minutes after versioning was switched on (API reference of
+        PutBucketVersioning).  Raises Problems if AWS refuses.
         """
         stored = self.fetch_once(key)
-        return self._fetch_existing(key) if stored is None and key in self._written_keys else stored
+        if stored is None and (key in self._written_keys or self._is_listed(key)):
+            return self._fetch_existing(key)
+        return stored
 
     def fetch_once(self, key: str) -> StoredObject | None:
         """Read an object as ``fetch`` does, but without waiting for one that S3 does not show yet."""
@@ -172,7 +173,7 @@ class LedgerStore:
             self._caller.call("s3", "head_object", {"Bucket": self.bucket, "Key": key})
         except AwsError as error:
             if error.code in NOT_FOUND_CODES:
-                return False
+                return self._is_listed(key)
             raise self._store_problem("read", key, error) from None
         return True
 

@@ -5,6 +5,7 @@ Nothing here prompts or prints: progress goes to ``on_event``, results are retur
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 SERVICE_PREFIX = "containerservice."
 BUILD_PREFIX = "ecr_image."
+UNSEEN_PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Pauses before AWS is read again if reads do not show what was created a moment ago: IAM, S3, ECS and Secrets Manager
+are eventually consistent."""
 Prober = Callable[..., tuple[ProbeResult, ...]]
 
 
@@ -139,12 +143,15 @@ def verify(
     *,
     clients: Clients | None = None,
     prober: Prober = run_probes,
+    pause: Callable[[float], None] = time.sleep,
 ) -> ShipResult:
     """Read AWS and run the probes, without changing anything.
 
+    What ``outcomes`` have created and reads do not show yet is waited for, with ``pause``.
+
     Raises Problems or AwsError if AWS cannot be read.
     """
-    verification = pipeline.plan(candidate.desired, clients=clients)
+    verification = _read_again(candidate, outcomes, clients, pause)
     if verification.plan.pending_changes:
         return ShipResult(outcomes, verification, service_addresses=_service_addresses(candidate))
     http_probes = build_probes(candidate.desired, verification.live, candidate.artefacts)
@@ -156,6 +163,28 @@ def verify(
     for result in results:
         on_event(ProbeFinished(_probe_label(result.probe), result.has_passed, result.failure, result.duration_seconds))
     return ShipResult(outcomes, verification, results, service_addresses=_service_addresses(candidate))
+
+
+def _read_again(
+    candidate: ReleaseCandidate,
+    outcomes: tuple[Outcome, ...],
+    clients: Clients | None,
+    pause: Callable[[float], None],
+) -> PreparedPlan:
+    """Return the plan after the changes; while a new resource seems to be missing, read AWS again."""
+    created = {
+        outcome.address
+        for outcome in outcomes
+        if outcome.actuation is Actuation.SUCCEEDED and outcome.action in {Action.CREATE, Action.REPLACE}
+    }
+    planned = pipeline.plan(candidate.desired, clients=clients)
+    for seconds in UNSEEN_PAUSES_SECONDS:
+        pending = planned.plan.pending_changes
+        if not any(change.action is Action.CREATE and change.address in created for change in pending):
+            break
+        pause(seconds)
+        planned = pipeline.plan(candidate.desired, clients=clients)
+    return planned
 
 
 def list_snapshots(outcomes: tuple[Outcome, ...], candidate: ReleaseCandidate) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ FIRST_DAY = Faults(
     role_assumable_after_seconds=0.2,
     role_error="not-authorized",
     missing_express_code="InvalidParameterException",
-    unseen_reads={"role": 1, "bucket": 1, "secret": 1, "service": 1, "object": 1},
+    unseen_reads={"role": 2, "bucket": 2, "secret": 2, "service": 2, "object": 2},
     in_use_deletions=1,
 )
 STACKS = {"app-runner": DELETABLE, "ecs-express": (*EXPRESS_SERVICE, DELETABLE[0], DELETABLE[-1])}
@@ -55,7 +55,8 @@ def test_a_killed_run_is_healed_and_everything_goes(emulator: Emulator, tmp_path
     emulator.revive()
 
     assert real_stack.list_failures(real_stack.apply(mortal)) == []
-    real_stack.make_plan(mortal)  # a bucket that nobody has read yet is missed by one of these reads
+    for _ in range(2):  # a bucket that nobody has read yet is missed by these reads
+        real_stack.make_plan(mortal)
     assert real_stack.describe_changes(real_stack.make_plan(mortal)) == []
     assert real_stack.list_failures(real_stack.apply(mortal, destroying=True)) == []
 

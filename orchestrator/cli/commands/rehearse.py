@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.cli.command import cli_command
 from orchestrator.cli.options import common_options
 from orchestrator.runs.settings import Settings
+
+if TYPE_CHECKING:
+    from orchestrator.aws import Clients
+    from orchestrator.rehearsal.canary import Canary
 
 
 @cli_command(
@@ -48,8 +53,7 @@ def command(settings: Settings, canary: bool, full: bool, spend: float, clean_up
 
     from orchestrator.planning import pipeline
     from orchestrator.problems import ExitCode, Problem, Problems
-    from orchestrator.rehearsal import ENVIRONMENT_PREFIX
-    from orchestrator.rehearsal.canary import Canary, list_environments, new_environment
+    from orchestrator.rehearsal.canary import Canary, new_environment
     from orchestrator.rehearsal.full import FullRehearsal, skip_probes
     from orchestrator.rehearsal.recording_clients import RecordingClients
     from orchestrator.release.probe import run_probes
@@ -67,14 +71,7 @@ def command(settings: Settings, canary: bool, full: bool, spend: float, clean_up
             prober = skip_probes if is_emulated else run_probes
             rehearsal = FullRehearsal(manifest, Path(folder), clients, terminal.print_err, prober)
         if clean_up:
-            owned = {
-                name.partition("/")[2]
-                for name in list_environments(clients)
-                if name.startswith(f"{manifest.scope.project}/")
-            }
-            for name in sorted(item for item in owned if item.startswith(ENVIRONMENT_PREFIX)):
-                terminal.print_out(f"Deleted {name}: {rehearsal.delete(name)}.")
-            return ExitCode.OK
+            return _clean_up(settings, manifest.scope.project, clients, rehearsal)
         environment = new_environment(datetime.now(UTC))
         rehearsal.check_account(environment)
         price = rehearsal.estimate_usd(environment)
@@ -83,6 +80,18 @@ def command(settings: Settings, canary: bool, full: bool, spend: float, clean_up
             raise Problems([Problem(message, None, f"pass --spend {price:.2f}")], ExitCode.VETOED)
         record = rehearsal.run(environment)
     return _report(settings, record, out)
+
+
+def _clean_up(settings: Settings, project: str, clients: Clients, rehearsal: Canary) -> int:
+    """Delete every rehearsal that carries the project's marks, and return the exit code."""
+    from orchestrator.problems import ExitCode
+    from orchestrator.rehearsal import ENVIRONMENT_PREFIX
+    from orchestrator.rehearsal.canary import list_environments
+
+    owned = {name.partition("/")[2] for name in list_environments(clients) if name.startswith(f"{project}/")}
+    for name in sorted(item for item in owned if item.startswith(ENVIRONMENT_PREFIX)):
+        settings.terminal.print_out(f"Deleted {name}: {rehearsal.delete(name)}.")
+    return ExitCode.OK
 
 
 def _report(settings: Settings, record: object, out: Path) -> int:
