@@ -90,8 +90,8 @@ FULL_STEPS = [
 def test_the_full_rehearsal_runs_whole_and_names_what_aws_keeps(rehearse: Any, account: Emulator) -> None:
     """Two releases, one that fails and comes back, a rollback, edits, other subnets, a run cut off; then all goes.
 
-    In an account of the first day: reads do not show what is new, roles cannot be assumed yet, and S3 answers 404 for what
-    was written after versioning was switched on.  Such reads once failed the first release, and the rollback.
+    In an account of the first day: reads do not show what is new, roles cannot be assumed yet, and S3 answers 404 for
+    what was written after versioning was switched on.  Such reads once failed the first release, and the rollback.
     """
     before = real_stack.count_resources()
     account.faults = replace(FIRST_DAY, failing_images=("*rehearsal-no-such-tag",))
