@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.artefacts import Artefacts, Image
 from orchestrator.aws import Clients
+from orchestrator.emulator import Emulator, Faults
 from orchestrator.manifest import expand
 from orchestrator.planning import pipeline
 from orchestrator.planning.events import ChangeFinished, Event, OutputLine, ignore_event
@@ -35,8 +36,8 @@ MANIFEST = {"schemaVersion": 2, "mediaType": "application/vnd.docker.distributio
 class Shop:
     """A checkout whose service has a migration."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, aws: Emulator) -> None:
+        self.folder, self.aws = folder, aws
         self.clients = Clients("eu-west-1", attempts=1)
         (folder / "migrate.py").write_text(SCRIPT)
         (folder / "Dockerfile").write_text("FROM scratch\n")
@@ -78,8 +79,8 @@ class Shop:
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Shop]:
     """With a repository, to be pushed to."""
-    with emulated_aws():
-        found = Shop(tmp_path)
+    with emulated_aws() as running:
+        found = Shop(tmp_path, running)
         asked = pipeline.plan(
             pipeline.load_desired(tmp_path, "prod"), targets=("ecr_repository.api",), clients=found.clients
         )
@@ -122,6 +123,21 @@ data:
   ConnectionStrings:Main: "Host=db;Password=correct-horse-battery"  # orchestrator: not-a-secret
   Jwt:Key: {generate: {length: 32}}
 """
+
+
+def test_a_mark_that_s3_does_not_return_yet_is_a_mark(shop: Shop) -> None:
+    """S3 may answer 404 for 15 minutes after versioning was switched on (API reference of PutBucketVersioning).
+
+    A migration that ran would run again; a listing shows its mark.
+    """
+    shop.aws.faults = Faults(unseen_reads={"object": 9})
+    first = shop.push("tag1")
+    shop.deploy(first, "tag1")
+
+    shop.deploy(first, "tag1")
+
+    assert "HeadObject" in {call.operation for call in shop.aws.calls if call.fault == "unseen"}
+    assert shop.ran() == ["tag1"]
 
 
 @pytest.mark.parametrize("selected", [None, {"ConnectionStrings__Main": "secret.app[ConnectionStrings:Main]"}])
