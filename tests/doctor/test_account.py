@@ -150,7 +150,7 @@ def test_what_the_boundary_forbids_is_said_to_be_the_boundary(doctor: Any) -> No
         ("organizations:DescribeOrganization", "account"),
         ("iam:GetRole", "linked roles"),
         ("rds:DescribeOrderableDBInstanceOptions", "database"),
-        ("service-quotas:Get*", "quotas"),
+        ("servicequotas:Get*", "quotas"),
         ("iam:SimulatePrincipalPolicy", "deploy role"),
     ],
 )
