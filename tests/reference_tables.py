@@ -20,7 +20,7 @@ from orchestrator.planning import pipeline
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"
-WORKFLOWS = ("plan", "deploy", "promote", "rollback", "drift", "hibernate")
+WORKFLOWS = ("plan", "deploy", "promote", "rollback", "drift", "secret", "hibernate")
 KINDS = ("project", "bucket", "database", "secret", "containerservice", "cdn", "budget")
 
 

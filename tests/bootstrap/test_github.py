@@ -122,7 +122,7 @@ def test_only_the_environment_of_the_main_branch_becomes_the_deploy_role(hub: Fa
     assert role("deploy")["PermissionsBoundary"]["PermissionsBoundaryArn"].endswith("joiabagur-prod-ceiling")
 
 
-@pytest.mark.parametrize("workflow", ["deploy", "drift", "rollback"])
+@pytest.mark.parametrize("workflow", ["deploy", "drift", "rollback", "secret"])
 def test_a_session_lasts_as_long_as_its_job(hub: FakeGitHub, workflow: str) -> None:
     """A deploy may take 90 minutes, AWS's default session one hour (IAM API reference, CreateRole).
 
