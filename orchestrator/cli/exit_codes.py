@@ -21,6 +21,9 @@ EXIT_CODES: Mapping[str, Mapping[ExitCode, str]] = {
     "restore database": {ExitCode.VETOED: _VETOED, ExitCode.UNHEALTHY: "restored, but something is unhealthy"},
     "restore files": {ExitCode.UNHEALTHY: "files are still missing"},
     "verify data": {ExitCode.UNHEALTHY: "a row names a file that is missing"},
+    "secret rotate": {
+        ExitCode.ROLLED_BACK: "a service did not start with the new values, and the old ones are restored"
+    },
     "status": {ExitCode.CHANGES: "something is unhealthy, or differs from the manifests"},
     "drift": {ExitCode.CHANGES: "there is drift, or something is unhealthy or pending"},
     "model status": {ExitCode.CHANGES: "training is needed (`--detailed-exitcode`)"},
