@@ -8,7 +8,7 @@ compares the survivors with ``mutants.yaml``:
     equivalents:  mutant: why no test can see it; it does not count
 
 A survivor is looked at with ``mutmut show NAME``, and then killed by a test or, if nothing can see it, listed as an
-equivalent.  Tests that need an emulated AWS or another server are left out: they do not survive the fork of a mutant.
+equivalent.  The tests that it runs are listed in pyproject.toml; slow ones and those of a second backend are not.
 """
 
 from __future__ import annotations

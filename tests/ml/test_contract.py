@@ -1,17 +1,23 @@
-"""Where an export's preprocessing or a mapping's address is wrong, the message names it."""
+"""What a person is told when a contract, an address or a disk is at fault: the field, the address, the file."""
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ml.data import product_mapping
+from ml.data import photo_sync, product_mapping
 from ml.data.product_mapping import FieldNames
 from ml.evaluation.parity import find_contract_mismatch
 from ml.training_run import Preprocessing
 from orchestrator.problems import Problems
+from orchestrator.storage import StoredFile
+from orchestrator.storage.local import LocalFileStorage
 
 TRAINED = Preprocessing(classes=("a", "b"))
 EXPORTED = asdict(TRAINED) | {"classes": ["a", "b"]}
@@ -46,6 +52,31 @@ def test_an_address_that_does_not_answer_is_named_without_its_query(address: str
 
     assert raised.value.problems[0].message == said
     assert "secret" not in str(raised.value)
+
+
+class BrokenStorage(LocalFileStorage):
+    """Every download breaks off."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.attempts = 0
+
+    def download_file(self, key: str, target: Path) -> int:
+        self.attempts += 1
+        raise Problems.from_message("the connection broke")
+
+
+def test_a_disk_that_is_full_ends_a_download_at_once(tmp_path: Path) -> None:
+    """A photo larger than what is free is not tried a second time; the message is the system's, and names the file."""
+    storage = BrokenStorage(tmp_path / "storage")
+    photo = StoredFile("product-photos/p1/a.jpg", 10**18, "etag", datetime.now(UTC))
+    tasks = photo_sync.assign_paths([(photo, "p1")], "product-photos/")
+
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as raised:
+        photo_sync.sync(storage, tasks, tmp_path / "data", max_parallel=1, advance=lambda: None)
+
+    assert (raised.value.errno, str(raised.value.filename)) == (errno.ENOSPC, str(tmp_path / "data" / tasks[0].path))
+    assert storage.attempts == 1
 
 
 def fields() -> Any:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.emulator import Emulator, Faults
+from orchestrator.emulator.faults import Rule
 from orchestrator.planning.events import ignore_event
 from orchestrator.render import apply_report
 from orchestrator.render.style import Style
@@ -42,14 +43,28 @@ def database(tmp_path: Path) -> DesiredState:
     return real_stack.load_stack(tmp_path / "database", real_stack.remove_files("api.yaml", "budget.yaml"))
 
 
-@pytest.mark.parametrize("role_error", ["cannot-assume", "not-authorized", "credentials"])
+WORDINGS = {
+    "cannot-assume": ("AccessDeniedException", "Cannot assume role arn:aws:iam::123456789012:role/x."),
+    "cannot-be-assumed": ("ClientException", "Role is not valid: taskRoleArn x cannot be assumed by x.amazonaws.com."),
+    "not-authorized": ("AccessDeniedException", "User: x is not authorized to perform: sts:AssumeRole on resource: x"),
+    "credentials": ("ClientException", "AWS was not able to validate the provided access credentials"),
+}
+
+
+@pytest.mark.parametrize(("code", "message"), WORDINGS.values(), ids=WORDINGS)
 def test_a_new_role_is_waited_for_in_all_wordings(
-    emulator: Emulator, express_service: DesiredState, role_error: str
+    emulator: Emulator, express_service: DesiredState, code: str, message: str
 ) -> None:
-    """ECS says in three ways that it cannot assume a role yet (terraform-provider-aws, express_gateway_service.go)."""
-    emulator.faults = Faults(role_assumable_after_seconds=0.5, role_error=role_error)  # type: ignore[arg-type]
+    """ECS says in these ways that it cannot assume a role yet (terraform-provider-aws, express_gateway_service.go).
+
+    Twice, however long the roles exist by then: by a clock, a slow machine would never be refused.
+    """
+    creation = "CreateExpressGatewayService"
+    emulator.faults = Faults(rules=(Rule("error", "ecs", creation, limit=2, status=400, code=code, message=message),))
+    emulator.clear_calls()
 
     assert real_stack.list_failures(real_stack.apply(express_service)) == []
+    assert [call.error for call in emulator.calls if call.operation == creation] == [code, code, ""]
 
 
 def test_a_missing_express_service_is_recognised_in_both_wordings(

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator import resources
 from orchestrator.aws.error_catalogue import MISSING_ERRORS, TEMPORARY_ERRORS
 from orchestrator.steps import ApiCall, Wait, to_operation_name
-from tests.resources import call_outcomes
+from tests.resources import call_outcomes, call_validation
 from tests.resources.call_outcomes import Outcomes
 from tests.resources.cases import SCOPE
 
@@ -223,6 +224,20 @@ def test_every_call_of_a_bucket_names_its_owner() -> None:
     assert [
         key for key, call in of_buckets.items() if call.parameters.get("ExpectedBucketOwner") != SCOPE.account
     ] == []
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_aws_would_take_every_call(name: str) -> None:
+    """Those of sites, sweeps and batches too, by botocore's own validation of parameters."""
+    calls = [step.call if isinstance(step, Wait) else step for step in call_outcomes.list_steps(name)]
+    sent = [
+        replace(call, parameters={**call.parameters, "Body": b""}) if "Body" in call.parameters else call
+        for call in calls
+    ]
+    violations = {f"{call.service}:{call.operation}": call_validation.find_violations(call) for call in sent}
+
+    assert {action: text for action, text in violations.items() if text} == {}
+    assert violations
 
 
 OF_THE_ACCOUNT = {
