@@ -7,7 +7,7 @@
     guarantee:  the row of the table of proofs (docs/explanation/safety.md) whose proof has to see it
 
 ``NAME ...`` puts in these, each alone; ``--guarantees`` those of the table; ``--together`` all at once into one tree,
-where each still needs a test that fails.  Without any, each alone, which takes a while.  PYTEST_ADDOPTS goes to pytest.
+where each still needs a test that fails (with ``NAME ...``: each of these).  Without any, each alone, which takes a while.  PYTEST_ADDOPTS goes to pytest.
 """
 
 from __future__ import annotations
@@ -148,16 +148,16 @@ def run_alone(name: str, fault: Fault, tests: Iterable[str]) -> bool:
     return bool(seen)
 
 
-def run_together(faults: Mapping[str, Fault]) -> bool:
-    """Put all faults into one tree, run the tests of all, and name those that no test of theirs sees."""
+def run_together(faults: Mapping[str, Fault], watched: Mapping[str, Fault]) -> bool:
+    """Put all faults into one tree, run the tests of those ``watched``, and name those that no test of theirs sees."""
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         copy_tree(Path(folder))
         apply_faults(Path(folder), faults.values())
-        results = run_tests(Path(folder), (test for fault in faults.values() for test in fault.tests))
-    unseen = [name for name, fault in faults.items() if not is_seen(fault, results.failed)]
+        results = run_tests(Path(folder), (test for fault in watched.values() for test in fault.tests))
+    unseen = [name for name, fault in watched.items() if not is_seen(fault, results.failed)]
     sys.stdout.write(
         f"{len(faults)} faults in one tree: {len(results.failed)} of {results.count} tests fail; "
-        f"{len(faults) - len(unseen)} faults have a test of theirs that fails\n"
+        f"{len(watched) - len(unseen)} of {len(watched)} faults have a test of theirs that fails\n"
     )
     sys.stdout.writelines(f"GREEN: {name}\n" for name in (*unseen, *results.broken))
     return not unseen and not results.broken
@@ -178,7 +178,8 @@ def main() -> int:
         PAGE.write_text(insert_table(PAGE.read_text(encoding="utf-8"), render_table(faults)), encoding="utf-8")
         return 0
     if options.together:
-        return 0 if run_together(faults) else 1
+        watched = {name: fault for name, fault in faults.items() if name in options.names or not options.names}
+        return 0 if run_together(faults, watched) else 1
     chosen = {
         name: fault
         for name, fault in faults.items()
