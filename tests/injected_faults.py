@@ -7,7 +7,8 @@
     guarantee:  the row of the table of proofs (docs/explanation/safety.md) whose proof has to see it
 
 ``NAME ...`` puts in these, each alone; ``--guarantees`` those of the table; ``--together`` all at once into one tree,
-where each still needs a test that fails (with ``NAME ...``: each of these).  Without any, each alone, which takes a while.  PYTEST_ADDOPTS goes to pytest.
+where each still needs a test that fails (with ``NAME ...``: each of these).  Without any, each alone, which takes a
+while.  PYTEST_ADDOPTS goes to pytest.
 """
 
 from __future__ import annotations
