@@ -75,22 +75,19 @@ class SimulatedCrash(BaseException):
 
 
 class DyingRun:
-    """Performs steps until the n-th change of AWS, and dies before or after that."""
+    """Performs steps until the n-th change of AWS, and dies right after that."""
 
-    def __init__(self, project: Project, crash_at: int, timing: str) -> None:
+    def __init__(self, project: Project, crash_at: int) -> None:
         self._executor = StepExecutor(project.clients)
-        self._crash_at, self._timing = crash_at, timing
+        self._crash_at = crash_at
         self.writes: list[str] = []
 
     def perform(self, step: Step) -> object:
-        is_write = isinstance(step, ApiCall) and not is_read(step.operation)
-        self.writes += [step.operation] if isinstance(step, ApiCall) and is_write else []
-        is_last = is_write and len(self.writes) == self._crash_at
-        if is_last and self._timing == "before":
-            raise SimulatedCrash
         response = self._executor.perform(step)
-        if is_last:
-            raise SimulatedCrash
+        if isinstance(step, ApiCall) and not is_read(step.operation):
+            self.writes.append(step.operation)
+            if len(self.writes) == self._crash_at:
+                raise SimulatedCrash
         return response
 
 
@@ -101,30 +98,27 @@ def chain_steps(*parts: Steps) -> Steps:
 
 
 def test_a_killed_drill_is_cleaned_up_by_the_next_one(project: Project) -> None:
-    """At every change of AWS, before and after it. Until then the plan names what was left."""
+    """After every change of AWS. Until then the plan names what was left."""
     live = pipeline.plan(pipeline.load_desired(project.folder), clients=project.clients).live["rds_instance.main"]
     project.take_snapshot("before")
     throwaway = throwaway_steps.throwaway_name(NAME, str(live.private["resource_id"]))
-    point, left = RestorePoint("snapshot", "before"), 0
+    point = RestorePoint("snapshot", "before")
 
+    # Before a change the account is as after the one before, and before the first there is nothing to clean up.
     for crash_at in (1, 2, 3):
-        for timing in ("before", "after"):
-            run = DyingRun(project, crash_at, timing)
-            steps = throwaway_steps.restore_throwaway(SCOPE, NAME, throwaway, live.spec, point)
-            with pytest.raises(SimulatedCrash):
-                execute_steps(chain_steps(steps, throwaway_steps.remove_throwaway(throwaway)), run.perform)
-            if throwaway in project.instances():
-                left += 1
-                if left == 1:
-                    planned = project.succeed("plan")
-                    assert "No changes" in planned
-                    assert f"{throwaway} belongs to a restore drill of database.main" in planned
-            project.succeed(
-                "restore", "database", "main", "--drill", "--snapshot", "before", "--no-verify", "--auto-approve"
-            )
-            assert set(project.instances()) == {NAME}
+        run = DyingRun(project, crash_at)
+        steps = throwaway_steps.restore_throwaway(SCOPE, NAME, throwaway, live.spec, point)
+        with pytest.raises(SimulatedCrash):
+            execute_steps(chain_steps(steps, throwaway_steps.remove_throwaway(throwaway)), run.perform)
+        if crash_at == 1:
+            planned = project.succeed("plan")
+            assert "No changes" in planned
+            assert f"{throwaway} belongs to a restore drill of database.main" in planned
+        project.succeed(
+            "restore", "database", "main", "--drill", "--snapshot", "before", "--no-verify", "--auto-approve"
+        )
+        assert set(project.instances()) == {NAME}
     assert run.writes == ["restore_db_instance_from_db_snapshot", "modify_db_instance", "delete_db_instance"]
-    assert left >= 3
 
 
 def test_only_a_throwaway_is_ever_removed() -> None:
