@@ -52,7 +52,7 @@ def read_for_manifests(settings: Settings) -> ActualSpend:
     from orchestrator.planning import pipeline
 
     scope = pipeline.validate(settings.manifests, settings.environment).scope
-    return read_spend(Clients(scope.region), scope.account)
+    return read_spend(Clients.for_scope(scope), scope.account)
 
 
 def read_spend(caller: Caller, account: str, now: datetime | None = None, folder: Path = CACHE_FOLDER) -> ActualSpend:

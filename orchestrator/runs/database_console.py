@@ -38,7 +38,7 @@ def open_console(settings: Settings, name: str, *, via: str = "", can_write: boo
     manifest = pipeline.validate(settings.manifests, settings.environment)
     desired = pipeline.expand_manifest(manifest, include_artefacts=False)
     database = find_database(desired, name)
-    clients = Clients(desired.scope.region)
+    clients = Clients.for_scope(desired.scope)
     pipeline.check_connection(clients)
     if database.spec["public"]:
         return _run_psql(find_target(manifest, clients, name, ""), can_write=can_write)

@@ -24,7 +24,7 @@ def export(settings: Settings, folder: Path) -> Inventory:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Problems.from_message(f"{folder} exists and is not an empty folder", hint="name another one with --to")
     desired = pipeline.load_desired(settings.manifests, settings.environment, include_artefacts=False)
-    clients = Clients(desired.scope.region)
+    clients = Clients.for_scope(desired.scope)
     pipeline.check_connection(clients)
     live = snapshot.take(Reader(clients), desired)
     if live.account != desired.scope.account:

@@ -56,7 +56,7 @@ def follow_schedule(settings: Settings, options: ApplyOptions, now: datetime | N
     moment = now or datetime.now(UTC)
     is_awake = schedule.is_awake(moment)
     goal = hibernation.PowerGoal(POWER_ON if is_awake else POWER_HIBERNATED, is_scheduled=True)
-    clients = Clients(manifest.scope.region)
+    clients = Clients.for_scope(manifest.scope)
     planned = _plan(manifest, clients, goal)
     until = f"until {schedule.next_change(moment):%Y-%m-%d %H:%M} UTC"
     if not is_awake and hibernation.is_held_awake(planned.live):
@@ -89,7 +89,7 @@ def _switch(settings: Settings, options: ApplyOptions, power: str) -> int:
     from orchestrator.planning import hibernation, pipeline
 
     manifest = pipeline.validate(settings.manifests, settings.environment)
-    return _run(settings, options, manifest, Clients(manifest.scope.region), hibernation.PowerGoal(power))
+    return _run(settings, options, manifest, Clients.for_scope(manifest.scope), hibernation.PowerGoal(power))
 
 
 def _run(settings: Settings, options: ApplyOptions, manifest: Manifest, clients: Clients, goal: PowerGoal) -> int:

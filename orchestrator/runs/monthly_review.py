@@ -78,7 +78,7 @@ def gather(settings: Settings, *, is_actual: bool = False, now: datetime | None 
 
     moment = now or datetime.now(UTC)
     manifest = pipeline.validate(settings.manifests, settings.environment)
-    clients = Clients(manifest.scope.region)
+    clients = Clients.for_scope(manifest.scope)
     desired = pipeline.expand_manifest(manifest, include_artefacts=False)
     planned = pipeline.plan(desired, clients=clients, preserves_power=True)
     resources = planned_cost.list_before(planned.tasks.values())

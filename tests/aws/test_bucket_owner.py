@@ -27,6 +27,7 @@ PRODUCT = [path for top in ("orchestrator", "ml") for path in (ROOT / top).rglob
 S3 = botocore.session.get_session().get_service_model("s3")
 WITHOUT_OWNER = {"create_bucket": "it makes the bucket", "list_buckets": "it lists those of the caller's account"}
 ANY_ACCOUNT = {
+    "orchestrator/runs/migrate_files.py": "the bucket that files come from may be of another account",
     "orchestrator/cli/commands/doctor.py": "asks sts, iam and quotas; no bucket",
     "orchestrator/scaffold/detection/__init__.py": "asks sts for the account",
     "orchestrator/state/server/startup.py": "reads a secret",

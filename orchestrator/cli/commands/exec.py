@@ -31,7 +31,7 @@ def command(settings: Settings, component: str, words: tuple[str, ...]) -> int:
     from orchestrator.runs import container_exec
 
     desired = pipeline.load_desired(settings.manifests, settings.environment, include_artefacts=False)
-    clients = Clients(desired.scope.region)
+    clients = Clients.for_scope(desired.scope)
     pipeline.check_connection(clients)
     target = container_exec.find_target(desired, component, Reader(clients))
     container_exec.require_programs()
