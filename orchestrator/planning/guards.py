@@ -157,6 +157,27 @@ def check_mass_deletion(plan: Plan, context: GuardContext) -> Iterator[Veto]:
         yield Veto("MassRemoval", message, token_lifts=True)
 
 
+def check_adoption(plan: Plan, context: GuardContext) -> Iterator[Veto]:
+    """Veto a component that is to be adopted if AWS has nothing of it: a new, empty one would be created instead.
+
+    Once a part of it exists, a run that was stopped goes on.
+    """
+    adopted = [change for change in plan.changes if _is_adopted(context.tasks[change.address])]
+    existing = {change.component for change in adopted if change.action is not Action.CREATE}
+    missing: dict[str, Change] = {}
+    for change in sorted(adopted, key=lambda item: not item.stateful):
+        if change.component not in existing:
+            missing.setdefault(change.component, change)
+    for component, change in missing.items():
+        message = f"{component} says `adopt: true`, but there is no {change.physical} to take over"
+        remedy = "Correct its name, its account or its region; or remove `adopt` to create a new, empty one"
+        yield Veto("NothingToAdopt", f"{message}. {remedy}.", token_lifts=True)
+
+
+def _is_adopted(task: Task) -> bool:
+    return task.resource is not None and task.resource.adopt
+
+
 def check_account(plan: Plan, context: GuardContext) -> Iterator[Veto]:
     """Veto a plan made with credentials of another account than the manifests name."""
     expected_account = context.desired.scope.account
@@ -233,6 +254,7 @@ PLAN_GUARDS: tuple[Callable[[Plan, GuardContext], Iterator[Veto]], ...] = (
     check_configured_region,
     check_empty_manifests,
     check_mass_deletion,
+    check_adoption,
     check_budget,
     check_unreadable,
 )

@@ -186,6 +186,12 @@ GUARDS: dict[str, tuple[DesiredState, Snapshot, dict[str, Any], list[str]]] = {
         {},
         ["NotOurs: "],
     ),
+    "nothing to adopt": (
+        DesiredState(SCOPE, (role("a", allow("*"), adopt=True),)),
+        snapshot(),
+        {},
+        ["NothingToAdopt: service.x says `adopt: true`, but there is no shop-prod-a to take over."],
+    ),
     "a replacement": (
         DesiredState(SCOPE, (role("a"),)),
         snapshot({"iam_role.a": live_role("a", path="/")}),
