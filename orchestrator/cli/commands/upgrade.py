@@ -30,7 +30,7 @@ from orchestrator.runs.settings import Settings
 @format_option("text", "json")
 @common_options
 def command(settings: Settings, check: bool, repository: str, output_format: str) -> int:
-    """Compare the versions in use with the published ones.
+    """Compare the versions in use with the published ones; upgrade a database.
 
     Names the installed version, the one that the workflows of this checkout are pinned to, the newer releases, and the
     commands that their notes ask to run once. Changes nothing: an upgrade is a pull request that changes the pins.
