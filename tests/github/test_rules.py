@@ -67,6 +67,7 @@ def test_a_workflow_may_nothing_and_a_job_little(name: str) -> None:
         "deployments",
         "id-token",
         "issues",
+        "packages",
         "pages",
         "pull-requests",
         "statuses",
