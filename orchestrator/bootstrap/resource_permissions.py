@@ -74,7 +74,7 @@ _RESTORE_RULES: Final = (
     # The throwaway of a drill has no data that is not in a backup.
     allow("write", "rds", "DeleteDBInstance", f"{_RDS_ARN_PREFIX}db:{{n}}-drill-*"),
     allow("read", "rds", "DescribeDBEngineVersions"),
-    # Before a major upgrade, a destructive migration or a deletion.
+    # Before another class or major version, a destructive migration or a deletion.
     allow("write", "rds", "CreateDBSnapshot", f"{_RDS_ARN_PREFIX}db:{{n}}", f"{_RDS_ARN_PREFIX}snapshot:{{n}}-*"),
 )
 
@@ -194,10 +194,7 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
         allow("write", "iam", "AttachRolePolicy", ROLE_ARN, condition="attached"),
         allow("write", "iam", "DeleteRole TagRole UpdateAssumeRolePolicy", ROLE_ARN),
     ),
-    "migration": (
-        allow("read", "rds", "DescribeDBSnapshots"),
-        allow("write", "rds", "AddTagsToResource", f"{_RDS_ARN_PREFIX}snapshot:{{p}}-*"),
-    ),
+    "migration": (allow("read", "rds", "DescribeDBSnapshots"),),
     "rds_instance": (
         allow("read", "rds", "DescribeDBInstances", f"{_RDS_ARN_PREFIX}db:*"),
         allow("write", "rds", "CreateDBInstance", f"{_RDS_ARN_PREFIX}subgrp:{{p}}-*"),
@@ -219,7 +216,7 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
         *_RESTORE_RULES,
         allow("write", "iam", "CreateServiceLinkedRole", SERVICE_LINKED_ROLE_ARN, condition="linked"),
         allow("destroy", "rds", "DeleteDBInstance", f"{_RDS_ARN_PREFIX}db:{{n}}"),
-        allow("destroy", "rds", "AddTagsToResource", f"{_RDS_ARN_PREFIX}snapshot:{{n}}-*"),
+        allow("write", "rds", "AddTagsToResource", f"{_RDS_ARN_PREFIX}snapshot:{{n}}-*"),
     ),
     "rds_parameter_group": (
         allow(

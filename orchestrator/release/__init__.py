@@ -42,7 +42,7 @@ class Release(Struct, frozen=True):
 
     ``at`` is ISO 8601 in UTC.  ``of`` is the release that a rollback restored.  ``changes`` lists each action with its
     address.  ``reason`` says why the release failed, or why it was rolled back.  ``uncommitted`` is a hash of what the
-    checkout had beyond its commit, or "".  ``snapshots`` are those of databases that its migrations took first.
+    checkout had beyond its commit, or "".  ``snapshots`` are those of databases that it created first.
     ``verified_at`` is when it was seen to be complete.  ``promoted_from`` is the release of another environment whose
     artefacts it has, such as ``staging/12``.
     """

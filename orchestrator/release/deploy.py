@@ -39,7 +39,7 @@ from orchestrator.release.ledger_store import LedgerStore
 from orchestrator.release.manifest_documents import prune_documents
 from orchestrator.release.probe import run_probes
 from orchestrator.release.rollback import RollbackTarget
-from orchestrator.release.ship import Prober, ShipResult, list_snapshots, ship, verify
+from orchestrator.release.ship import Prober, ShipResult, ship, verify
 
 if TYPE_CHECKING:
     from orchestrator.aws import Clients
@@ -259,7 +259,7 @@ class Deployment:
         self, started_release: Release, ship_result: ShipResult, candidate: ReleaseCandidate
     ) -> tuple[Release, tuple[str, ...]]:
         """Record the failure.  If that fails, return warnings: rolling back matters more than the record."""
-        failed_release = _record_changes(started_release, ship_result, candidate)
+        failed_release = _record_changes(started_release, ship_result)
         failed_release = replace(failed_release, result="failed", reason=ship_result.cause)
         try:
             return self._save_release(failed_release, candidate), ()
@@ -348,7 +348,7 @@ class Deployment:
                 started_release.vector,
                 started_release.vector.schemas,
             )
-            finished_release = _record_changes(started_release, ship_result, candidate)
+            finished_release = _record_changes(started_release, ship_result)
             verified_at = ledger_entry.utc_timestamp()
             new_release = replace(finished_release, vector=vector, result=result, verified_at=verified_at)
             live_versions.save_model_pointers(candidate, vector, self._clients, self._store)
@@ -422,9 +422,8 @@ def _join_messages(error: Problems) -> str:
     return "; ".join(problem.message for problem in error.problems)
 
 
-def _record_changes(release: Release, ship_result: ShipResult, candidate: ReleaseCandidate) -> Release:
-    snapshots = list_snapshots(ship_result.outcomes, candidate)
-    return replace(release, changes=ship_result.applied_changes, snapshots=snapshots)
+def _record_changes(release: Release, ship_result: ShipResult) -> Release:
+    return replace(release, changes=ship_result.applied_changes, snapshots=ship_result.snapshots)
 
 
 def _pins_after_rollback(

@@ -15,12 +15,11 @@ from msgspec.structs import replace
 from orchestrator.aws.errors import AwsError
 from orchestrator.components import answers
 from orchestrator.planning import pipeline
-from orchestrator.planning.events import OnEvent, ProbeFinished, ProbeStarted
+from orchestrator.planning.events import Event, OnEvent, ProbeFinished, ProbeStarted, StepCompleted
 from orchestrator.planning.plan import PreparedPlan
 from orchestrator.problems import Problems
 from orchestrator.release.checkout import ReleaseCandidate
 from orchestrator.release.probe import Probe, ProbeResult, build_probes, run_probes
-from orchestrator.resources import migration
 from orchestrator.vocabulary import Action, Actuation, Health, Outcome
 
 if TYPE_CHECKING:
@@ -31,6 +30,11 @@ BUILD_PREFIX = "ecr_image."
 UNSEEN_PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Pauses before AWS is read again if reads do not show what was created a moment ago: IAM, S3, ECS and Secrets Manager
 are eventually consistent."""
+SNAPSHOT_MEMBERS = {
+    "rds:CreateDBSnapshot": "DBSnapshotIdentifier",
+    "rds:DeleteDBInstance": "FinalDBSnapshotIdentifier",
+}
+"""Calls that create a snapshot, and the parameter with its name."""
 Prober = Callable[..., tuple[ProbeResult, ...]]
 
 
@@ -43,6 +47,8 @@ class ShipResult(Struct, frozen=True):
     error: str = ""
     service_addresses: frozenset[str] = frozenset()
     """Addresses of the resources that run builds."""
+    snapshots: tuple[str, ...] = ()
+    """Snapshots of databases that were created, before a migration, a change or a deletion."""
 
     @property
     def cause(self) -> str:
@@ -123,12 +129,23 @@ def ship(
 
     Raises what ``pipeline.apply`` raises.
     """
-    outcomes = pipeline.apply(planned, on_event, parallelism=parallelism, clients=clients)
-    unverified_result = ShipResult(outcomes, None, service_addresses=_service_addresses(candidate))
+    snapshots: list[str] = []
+
+    def note_snapshot(event: Event) -> None:
+        if isinstance(event, StepCompleted) and (member := SNAPSHOT_MEMBERS.get(event.step.action)):
+            name = event.step.parameters.get(member)
+            snapshots.extend([str(name)] if name else [])
+        on_event(event)
+
+    outcomes = pipeline.apply(planned, note_snapshot, parallelism=parallelism, clients=clients)
+    unverified_result = ShipResult(
+        outcomes, None, service_addresses=_service_addresses(candidate), snapshots=tuple(snapshots)
+    )
     if any(outcome.actuation in {Actuation.FAILED, Actuation.SKIPPED} for outcome in outcomes):
         return unverified_result
     try:
-        return verify(candidate, on_event, outcomes, clients=clients, prober=prober)
+        result = verify(candidate, on_event, outcomes, clients=clients, prober=prober)
+        return replace(result, snapshots=unverified_result.snapshots)
     except (AwsError, Problems) as error:  # credentials ran out or the network failed: the changes are made
         reason = error.problems[0].message if isinstance(error, Problems) else str(error)
         return replace(
@@ -185,17 +202,6 @@ def _read_again(
         pause(seconds)
         planned = pipeline.plan(candidate.desired, clients=clients)
     return planned
-
-
-def list_snapshots(outcomes: tuple[Outcome, ...], candidate: ReleaseCandidate) -> tuple[str, ...]:
-    """Return the snapshots of databases that the migrations of ``outcomes`` have taken."""
-    resources = {resource.address: resource for resource in candidate.desired.resources}
-    return tuple(
-        name
-        for outcome in outcomes
-        if outcome.address.startswith("migration.") and outcome.action is Action.CREATE and outcome.steps_done
-        for name in migration.snapshot_names(resources[outcome.address].spec).values()
-    )
 
 
 def _service_addresses(candidate: ReleaseCandidate) -> frozenset[str]:

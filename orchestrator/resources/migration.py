@@ -18,7 +18,8 @@ from orchestrator.artefacts.build_process import BuildLog, format_repeat, ignore
 from orchestrator.problems import Problem, Problems
 from orchestrator.redaction.github_masks import mask
 from orchestrator.resources import AwsReader
-from orchestrator.steps import ApiCall, LocalCall, Steps, Wait, call
+from orchestrator.resources._database_snapshot import create_snapshot
+from orchestrator.steps import ApiCall, LocalCall, Steps
 from orchestrator.values import Value, WriteOnly
 from orchestrator.vocabulary import LiveResource, Scope
 
@@ -28,7 +29,6 @@ USES = frozenset({"rds_instance", "s3_bucket", "secretsmanager_secret"})
 ARN = None
 
 NOT_FOUND_CODES = ("404", "NoSuchKey", "NoSuchBucket")
-SNAPSHOT_TIMEOUT_SECONDS = 3600.0
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -62,7 +62,7 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     bucket, _, key = name.partition("/")
     instructions = spec["how"].value
     for database, snapshot in snapshot_names(spec).items():
-        yield from _create_snapshot(database, snapshot)
+        yield from create_snapshot(database, snapshot, "Nothing was migrated.", ok_codes=("DBSnapshotAlreadyExists",))
     documents: list[Value] = []
     for source in instructions["secrets"]:
         request = {"SecretId": source["arn"]}
@@ -90,30 +90,6 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """Do nothing: a rollback deploys older code and keeps the schema."""
     yield from ()
-    return {}
-
-
-def _create_snapshot(database: str, name: str) -> Steps:
-    request = {"DBInstanceIdentifier": database, "DBSnapshotIdentifier": name}
-    yield ApiCall(
-        "rds",
-        "create_db_snapshot",
-        request,
-        ok_codes=("DBSnapshotAlreadyExists",),
-        retry_codes=("InvalidDBInstanceState",),
-    )
-    describe_call = call("rds", "describe_db_snapshots", DBSnapshotIdentifier=name)
-    hint = f"Check snapshot {name} in the RDS console. Nothing was migrated."
-    path = "DBSnapshots[0].Status"
-    yield Wait(
-        describe_call,
-        path,
-        ("available",),
-        ("failed",),
-        timeout_seconds=SNAPSHOT_TIMEOUT_SECONDS,
-        stuck_hint=hint,
-        description="the snapshot",
-    )
     return {}
 
 

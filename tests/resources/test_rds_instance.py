@@ -176,15 +176,23 @@ def test_a_restart_that_parameters_wait_for_is_told() -> None:
     assert read(DBParameterGroups=groups).pending == (pending,)
 
 
-LIVE = LiveResource({"apply": "maintenance-window", "maintenance_window": "sun:04:30-sun:05:30"})
+LIVE = LiveResource(
+    {"apply": "maintenance-window", "maintenance_window": "sun:04:30-sun:05:30"},
+    private={"identifier": "shop-prod-main", "version": "16.4"},
+)
+SNAPSHOT = "A snapshot is created first, named shop-prod-main-before-{} (numbered if there is one), and kept until "
+SNAPSHOT += "you delete it."
 EFFECTS = {
     "another class": (
         [("instance_class", "db.t3.micro", "db.t4g.small")],
-        ["Changing the class causes a few minutes of downtime, in the maintenance window sun:04:30-sun:05:30."],
+        [
+            "Changing the class causes a few minutes of downtime, in the maintenance window sun:04:30-sun:05:30.",
+            SNAPSHOT.format("class-db-t4g-small"),
+        ],
     ),
     "another class, now": (
         [("instance_class", "db.t3.micro", "db.t4g.small"), ("apply", None, "immediately")],
-        ["Changing the class causes a few minutes of downtime, now."],
+        ["Changing the class causes a few minutes of downtime, now.", SNAPSHOT.format("class-db-t4g-small")],
     ),
     "a minor upgrade": (
         [("version", "16.4", "16.10"), ("maintenance_window", "x", "mon:01:00-mon:02:00")],
@@ -194,6 +202,7 @@ EFFECTS = {
         [("version", "16", "17"), ("apply", None, "immediately")],
         [
             "Upgrading from 16 to 17 causes up to an hour of downtime, now, and cannot be undone.",
+            SNAPSHOT.format("version-17"),
         ],
     ),
     "more storage": (

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from orchestrator.ownership_tags import parse_ownership, to_aws_tags
 from orchestrator.problems import Problems
 from orchestrator.resources import AwsReader
+from orchestrator.resources._database_snapshot import create_new_snapshot
 from orchestrator.resources._existing import confirm_existing
 from orchestrator.resources._watched import find_changes
 from orchestrator.resources.rds_instance import live_shape, modify, password, restore, stop_and_start, throwaway
@@ -106,7 +107,7 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """Stop or start, withdraw what must not happen, then send one ModifyDBInstance.
+    """Stop or start, withdraw what must not happen, then send one ModifyDBInstance, after a snapshot if needed.
 
     The password changes separately, because it must be active before its tag is set.
     """
@@ -119,6 +120,8 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
         modification = build(name, spec, live, changed)
         if modification is None:
             continue
+        if modification.snapshot_purpose:
+            yield from create_new_snapshot(name, modification.snapshot_purpose, "The instance was not changed.")
         yield modification.call
         yield modify.wait_until_available(name, modification.pending_members)
     if "ready" in changed:

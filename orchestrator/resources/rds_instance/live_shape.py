@@ -80,6 +80,7 @@ def parse_outputs(instance: Value) -> dict[str, Value]:
 def parse_private(instance: Instance) -> dict[str, Any]:
     """Return what update and delete need to know about the live instance."""
     return {
+        "identifier": instance["DBInstanceIdentifier"],
         "status": instance.get("DBInstanceStatus", ""),
         "pending": parse_pending(instance),
         "storage_gb": instance.get("AllocatedStorage", 0),

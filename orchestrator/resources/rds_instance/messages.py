@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 
+from orchestrator.resources._database_snapshot import snapshot_name
 from orchestrator.resources.rds_instance.api_members import APPLY_IMMEDIATELY, NO_SNAPSHOT_STATUSES, STORAGE_FIELDS
 from orchestrator.resources.rds_instance.drill_result import FAILED, DrillResult
 from orchestrator.resources.rds_instance.live_shape import matches, parse_version
+from orchestrator.resources.rds_instance.modify import snapshot_purpose
 from orchestrator.values import Value, WriteOnly
 from orchestrator.vocabulary import POWER_HIBERNATED, POWER_STOPPED, FieldChange, LiveResource
 
@@ -27,6 +29,9 @@ def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str
         return
     for list_effects in (_power_effects, _outage_effects, _storage_effects, _backup_effects, _other_effects):
         yield from list_effects(changed, timing)
+    if purpose := snapshot_purpose({name: field.after for name, field in changed.items()}, live):
+        name = snapshot_name(str(live.private.get("identifier") or "the database"), purpose)
+        yield f"A snapshot is created first, named {name} (numbered if there is one), and kept until you delete it."
     pending = {key: value for key, value in live.private.get("pending", {}).items() if key not in changed}
     if pending and timing == IMMEDIATE_TEXT and "apply" in changed:
         yield f"Changes pending for the maintenance window are applied now: {', '.join(sorted(pending))}."

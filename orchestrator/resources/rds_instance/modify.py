@@ -35,10 +35,14 @@ PENDING_MEMBER_NAMES = {"DBPortNumber": "Port", "EnableIAMDatabaseAuthentication
 
 
 class Modification(Struct, frozen=True):
-    """One ModifyDBInstance call, and the members of PendingModifiedValues that must disappear before it is done."""
+    """One ModifyDBInstance call, and the members of PendingModifiedValues that must disappear before it is done.
+
+    ``snapshot_purpose`` names the snapshot to take before it; "" if it needs none.
+    """
 
     call: ApiCall
     pending_members: tuple[str, ...]
+    snapshot_purpose: str = ""
 
 
 def build_create_request(name: str, spec: Mapping[str, Value]) -> dict[str, Value]:
@@ -75,9 +79,24 @@ def build_modification(
         tuple(sorted(PENDING_MEMBER_NAMES.get(member, member) for member in request)) if apply_immediately else ()
     )
     request |= {"DBInstanceIdentifier": name, "ApplyImmediately": apply_immediately}
+    purpose = snapshot_purpose({field: {**pending, **spec}[field] for field in fields}, live)
     return Modification(
-        ApiCall("rds", "modify_db_instance", request, retry_codes=BUSY_CODES, timeout_seconds=1800), pending_members
+        ApiCall("rds", "modify_db_instance", request, retry_codes=BUSY_CODES, timeout_seconds=1800),
+        pending_members,
+        purpose,
     )
+
+
+def snapshot_purpose(values: Mapping[str, Value], live: LiveResource) -> str:
+    """Return what a snapshot is taken for before fields get ``values``, or "" if it needs none.
+
+    A major version cannot go back; another class moves the instance to another machine.  RDS takes a snapshot of its
+    own only before an upgrade of an instance with automated backups.
+    """
+    version = values.get("version")
+    if version and _major_version(version) != _major_version(live.private.get("version", "")):
+        return f"version-{version}"
+    return f"class-{values['instance_class']}" if values.get("instance_class") else ""
 
 
 def withdrawn_fields(spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> frozenset[str]:

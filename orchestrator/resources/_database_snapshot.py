@@ -1,0 +1,65 @@
+"""Take a snapshot of a database before something that may cost data, and wait for it.
+
+API: RDS DescribeDBSnapshots, CreateDBSnapshot. Both a migration and a change of an instance do this.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.steps import ApiCall, Compute, Steps, Wait, call
+from orchestrator.values import Value
+
+TIMEOUT_SECONDS = 3600.0
+MAX_NAME_LENGTH = 255
+_BUSY_CODES = ("InvalidDBInstanceState", "InvalidDBInstanceStateFault")
+
+
+def create_snapshot(database: str, name: Value, unchanged: str, ok_codes: tuple[str, ...] = ()) -> Steps:
+    """Create the snapshot ``name`` of an instance and wait until it is available.
+
+    ``unchanged`` ends the advice if it is not, such as "Nothing was migrated."  ``ok_codes``: for a name that can only
+    be this snapshot's.
+    """
+    request = {"DBInstanceIdentifier": database, "DBSnapshotIdentifier": name}
+    yield ApiCall(
+        "rds", "create_db_snapshot", request, ok_codes=ok_codes, retry_codes=_BUSY_CODES, timeout_seconds=1800.0
+    )
+    yield Wait(
+        call("rds", "describe_db_snapshots", DBSnapshotIdentifier=name),
+        "DBSnapshots[0].Status",
+        ("available",),
+        ("failed",),
+        timeout_seconds=TIMEOUT_SECONDS,
+        stuck_hint=f"Check the snapshots of {database} in the RDS console. {unchanged}",
+        description="the snapshot",
+    )
+    return {}
+
+
+def create_new_snapshot(database: str, purpose: str, unchanged: str) -> Steps:
+    """Create a snapshot under a name that no snapshot has, and wait until it is available.
+
+    A change may be made, undone and made again: the snapshot of the first time says nothing about the second.
+    """
+    listing = call("rds", "describe_db_snapshots", DBInstanceIdentifier=database, SnapshotType="manual")
+    snapshots = yield listing
+    base = snapshot_name(database, purpose)
+    name = yield Compute(f"name {base}, numbered if there is one", find_free_name, (snapshots, base))
+    return (yield from create_snapshot(database, name, unchanged))
+
+
+def snapshot_name(database: str, purpose: str) -> str:
+    """Return ``DATABASE-before-PURPOSE`` in the letters, digits and hyphens that RDS allows."""
+    text = re.sub(r"[^A-Za-z0-9]+", "-", f"{database}-before-{purpose}")
+    return text[: MAX_NAME_LENGTH - len("-000")].strip("-")
+
+
+def find_free_name(response: Mapping[str, Any], base: str) -> str:
+    """Return ``base``, with the next number if a snapshot in a DescribeDBSnapshots response has that name."""
+    names = {str(item.get("DBSnapshotIdentifier", "")).lower() for item in response.get("DBSnapshots", ())}
+    numbers = [1] if base.lower() in names else [0]
+    numbers += [int(found[1]) for name in names if (found := re.fullmatch(re.escape(base.lower()) + r"-(\d+)", name))]
+    return base if max(numbers) == 0 else f"{base}-{max(numbers) + 1}"
