@@ -99,8 +99,21 @@ def _collect_sites(components: list[Component]) -> tuple[dict[str, Site], list[s
 
             options = site_options.from_spec(spa)
             site = sites[component.handle] = scan(folder, options)
-            notes += _note_unknown_types(component, site, options)
+            notes += [*_note_unknown_types(component, site, options), *_note_revalidated(component, site)]
     return sites, notes
+
+
+def _note_revalidated(component: Component, site: Site) -> Iterator[str]:
+    """Yield a note if the names of files look hashed, and nothing says that they are."""
+    from orchestrator.artefacts.sites.http_headers import REVALIDATE_CACHE_CONTROL
+
+    asked = [file for file in site.files.values() if not file.entry and file.cache_control == REVALIDATE_CACHE_CONTROL]
+    if asked:
+        yield (
+            f"{component.handle}: the names of {len(asked):,} file(s) look hashed, but no manifest of the bundler says "
+            "so. Browsers ask for them again on every visit. With Vite, set `build.manifest: true`; otherwise, set "
+            "`cacheControl` for them in `spa.headers`."
+        )
 
 
 def _note_unknown_types(component: Component, site: Site, options: SiteOptions) -> Iterator[str]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.steps import ApiCall, Compute, Steps, Wait, call
-from orchestrator.values import Value
+from orchestrator.values import Value, join_parts
 
 TIMEOUT_SECONDS = 3600.0
 MAX_NAME_LENGTH = 255
@@ -47,8 +47,8 @@ def create_new_snapshot(database: str, purpose: str, unchanged: str) -> Steps:
     listing = call("rds", "describe_db_snapshots", DBInstanceIdentifier=database, SnapshotType="manual")
     snapshots = yield listing
     base = snapshot_name(database, purpose)
-    name = yield Compute(f"name {base}, numbered if there is one", find_free_name, (snapshots, base))
-    return (yield from create_snapshot(database, name, unchanged))
+    number = yield Compute(f"number of {base}, if that name is taken", find_free_suffix, (snapshots, base))
+    return (yield from create_snapshot(database, join_parts([base, number]), unchanged))
 
 
 def snapshot_name(database: str, purpose: str) -> str:
@@ -57,9 +57,9 @@ def snapshot_name(database: str, purpose: str) -> str:
     return text[: MAX_NAME_LENGTH - len("-000")].strip("-")
 
 
-def find_free_name(response: Mapping[str, Any], base: str) -> str:
-    """Return ``base``, with the next number if a snapshot in a DescribeDBSnapshots response has that name."""
+def find_free_suffix(response: Mapping[str, Any], base: str) -> str:
+    """Return "" if a DescribeDBSnapshots response has no snapshot ``base``, otherwise the next ``-2``, ``-3`` ..."""
     names = {str(item.get("DBSnapshotIdentifier", "")).lower() for item in response.get("DBSnapshots", ())}
-    numbers = [1] if base.lower() in names else [0]
+    numbers = [1] if base.lower() in names else []
     numbers += [int(found[1]) for name in names if (found := re.fullmatch(re.escape(base.lower()) + r"-(\d+)", name))]
-    return base if max(numbers) == 0 else f"{base}-{max(numbers) + 1}"
+    return f"-{max(numbers) + 1}" if numbers else ""

@@ -1,11 +1,19 @@
-"""Which files may be kept for a year."""
+"""Which files may be kept for a year, and which names look as if they had a hash."""
 
 from __future__ import annotations
 
 import pytest
 
-from orchestrator.artefacts.sites.http_headers import cache_control
+from orchestrator.artefacts.sites.http_headers import IMMUTABLE_CACHE_CONTROL, cache_control, is_entry
 
+DOCUMENTED = [
+    "_app/immutable/nodes/0.js",  # SvelteKit: https://svelte.dev/docs/kit/adapters ("_app/immutable")
+    "_app/immutable/chunks/BxKzQwPt.js",
+    "_astro/hero.CTXh.webp",
+    "_nuxt/entry.js",
+    "_next/static/chunks/turbopack-_1a2b.js",
+    "_next/static/chunks/pages/index-0123456789abcdef.js",
+]
 HASHED = [
     "assets/index-BxKzQwPt.js",
     "assets/vendor-3f2a91bc.js",
@@ -14,14 +22,8 @@ HASHED = [
     "main.0a1b2c3d4e5f6071.js",
     "static/media/logo.5d5d9eefa31e5e13a6610d9fa7a283bb.svg",
     "assets/inter-D4k_x9Zq.woff2",
-    "_app/immutable/nodes/0.js",  # SvelteKit: https://svelte.dev/docs/kit/adapters ("_app/immutable")
-    "_app/immutable/chunks/BxKzQwPt.js",
-    "_astro/hero.CTXh.webp",
-    "_nuxt/entry.js",
-    "_next/static/chunks/turbopack-_1a2b.js",
     "main-5XQ2KJ7A.js",
     "chunk-3QW7ZAB2.js",
-    "_next/static/chunks/pages/index-0123456789abcdef.js",
 ]
 NAMED = [
     "_nuxt/builds/latest.json",  # Nuxt's pointer to the newest build changes in place
@@ -57,11 +59,21 @@ NAMED = [
 ]
 
 
+@pytest.mark.parametrize("path", DOCUMENTED)
+def test_folders_that_frameworks_document_are_kept_for_a_year(path: str) -> None:
+    assert cache_control(path) == IMMUTABLE_CACHE_CONTROL
+    assert not is_entry(path)
+
+
 @pytest.mark.parametrize("path", HASHED)
-def test_what_carries_its_hash_is_kept_for_a_year(path: str) -> None:
-    assert cache_control(path) == "public, max-age=31536000, immutable"
+def test_a_name_that_looks_hashed_is_kept_only_if_the_bundler_says_so(path: str) -> None:
+    """The look decides the order of uploads, and nothing that a visitor would notice."""
+    assert not is_entry(path)
+    assert cache_control(path) == "no-cache"
+    assert cache_control(path, {path}) == IMMUTABLE_CACHE_CONTROL
 
 
 @pytest.mark.parametrize("path", NAMED)
 def test_what_keeps_its_name_is_asked_for_again(path: str) -> None:
+    assert is_entry(path)
     assert cache_control(path) == "no-cache"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import FileIO
 from itertools import chain
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from orchestrator import canonical_json
 from orchestrator.artefacts import Site, SiteFile
-from orchestrator.artefacts.sites import media_types
+from orchestrator.artefacts.sites import bundler_manifests, media_types
 from orchestrator.artefacts.sites.http_headers import cache_control, is_entry
 from orchestrator.artefacts.sites.site_options import SiteOptions
 from orchestrator.problems import Problem, Problems
@@ -42,10 +44,11 @@ def scan(folder: Path, options: SiteOptions | None = None) -> Site:
         )
     if problems:
         raise Problems(problems)
+    immutable = bundler_manifests.find_immutable(folder, [path for path, _ in entries], options.prefix)
     batches = [entries[start : start + BATCH_SIZE] for start in range(0, len(entries), BATCH_SIZE)]
     with ThreadPoolExecutor(MAX_READERS, thread_name_prefix="hash") as pool:
         hashed_batches = pool.map(
-            lambda batch: [_hash_file(folder, path, size, options) for path, size in batch], batches
+            lambda batch: [_hash_file(folder, path, size, options, immutable) for path, size in batch], batches
         )
         keys = (f"{options.prefix}{path}" for path, _ in entries)
         files = dict(zip(keys, chain.from_iterable(hashed_batches), strict=True))
@@ -112,7 +115,7 @@ def _find_rejection(folder: Path, path: str, entry: os.DirEntry[str]) -> str:
     return "is larger than 5 GiB, the S3 limit for a single upload" if entry.stat().st_size > MAX_FILE_BYTES else ""
 
 
-def _hash_file(folder: Path, path: str, size: int, options: SiteOptions) -> SiteFile:
+def _hash_file(folder: Path, path: str, size: int, options: SiteOptions, immutable: Collection[str]) -> SiteFile:
     """Return a file with its hashes and headers. ``size`` in bytes is its size during the scan.
 
     Raises Problems if it cannot be read.
@@ -126,18 +129,19 @@ def _hash_file(folder: Path, path: str, size: int, options: SiteOptions) -> Site
                 sha256, md5, size = hashlib.sha256(data), hashlib.md5(data, usedforsecurity=False), len(data)
     except OSError as error:
         raise Problems([_read_problem(error)]) from None
-    return _describe_file(path, size, md5.hexdigest(), sha256.hexdigest(), options)
+    described = _describe_file(path, options, cache_control(path, immutable))
+    return replace(described, size=size, md5=md5.hexdigest(), sha256=sha256.hexdigest())
 
 
-def _describe_file(path: str, size: int, md5: str, sha256: str, options: SiteOptions) -> SiteFile:
+def _describe_file(path: str, options: SiteOptions, cache: str) -> SiteFile:
     """Return a file with the headers that its name and the manifest's rules give it; later rules win."""
-    content_type, cache = media_types.find(path) or media_types.UNKNOWN_TYPE, cache_control(path)
+    content_type = media_types.find(path) or media_types.UNKNOWN_TYPE
     headers: dict[str, str] = {}
     for rule in options.rules_for(path):
         content_type, cache = rule.content_type or content_type, rule.cache_control or cache
         headers |= dict(rule.headers)
     status = 404 if options.routing == "static" and path == options.not_found else 200
-    return SiteFile(size, md5, sha256, content_type, cache, is_entry(path), headers, status)
+    return SiteFile(0, "", "", content_type, cache, is_entry(path), headers, status)
 
 
 def _hash_blocks(stream: FileIO) -> tuple[hashlib._Hash, hashlib._Hash, int]:

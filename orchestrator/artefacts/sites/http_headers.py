@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 IMMUTABLE_CACHE_CONTROL = "public, max-age=31536000, immutable"
 REVALIDATE_CACHE_CONTROL = "no-cache"
@@ -32,23 +33,27 @@ _HASH_PATTERNS = tuple(
 
 
 def is_entry(path: str) -> bool:
-    """Return whether a file may keep its name when its content changes, as index.html does.
+    """Return whether a file seems to keep its name when its content changes, as index.html does.
 
-    Other files have a hash in their name, between a ``-`` or ``.`` and the extension, where bundlers write it
+    Other files seem to have a hash in their name, between a ``-`` or ``.`` and the extension, where bundlers write it
     (``app-3f2a91bc.js``, ``main.3f2a91bc.chunk.js``, Vite's ``index-D4kBx9Zq.js``, esbuild's ``main-5XQ2KJ7A.js``), or
     are in a folder that a framework documents as immutable. A hash mixes digits with letters, or changes from lower to
     upper case three times; ``chapter1`` and ``2024a`` are words with numbers, and a short hash counts only in files
     that bundlers write, so ``menu-A4Format.pdf`` has none.
 
-    This is a guess, so nothing is deleted by it: in doubt a file is an entry file, which costs an occasional request.
+    This is a guess, so nothing is deleted by it, and no browser is told to keep a file: it decides the order of uploads
+    and which bodies are archived beforehand.
     """
     if path.endswith(PAGE_EXTENSIONS) or path in MUTABLE_FILES:
         return True
-    if path.startswith(IMMUTABLE_FOLDERS):
-        return False
+    return not (path.startswith(IMMUTABLE_FOLDERS) or has_hash(path))
+
+
+def has_hash(path: str) -> bool:
+    """Return whether a part of a file's name looks like a hash."""
     segments = _SEGMENT.split(_file_name(path))
     is_bundled = segments[-1].lower() in BUNDLED_EXTENSIONS
-    return not any(_is_hash(part) for part in segments[1:-1] if is_bundled or len(part) >= MIN_UNAMBIGUOUS_HASH_LENGTH)
+    return any(_is_hash(part) for part in segments[1:-1] if is_bundled or len(part) >= MIN_UNAMBIGUOUS_HASH_LENGTH)
 
 
 def is_page(path: str) -> bool:
@@ -56,9 +61,15 @@ def is_page(path: str) -> bool:
     return path.endswith(PAGE_EXTENSIONS)
 
 
-def cache_control(path: str) -> str:
-    """Return the Cache-Control of a file: one year for hashed names, revalidation for the others."""
-    return REVALIDATE_CACHE_CONTROL if is_entry(path) else IMMUTABLE_CACHE_CONTROL
+def cache_control(path: str, immutable_paths: Collection[str] = ()) -> str:
+    """Return the Cache-Control of a file.
+
+    One year for ``immutable_paths``, which a manifest of the bundler names, and for folders that a framework documents
+    as immutable; browsers ask again for all others, whatever their name looks like.
+    """
+    is_documented = path.startswith(IMMUTABLE_FOLDERS) and not path.endswith(PAGE_EXTENSIONS)
+    is_immutable = path in immutable_paths or (is_documented and path not in MUTABLE_FILES)
+    return IMMUTABLE_CACHE_CONTROL if is_immutable else REVALIDATE_CACHE_CONTROL
 
 
 def _file_name(path: str) -> str:

@@ -169,7 +169,8 @@ class CallRequests:
             )
             yield Request("rds:AddTagsToResource", arn)
         if self.operation == "CreateDBSnapshot":
-            arn = self.account.arn("rds", f"snapshot:{self.parameters['DBSnapshotIdentifier']}")
+            name = self.parameters.get("DBSnapshotIdentifier", f"{database}-before")  # of a plan: chosen while applying
+            arn = self.account.arn("rds", f"snapshot:{name}")
             yield from (Request(f"rds:{action}", arn) for action in ("CreateDBSnapshot", "AddTagsToResource"))
 
     def _iter_s3(self) -> Iterator[Request]:
