@@ -116,19 +116,33 @@ def _build(pattern: str, is_negated: bool, compile_pattern: Callable[[str], Call
 
 
 def _iter_moby_lines(text: str, name: str) -> Iterator[tuple[str, bool]]:
-    """Yield (pattern, is negated) as moby's ignorefile package reads them. Raises Problems."""
+    """Yield (pattern, is negated) as moby's ignorefile package reads them, and then its matcher.  Raises Problems.
+
+    The matcher trims and cleans what the first has cleaned: ``./ x`` is ``x``, ``** /`` is ``**``, ``/!x`` is ``!x``.
+    """
     for line_number, raw in enumerate(text.removeprefix(BYTE_ORDER_MARK).split("\n"), start=1):
         line = "" if raw.startswith("#") else raw.strip(GO_SPACE)
         if not line:
             continue
-        is_negated = line.startswith("!")
-        pattern = line.removeprefix("!").strip(GO_SPACE)
+        read = _read_moby_line(line).strip(GO_SPACE)
+        if not read:
+            continue
+        cleaned = _clean(read)
+        is_negated = cleaned.startswith("!")
+        pattern = cleaned.removeprefix("!")
         if not pattern:
             raise Problems.from_message("`!` needs a pattern after it", where=Position(name, line_number))
         if _is_malformed(pattern) and "*" not in pattern:  # Go checks only a part of what follows a star
             raise Problems.from_message(f"invalid pattern `{pattern}`", where=Position(name, line_number))
-        cleaned = _clean(pattern)
-        yield cleaned.removeprefix("/") if len(cleaned) > 1 else cleaned, is_negated
+        yield pattern, is_negated
+
+
+def _read_moby_line(line: str) -> str:
+    """Return a line as moby's ignorefile package hands it to the matcher."""
+    mark = "!" if line.startswith("!") else ""
+    pattern = line.removeprefix("!").strip(GO_SPACE)
+    cleaned = _clean(pattern) if pattern else ""
+    return mark + (cleaned.removeprefix("/") if len(cleaned) > 1 else cleaned)
 
 
 def _iter_containers_lines(text: str) -> Iterator[tuple[str, bool]]:

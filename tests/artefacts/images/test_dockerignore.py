@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from orchestrator import shell
 from orchestrator.artefacts.images import dockerignore
 from orchestrator.artefacts.images.build_inputs import Recipe, compute_tag
+from orchestrator.artefacts.images.ignore_rules import parse_rules
 from orchestrator.problems import Problems
 from tests.artefacts.images.builder_store import use_private_store
 
@@ -168,3 +170,40 @@ def test_a_real_builder_sees_no_more(context: Path, text: str, tmp_path: Path, m
     use_private_store(tmp_path, monkeypatch)
 
     assert built(context, text, tmp_path) <= seen(context, text)
+
+
+LINES = json.loads((Path(__file__).parent / "ignore_lines.json").read_text())
+"""What moby's own matcher answers to every short line; its first field says how it was asked."""
+
+
+def ask(text: str, paths: list[str]) -> str:
+    """Return which paths BuildKit's reading ignores, as the answers are written."""
+    try:
+        reading = parse_rules(text, "ignore")[0]
+    except Problems:
+        return "x"
+    bits = 0
+    for path in paths:
+        parts, matches, ignored = path.split("/"), reading.no_matches, False
+        for length in range(1, len(parts) + 1):
+            ignored, matches = reading.match("/".join(parts[:length]), matches)
+        bits = bits << 1 | ignored
+    return f"{bits:03x}"
+
+
+def test_every_short_line_is_read_as_mobys_matcher_reads_it() -> None:
+    """All lines of up to three atoms, alone and as an exception: no path that BuildKit sees is hidden from the tag.
+
+    ``./ x``, ``** /`` and ``/!x`` are why: moby trims and cleans a pattern twice, so the last is an exception.
+    """
+    atoms, paths, answers = LINES["atoms"], LINES["paths"], LINES["answers"].split()
+    lines = ["".join(parts) for length in (1, 2, 3) for parts in product(atoms, repeat=length)]
+    texts = [text for line in lines for text in (line, f"**\n!{line}")]
+    wrong = []
+    for text, answer in zip(texts, answers, strict=True):
+        found = ask(text, paths)
+        if found != answer:
+            wrong.append((text, answer, found))
+
+    assert wrong == []
+    assert len(texts) > 3000
