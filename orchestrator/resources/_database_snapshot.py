@@ -61,5 +61,5 @@ def find_free_suffix(response: Mapping[str, Any], base: str) -> str:
     """Return "" if a DescribeDBSnapshots response has no snapshot ``base``, otherwise the next ``-2``, ``-3`` ..."""
     names = {str(item.get("DBSnapshotIdentifier", "")).lower() for item in response.get("DBSnapshots", ())}
     numbers = [1] if base.lower() in names else []
-    numbers += [int(found[1]) for name in names if (found := re.fullmatch(re.escape(base.lower()) + r"-(\d+)", name))]
+    numbers += [int(number[1]) for name in names if (number := re.fullmatch(re.escape(base.lower()) + r"-(\d+)", name))]
     return f"-{max(numbers) + 1}" if numbers else ""
