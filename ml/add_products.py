@@ -156,7 +156,7 @@ def render_report(result: AddedRun, data_folder: Path, storage_options: Sequence
     ]
     lines += [f"  Added: {', '.join(result.added)}"] if result.added else []
     lines += [f"  Removed: {', '.join(result.removed)}"] if result.removed else []
-    lines.append("  Accuracy and percentages are those of the training; train again when many products are new.")
+    lines.append("  Accuracy and percentages remain those of the training; train again when many products are new.")
     command = ["python", "-m", "ml.validate_model", str(result.folder), "--data", str(data_folder), *storage_options]
     return "\n".join([*lines, f"Next: {shlex.join(command)}"])
 

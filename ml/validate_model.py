@@ -284,7 +284,7 @@ def _render_accuracy(metadata: ModelMetadata) -> list[str]:
     """Return the lines about phone photos, and about the shop's own photos beside them."""
     measured, studio = metadata.metrics, metadata.metrics.studio
     if not measured.photos:
-        return ["  Accuracy: not measured. Bring phone photos with --test FOLDER, or more photos of each product."]
+        return ["  Accuracy: not measured. Pass phone photos with --test FOLDER, or add more photos of each product."]
     lines = [
         (
             f"  On {measured.photos} {measured.condition}: top-1 {measured.top1:.1%}, top-3 {measured.top3:.1%}; "
@@ -292,7 +292,9 @@ def _render_accuracy(metadata: ModelMetadata) -> list[str]:
         )
     ]
     if measured.separation is not None:
-        lines.append(f"  Products told from products that the shop does not have: {measured.separation:.2f} (AUROC)")
+        lines.append(
+            f"  Products distinguished from products that the shop does not have: {measured.separation:.2f} (AUROC)"
+        )
     if studio is not None:
         lines.append(
             f"  On {studio.photos} of the shop's own photos, cross-validated: top-1 {studio.top1:.1%}, "

@@ -95,7 +95,7 @@ def test_the_notes_are_the_section_of_the_version(tmp_path: Path) -> None:
         "# Changelog\n\n## [Unreleased]\n\n- later\n\n## [1.2.3] - 2026-12-01\n\n### Added\n\n- this\n\n"
         "## [1.2.2]\n\n- before\n"
     )
-    run(script("build", "Write the notes of the release"), tmp_path, TAG="v1.2.3")
+    run(script("build", "Write the release notes"), tmp_path, TAG="v1.2.3")
 
     assert (folder / "dist" / "notes.md").read_text().split() == ["###", "Added", "-", "this"]
 

@@ -145,11 +145,13 @@ def render_summary(finished_run: FinishedRun) -> str:
     ]
     if run.phone.photos:
         lines.append(
-            "  (cross-validated: each photo by a model that had not learned from it, and knew half of the photos)"
+            "  (cross-validated: each photo was measured with a model trained on the other half of the photos)"
         )
     if run.unmeasured:
         named = ", ".join(run.unmeasured[:8]) + (" and more" if len(run.unmeasured) > 8 else "")
-        lines.append(f"Recognised, but not measured, because they have one photo only or all look the same: {named}.")
+        lines.append(
+            f"Recognised, but not measured, because they have only one photo or their photos look the same: {named}."
+        )
     lines += [
         (
             f"Report: {finished_run.folder / runs.REPORT_FILE}. "
