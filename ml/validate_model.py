@@ -104,7 +104,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the dataset (default: data)")
     parser.add_argument(
         "--test", type=Path, metavar="FOLDER", help="measure your own phone photos, FOLDER/PRODUCT/PHOTO; "
-        "photos in a folder without the name of a product should be answered with 'none of ours'",
+        "photos in a folder not named after a product should be answered with 'none of ours'",
     )  # fmt: skip
     parser.add_argument(
         "--photos",
