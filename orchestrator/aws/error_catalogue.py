@@ -210,8 +210,8 @@ ERROR_ADVICE: Final = (
     ),
     ErrorAdvice(
         ErrorPattern(ANY, (ANY,), ("FreeTierRestrictionError",), ()),
-        "This account is on AWS's Free plan, which does not allow it. Choose a smaller setting, or upgrade the "
-        "account to the Paid plan in the Billing console.",
+        "This account is on AWS's Free plan, which does not allow this setting. Choose a smaller one, or upgrade "
+        "the account to the Paid plan in the Billing console.",
         "AWS Free Tier user guide, Free plan",
     ),
     ErrorAdvice(
@@ -223,7 +223,7 @@ ERROR_ADVICE: Final = (
     ErrorAdvice(
         ErrorPattern("rds", ("modify_db_subnet_group",), ("SubnetAlreadyInUse", "InvalidParameterValue"), ("in use",)),
         "A database runs in a subnet that the group would lose. List that subnet in `network.subnets` of the Project, "
-        "or move the database to another group by a snapshot and a restore.",
+        "or restore a snapshot of the database to another group.",
         "AWS re:Post knowledge centre, RDS DB subnet group",
     ),
     ErrorAdvice(
@@ -271,14 +271,14 @@ ERROR_ADVICE: Final = (
     ),
     ErrorAdvice(
         ErrorPattern(ANY, (ANY,), ("UnexpectedResponse",), ()),
-        "A proxy or the sign-in page of a network responds in place of AWS. Sign in to the network in a browser, or "
+        "A proxy or a network's sign-in page responded instead of AWS. Sign in to the network in a browser, or "
         "check HTTPS_PROXY and AWS_ENDPOINT_URL.",
         "RFC 8952, captive portals",
     ),
     ErrorAdvice(
         ErrorPattern(ANY, (ANY,), ("Unreachable",), ("certificate verify failed",)),
         "A proxy between this machine and AWS uses its own certificate. Set AWS_CA_BUNDLE to the file with the "
-        "certificate of its authority.",
+        "certificate of the proxy's authority.",
         "AWS CLI user guide, SSL certificate validation errors",
     ),
     ErrorAdvice(
@@ -289,8 +289,8 @@ ERROR_ADVICE: Final = (
     ),
     ErrorAdvice(
         ErrorPattern(ANY, (ANY,), (), ("no permissions boundary allows", "explicit deny in a permissions boundary")),
-        "The permissions boundary of these credentials denies this action. Change the boundary: another "
-        "policy does not help.",
+        "The permissions boundary of these credentials denies this action. Change the boundary: adding "
+        "another policy does not help.",
         "IAM user guide, access denied error messages",
     ),
 )

@@ -161,7 +161,7 @@ class StepExecutor:
                 continue
             if response is not None:
                 return response
-            report_retry(f"wait until reads show what {_operation(step)} says exists already")
+            report_retry(f"wait for the resource that already exists according to {_operation(step)}")
         message = f"{str(error).rstrip('.')}. Reads do not show this resource yet. Run again in a few minutes."
         raise StepFailedError(message, error.request_id)
 

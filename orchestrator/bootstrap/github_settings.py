@@ -82,12 +82,13 @@ def list_subject_problems(api: GitHubApi, repository: Repository) -> list[Proble
     keys = subject.get("include_claim_keys") or []
     if subject.get("use_default", True) or keys == DEFAULT_CLAIM_KEYS:
         return []
-    origin = f"from {', '.join(keys)}" if keys else "as its organisation says"
+    origin = f"from {', '.join(keys)}" if keys else "by the organisation's settings"
     message = (
-        f"{repository.name} has a customised OIDC subject (made {origin}), so AWS would refuse its workflows: the "
-        "roles trust the default subject"
+        f"{repository.name} has a customised OIDC subject (made {origin}), but the roles trust only the default "
+        "subject, so AWS would reject its workflows"
     )
-    hint = f"gh api -X PUT repos/{repository.name}/actions/oidc/customization/sub -F use_default=true"
+    command = f"gh api -X PUT repos/{repository.name}/actions/oidc/customization/sub -F use_default=true"
+    hint = f"to use the default subject, run `{command}`"
     return [Problem(message, hint=hint)]
 
 
@@ -154,8 +155,8 @@ def _send(api: GitHubApi, method: str, path: str, body: Mapping[str, Any]) -> No
 def _explain_missing_environments(error: GitHubProblems) -> GitHubProblems:
     message = f"{error.problems[0].message}; nothing was changed in AWS"
     hint = (
-        "private repositories have environments with GitHub Pro, Team or Enterprise. On a Free plan, run this again "
-        "with `--without-environment`: the deploy role then trusts every job of the default branch"
+        "for private repositories, environments require GitHub Pro, Team or Enterprise. On a Free plan, run the "
+        "command again with `--without-environment`: the deploy role then trusts every job of the default branch"
     )
     explained = GitHubProblems.from_message(message, hint=hint)
     explained.status = error.status

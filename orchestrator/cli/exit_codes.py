@@ -8,9 +8,9 @@ from orchestrator.problems import ExitCode
 
 _VETOED = "the plan is vetoed; nothing was applied"
 _UNHEALTHY = "applied, but something is unhealthy"
-_ROLLED_BACK = "it failed, and the previous release is restored"
+_ROLLED_BACK = "the deploy failed, and the previous release is restored"
 _UNDECIDED = "nothing was changed: name the component at fault with `blame`"
-_ROLLBACK = {ExitCode.VETOED: _VETOED, ExitCode.ROLLED_BACK: "it failed, and its changes were undone"}
+_ROLLBACK = {ExitCode.VETOED: _VETOED, ExitCode.ROLLED_BACK: "the rollback failed, and its changes were undone"}
 
 EXIT_CODES: Mapping[str, Mapping[ExitCode, str]] = {
     "plan": {ExitCode.CHANGES: "there are changes (`--detailed-exitcode`)", ExitCode.VETOED: "the plan is vetoed"},
@@ -26,7 +26,7 @@ EXIT_CODES: Mapping[str, Mapping[ExitCode, str]] = {
         ExitCode.ROLLED_BACK: "a service did not start with the new values, and the old ones are restored"
     },
     "status": {ExitCode.CHANGES: "something is unhealthy, or differs from the manifests"},
-    "drift": {ExitCode.CHANGES: "there is drift, or something is unhealthy or pending"},
+    "drift": {ExitCode.CHANGES: "a resource is drifted, unhealthy or pending"},
     "model status": {ExitCode.CHANGES: "training is needed (`--detailed-exitcode`)"},
     "upgrade": {ExitCode.CHANGES: "there is a newer version (`--check`)"},
     "github plan": {
@@ -39,6 +39,6 @@ EXIT_CODES: Mapping[str, Mapping[ExitCode, str]] = {
         ExitCode.UNREVIEWED: "the plan is not the reviewed one; nothing was changed",
     },
     "github rollback": _ROLLBACK,
-    "github drill": {ExitCode.UNHEALTHY: "something is missing in a restored database"},
+    "github drill": {ExitCode.UNHEALTHY: "data is missing in a restored database"},
 }
 """By command.  ``exec`` and ``console database`` return the exit code of the program that they run."""

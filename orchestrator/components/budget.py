@@ -51,7 +51,7 @@ def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[F
         )
         yield ("alerts",), message, "remove some, or declare a second Budget"
     if not alerts and not forecast:
-        yield ("alerts",), "a budget without alerts and forecasts notifies nobody", "set `alerts: [AMOUNT, ...]`"
+        yield ("alerts",), "a budget without alerts or forecasts sends no notifications", "set `alerts: [AMOUNT, ...]`"
 
 
 def _budget_name(component: Component, scope: Scope) -> str:

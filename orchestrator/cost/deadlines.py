@@ -61,8 +61,8 @@ def _database_deadlines(database: Resource) -> Iterator[Deadline]:
     first_day, third_year = date(end.year, 3, 1), date(end.year + 2, 3, 1)
     if database.spec.get("lifecycle_support") != _EXTENDED_SUPPORT:
         effect = (
-            f"standard support of PostgreSQL {major} ends and AWS upgrades the database to a newer major version by "
-            "itself, with an outage; change `version` before"
+            f"standard support of PostgreSQL {major} ends, and AWS upgrades the database to a newer major version, "
+            "with an outage; change `version` before that date"
         )
         yield Deadline(end, database.address, effect, _RDS_CALENDAR)
         return

@@ -57,8 +57,8 @@ def list_warnings(estimate: Estimate, on: date | None = None) -> Iterator[str]:
         yield first_alert
     if on is not None and estimate.as_of and (on - date.fromisoformat(estimate.as_of)).days > MAX_AGE_DAYS:
         yield (
-            f"The list prices are of {estimate.as_of}, more than {MAX_AGE_DAYS} days ago. "
-            "To estimate with today's, run: orchestrator prices refresh"
+            f"The list prices are from {estimate.as_of}, more than {MAX_AGE_DAYS} days ago. "
+            "To estimate with current prices, run: orchestrator prices refresh"
         )
 
 
@@ -72,13 +72,14 @@ def describe_first_alert(estimate: Estimate) -> str:
         margin = f"{alert - estimate.idle:.2f} USD above what the stack costs when nobody uses it"
         if estimate.by_usage is None or alert > estimate.expected:
             return f"The first budget alert ({alert:g} USD) is {margin}: it reports more use, or something left behind."
-        return f"The first budget alert ({alert:g} USD) is {margin}, but declared use passes it every month."
+        return f"The first budget alert ({alert:g} USD) is {margin}, but the declared use exceeds it every month."
     amounts = " and ".join(f"{alert:g} USD" for alert in triggered_alerts)
     noun = "alert" if len(triggered_alerts) == 1 else "alerts"
     day = math.ceil(triggered_alerts[0] / estimate.idle * DAYS_PER_MONTH)
     return (
         f"The {amounts} budget {noun} will fire every month, the first on about day {day}: the stack costs about "
-        f"{estimate.idle:.2f} USD a month even when nobody uses it. Raise the first alert to learn of more use only."
+        f"{estimate.idle:.2f} USD a month even when nobody uses it. Raise the first alert so that it reports only "
+        "higher use."
     )
 
 

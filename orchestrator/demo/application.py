@@ -172,7 +172,9 @@ class _SampleApplication(Struct, frozen=True):
         for other, path in self.open_tabs.items():
             if other != version:
                 status, _ = _http_get(site_host, path)
-                self.settings.terminal.print_out(f"  {status}  {path}, by a tab that was opened on version {other}")
+                self.settings.terminal.print_out(
+                    f"  {status}  {path}, requested by a tab that was opened on version {other}"
+                )
                 if status != 200:
                     message = f"a tab that was opened on version {other} cannot load {path}"
                     raise WrongVersionError(message)

@@ -38,7 +38,7 @@ def check(folder: Path, terminal: Terminal) -> int:
     with tempfile.TemporaryDirectory(prefix="orchestrator-check-") as temporary:
         clone = Path(temporary) / "clone"
         count = _clone(folder, clone)
-        terminal.print_out(f"A fresh clone has {count} files: what git knows, and what it would add.")
+        terminal.print_out(f"A fresh clone has {count} files: those that git tracks, and those that it would add.")
         reason = container_runtime.check_isolation()
         if reason:
             terminal.print_out(f"Services are not started on this machine: {reason}.")

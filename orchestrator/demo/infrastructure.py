@@ -256,7 +256,7 @@ def _next_steps(settings: Settings) -> str:
     commands_here = [
         ("orchestrator explain bucket.spec.lifecycle", "explain a manifest field"),
         (settings.command_line("render"), "print the manifests with all defaults"),
-        ("orchestrator emulator", "keep an emulated AWS running; paste what it prints into another terminal, then:"),
+        ("orchestrator emulator", "keep an emulated AWS running; paste its output into another terminal, then run:"),
     ]
     commands_there = [
         (settings.command_line("plan", "--steps"), "show each API call and the permissions it needs"),

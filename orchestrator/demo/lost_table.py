@@ -49,8 +49,8 @@ def unsupported_reason() -> str:
     from orchestrator.emulator.database_engine import find_binaries
 
     if find_binaries() is None:
-        return "it has no PostgreSQL server"
-    return "" if shutil.which("psql") else "it has no psql"
+        return "this machine has no PostgreSQL server"
+    return "" if shutil.which("psql") else "this machine has no psql"
 
 
 def run_lost_table_demo(settings: Settings, start_chapter: Callable[[str], None], emulator: Emulator) -> None:
@@ -65,11 +65,11 @@ def run_lost_table_demo(settings: Settings, start_chapter: Callable[[str], None]
         database.execute(FILL_SQL)
         rows = database.read_rows()
         settings.terminal.print_out(f"A real PostgreSQL server stands in for RDS. It holds {rows}.")
-        start_chapter("Somebody drops the table")
+        start_chapter("Drop the table by mistake")
         moment = database.mark_moment()
         database.execute(DROP_SQL)
         settings.terminal.print_out(f"DROP TABLE sale; at {datetime.now(UTC):%H:%M:%S} UTC. The rows are gone.")
-        start_chapter("Restore the database to the moment before")
+        start_chapter("Restore the database to the moment before the drop")
         database.restore(moment)
         if database.read_rows() != rows:
             raise LostRowsError(f"not every row came back: {database.read_rows()} instead of {rows}")

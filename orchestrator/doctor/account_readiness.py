@@ -61,7 +61,7 @@ def check_plan(desired: DesiredState, clients: Clients) -> Iterator[Finding]:
     if organization["MasterAccountId"] != desired.scope.account:
         message = "the account is a member of an organisation, whose management account may not have enabled budgets"
         yield not_checked_finding(
-            "account", message, f"ask account {organization['MasterAccountId']}, or remove the Budget"
+            "account", message, f"ask the owner of account {organization['MasterAccountId']}, or remove the Budget"
         )
 
 
@@ -88,7 +88,7 @@ def _check_free_plan(desired: DesiredState, clients: Clients) -> Iterator[Findin
     for resource in _list_resources(desired, "rds_instance"):
         days = resource.spec.get("backup_retention_days")
         if isinstance(days, int) and days > MAX_FREE_PLAN_BACKUP_DAYS:
-            message = f"the Free plan keeps backups of databases for 1 day, {resource.component} asks for {days}"
+            message = f"the Free plan keeps database backups for 1 day, but {resource.component} sets {days} days"
             fix = "set `backups.retentionDays: 1` in the Database, or upgrade the account to the Paid plan"
             yield Finding("account", "missing", message, fix, resource.where)
 
@@ -110,7 +110,7 @@ def check_linked_roles(desired: DesiredState, clients: Clients) -> Iterator[Find
             missing.append(principal)
     for principal in missing:
         message = f"{LINKED_ROLE_NAMES[principal]} does not exist; the first apply creates it and waits until it works"
-        fix = f"to save the wait: aws iam create-service-linked-role --aws-service-name {principal}"
+        fix = f"to avoid the wait, run `aws iam create-service-linked-role --aws-service-name {principal}`"
         yield Finding("linked roles", "ok", message, fix)
     if not missing:
         count = f"{len(principals)} exist" if principals else "none is needed"

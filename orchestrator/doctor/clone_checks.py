@@ -56,9 +56,16 @@ def _check_lock_file(component: Component, root: Path) -> Iterator[Finding]:
     has_packages = any(package.get(field) for field in ("dependencies", "devDependencies"))
     if has_packages and node_packages.find_project(folder, root) is None:
         message = (
-            f"{component.handle}: {folder.relative_to(root)} has packages and no lock file: a runner installs none"
+            f"{component.handle}: {folder.relative_to(root)} has packages but no lock file, so a runner does "
+            "not install them"
         )
-        yield Finding("builder", "missing", message, "npm install --package-lock-only, then commit it", component.where)
+        yield Finding(
+            "builder",
+            "missing",
+            message,
+            "run `npm install --package-lock-only`, then commit the lock file",
+            component.where,
+        )
 
 
 def _is_in_clone(path: Path, root: Path) -> bool:

@@ -72,7 +72,7 @@ def check_called_workflows(context: DoctorContext, root: Path | None) -> list[Fi
             findings.append(not_checked_finding("github", f"{call}: {error.problems[0].message}", _TOKEN_HINT))
             continue
         if commit_data is None:
-            message = f"the workflows call {call}, which GitHub does not have, or this token may not read"
+            message = f"the workflows call {call}, which does not exist on GitHub, or which this token cannot read"
             fix = "publish the orchestrator on GitHub, then run: orchestrator init --force --tool OWNER/NAME@COMMIT"
             findings.append(Finding("github", "missing", message, fix))
     return findings

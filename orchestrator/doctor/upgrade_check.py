@@ -75,8 +75,8 @@ def check_upgrade(root: Path, repository: str, open_github: Callable[[str], GitH
     repository = repository or (calls[0][0] if calls else "")
     if not repository:
         raise Problems.from_message(
-            "no workflow of this checkout calls the orchestrator, so its repository is not known",
-            hint="name it with --repository OWNER/NAME",
+            "no workflow of this checkout calls the orchestrator, so its repository is unknown",
+            hint="pass --repository OWNER/NAME",
         )
     github = open_github(repository)
     tags = {item["commit"]["sha"]: item["name"] for item in github.paginate("/tags") if VERSION.fullmatch(item["name"])}
@@ -95,7 +95,7 @@ def render_text(report: UpgradeReport) -> str:
     lines = [
         f"Installed: {report.installed}",
         *(
-            f"Workflows: {pin.version or 'a commit of no release'} ({report.repository}@{pin.reference[:12]})"
+            f"Workflows: {pin.version or 'a commit that is not a release'} ({report.repository}@{pin.reference[:12]})"
             for pin in report.pins
         ),
     ]

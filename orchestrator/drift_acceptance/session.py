@@ -25,7 +25,7 @@ from orchestrator.values import to_plain
 from orchestrator.vocabulary import Action, Change, FieldChange, LiveResource
 
 _NO_EDIT_FOUND = (
-    "no edit of {} was found that resolves it; edit the manifest by hand, or ignore the drift with `--ignore`"
+    "no edit of {} was found that resolves the drift; edit the manifest by hand, or ignore the drift with `--ignore`"
 )
 _SECRET_REASON = "a secret value cannot be written into a manifest; restore it with `orchestrator apply`"  # noqa: S105 - a sentence
 _MISSING_FROM_AWS = (

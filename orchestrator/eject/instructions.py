@@ -6,10 +6,11 @@ from orchestrator.eject.owned_resources import Inventory
 
 _PAGE = """# {owner}, exported from orchestrator
 
-{count} resources of account {account} in {region}. Choose one of the two tools; neither changes anything to import it.
+{count} resources of account {account} in {region}. Choose one of the two tools; an import changes no resource.
 
-Before: merge nothing and let no workflow of orchestrator run. Afterwards, delete those workflows and the manifests, so
-that only one tool writes. Never run `orchestrator destroy`: the ownership tags are still there.
+Before the import, merge nothing and disable the workflows of orchestrator. After the import, delete those workflows and
+the manifests, so that only one tool manages the stack. Never run `orchestrator destroy`: the resources still have the
+ownership tags, so it would delete them.
 
 ## Terraform
 

@@ -15,18 +15,21 @@ from orchestrator.vocabulary import DesiredState, LiveResource, Resource, Scope
 PARENT_TYPES = {"s3_bucket_cors": "s3_bucket", "s3_bucket_policy": "s3_bucket"}
 """Types without a mark of their own, by the type whose resource of the same name carries it."""
 REASONS = {
-    "ec2_vpc": "the network existed before, and is only used",
-    "ecr_image": "an image, not infrastructure: your pipeline pushes the next one",
-    "iam_policy": "the boundary of the workflows' roles, which ends with them",
-    "iam_oidc_provider": "one per account, which other repositories may use",
+    "ec2_vpc": "an existing network that the environment uses but does not own",
+    "ecr_image": "an image, not infrastructure: your pipeline pushes images",
+    "iam_policy": "the permissions boundary of the workflow roles; delete it with those roles",
+    "iam_oidc_provider": "there is one per account, and other repositories may use it",
     "migration": "a record of a migration that ran",
-    "s3_model": "files of a model: your pipeline uploads the next one",
-    "s3_site": "files of a site: your pipeline uploads the next ones",
+    "s3_model": "files of a model: your pipeline uploads them",
+    "s3_site": "files of a site: your pipeline uploads them",
     "secretsmanager_value": "its values would be in Terraform's state; they stay in Secrets Manager",
 }
 """Types that are not exported, and why."""
 
-UNDECLARED_REASON = "is owned, but in no manifest: declare it, or apply so that it is deleted, and eject again"
+UNDECLARED_REASON = (
+    "has the ownership mark, but no manifest declares it: declare it, or delete it with `orchestrator apply`; then "
+    "eject again"
+)
 
 
 class OwnedResource(Struct, frozen=True):
@@ -104,9 +107,9 @@ def list_owned(snapshot: Snapshot, desired: DesiredState) -> Inventory:
 def _find_reason(resource: Resource, live: LiveResource, owned_names: set[tuple[str, str]]) -> str:
     """Return why a resource is not this environment's to hand over, or ""."""
     if live.private.get("unmanaged"):
-        return "existed before, and is only used"
+        return "existed before the environment, which uses it but does not own it"
     if parent := PARENT_TYPES.get(resource.type):
-        return "" if (parent, resource.physical) in owned_names else "its bucket is not this environment's"
+        return "" if (parent, resource.physical) in owned_names else "its bucket does not belong to this environment"
     if (resource.type, resource.physical) in owned_names:
         return ""
-    return f"belongs to {live.owner}" if live.owner else "carries no mark of this environment"
+    return f"belongs to {live.owner}" if live.owner else "does not have this environment's ownership mark"

@@ -240,7 +240,7 @@ def test_every_kind_of_step_says_what_it_waits_for(kind: str, answers: list[Any]
 
     assert clock.now > 5
     assert len(reports) == 1
-    assert ("reads show" if kind == "existing" else "OperationAborted") in reports[0]
+    assert ("already exists" if kind == "existing" else "OperationAborted") in reports[0]
 
 
 def test_retries_inside_botocore_are_reported_too() -> None:

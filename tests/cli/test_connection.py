@@ -50,7 +50,7 @@ def test_a_profile_of_aws_login_names_the_command(
     [
         (Rule("error", code="RequestTimeTooSkewed", message=SKEWED, status=403), "clock of this machine"),
         (Rule("error", code="ExpiredToken", message="The provided token has expired.", status=400), "log in again"),
-        (Rule("html"), "in place of AWS"),
+        (Rule("html"), "instead of AWS. Sign in"),
     ],
     ids=["clock", "session", "proxy"],
 )

@@ -162,7 +162,7 @@ def test_no_file_holds_a_secret_and_each_says_what_stays(export: Path, whole_aws
     assert len(secrets) >= 2
     assert len(files) >= 6
     assert [secret for secret in secrets for text in files if secret in text] == []
-    assert "* `ec2_vpc.network`: the network existed before" in readme
+    assert "* `ec2_vpc.network`: an existing network that the environment uses" in readme
     assert "* `secretsmanager_value.app`: its values would be in Terraform's state" in readme
 
 
@@ -175,7 +175,7 @@ def test_what_others_own_is_left_out() -> None:
 
     assert [item.label for item in inventory.resources] == ["ours"]
     assert [(item.address, item.reason) for item in inventory.skipped] == [
-        ("s3_bucket.nobodys", "carries no mark of this environment"),
+        ("s3_bucket.nobodys", "does not have this environment's ownership mark"),
         ("s3_bucket.theirs", "belongs to shop/staging"),
     ]
 

@@ -144,7 +144,9 @@ def test_the_demo_tells_its_story(manifests: Path) -> None:
     assert chapters == [*healed, "Deploy", "Deploy", "Deploy", "Roll", *recovered]
     assert done.stdout.count("The table is back: 1000 sales, the last of 20") == has_database
     assert re.findall(r"^Version (\d) is live: http://", done.stdout, re.MULTILINE) == ["1", "2", "2", "1"]
-    tabs = re.findall(r"^  200  /assets/\S+, by a tab that was opened on version (\d)$", done.stdout, re.MULTILINE)
+    tabs = re.findall(
+        r"^  200  /assets/\S+, requested by a tab that was opened on version (\d)$", done.stdout, re.MULTILINE
+    )
     assert tabs == ["1", "1", "2"], "a tab survives a deploy, a failed one and a rollback"
     assert re.search(r"^Failed: .+\. Rolled back to release 2 \(recorded as release 4\)", done.stdout, re.MULTILINE)
     assert len(re.findall(r"^  404  /ml-models/no-such-model.json$", done.stdout, re.MULTILINE)) == 4

@@ -37,5 +37,5 @@ def test_a_budget_that_tells_nobody_is_no_budget(tmp_path: Path) -> None:
     spec = "{ limit: 60, email: [ops@shop.example] }"
 
     assert manifest_stacks.list_problems(tmp_path, make_document("Budget", "monthly", spec)) == [
-        "a budget without alerts and forecasts notifies nobody"
+        "a budget without alerts or forecasts sends no notifications"
     ]

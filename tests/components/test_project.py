@@ -74,7 +74,7 @@ def test_alarms_that_nobody_hears_are_told(tmp_path: Path) -> None:
     """Without an address there is no topic, and the plan says so."""
     wanted = manifest_stacks.load_desired(tmp_path, DATABASE)
 
-    assert wanted.notes == ("The alarms of database.main notify nobody: the Project has no `alerts.email`.",)
+    assert wanted.notes == ("The alarms of database.main send no notifications: the Project has no `alerts.email`.",)
     assert "sns_topic.alerts" not in {resource.address for resource in wanted.resources}
 
 

@@ -137,7 +137,7 @@ BUDGET = make(
     ("hours", "words"),
     [
         (0, "is 9.67 USD above what the stack costs when nobody uses it: it reports more use"),
-        (12, "is 9.67 USD above what the stack costs when nobody uses it, but declared use passes it every month"),
+        (12, "is 9.67 USD above what the stack costs when nobody uses it, but the declared use exceeds it every month"),
     ],
 )
 def test_the_first_alert_is_compared_with_what_the_stack_always_costs(hours: float, words: str) -> None:

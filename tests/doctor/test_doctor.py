@@ -209,7 +209,7 @@ def test_workflows_that_github_does_not_have(office: Office) -> None:
     office.hub.published.clear()
 
     found = office.lacking()["github"]
-    assert f"the workflows call team/orchestrator@{SHA}, which GitHub does not have" in found
+    assert f"the workflows call team/orchestrator@{SHA}, which does not exist on GitHub" in found
     assert "orchestrator init --force --tool" in found
 
 
@@ -219,7 +219,7 @@ def test_workflows_that_github_does_not_have(office: Office) -> None:
         ({".gitignore": "dist\n", "dist/index.html": "x"}, "dist/index.html is not in git", "add `build`"),
         (
             {"web/package.json": '{"dependencies": {"vite": "7"}}'},
-            "web has packages and no lock file",
+            "web has packages but no lock file",
             "--package-lock-only",
         ),
         (

@@ -76,7 +76,7 @@ def test_a_commit_of_no_release_is_named(checkout: Path) -> None:
 
     text = upgrade_check.render_text(upgrade_check.check_upgrade(checkout, "", github([release("v0.0.1")])))
 
-    assert "Workflows: a commit of no release (acme/orchestrator@bbbbbbbbbbbb)" in text
+    assert "Workflows: a commit that is not a release (acme/orchestrator@bbbbbbbbbbbb)" in text
     assert "This is the newest version of acme/orchestrator." in text
 
 

@@ -85,7 +85,7 @@ def push(
     descriptor = registry_client.fetch_descriptor(target, credentials)
     if descriptor is None or descriptor.digest != digest:
         found = descriptor.digest if descriptor else "nothing"
-        message = f"the build job has built {digest}, but {target.repository}:{target.tag} is {found}"
+        message = f"the build job built {digest}, but {target.repository}:{target.tag} is {found}"
         raise Problems.from_message(message, hint="nothing was deployed: another process moved the tag; run again")
     _push_packages(folder, manifest, descriptor, target, credentials)
     return digest
@@ -133,5 +133,5 @@ def _verify_blob(path: Path, digest: str) -> None:
     except OSError:
         actual = "missing"
     if actual != digest:
-        message = f"the built image is not the one that was built: blob {digest} is {actual}"
+        message = f"the image changed after it was built: blob {digest} is {actual}"
         raise Problems.from_message(message, hint="run the workflow again; the image was not pushed")

@@ -107,7 +107,7 @@ def fetch_descriptor(
         message = f"cannot query {reference.registry} for {reference.repository}:{reference.tag}"
         raise Problems.from_message(f"{message} ({type(error).__name__})") from None
     if response.status_code in REFUSED_STATUS_CODES:
-        reason = "refuses the login" if credentials else "requires a login"
+        reason = "rejected the login" if credentials else "requires a login"
         message = f"{reference.registry} {reason} for {reference.repository}:{reference.tag}"
         raise Problems.from_message(message, hint=f"run `docker login {reference.registry}`, or podman's")
     if response.status_code == httpx.codes.NOT_FOUND:

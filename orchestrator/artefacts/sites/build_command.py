@@ -108,7 +108,9 @@ def check_built(component: Component, since: float = 0.0) -> None:
     missing = f"contains no {DEFAULT_INDEX}" if folder.is_dir() else "does not exist"
     ran = "the build ended without an error, but" if since else "the site is not built:"
     message = f"{component.handle}: {ran} `dir: {spa['dir']}` {missing} ({folder})"
-    hint = "set `dir` to the folder that the build writes" if since else "run its build, or deploy without `--no-build`"
+    hint = (
+        "set `dir` to the folder that the build writes" if since else "build it first, or deploy without `--no-build`"
+    )
     suggestions = list(islice(_find_pages(component, spa, since), MAX_SUGGESTIONS)) if since else []
     if suggestions:
         hint += f"; it wrote {DEFAULT_INDEX} to {', '.join(suggestions)}"

@@ -35,10 +35,10 @@ def command(  # noqa: PLR0913 - its options
 ) -> int:
     """Make AWS match the manifests.
 
-    Plans again first. With PLAN.JSON, or a digest in --expect, applies the reviewed plan, or stops and names what
-    changed since the review. Otherwise asks for confirmation on a terminal. Exits 0 when everything is applied, 1 when
-    a change failed, 3 when the plan is vetoed, 4 when everything is applied but something is unhealthy. After a
-    failure run it again: it continues from the current state of AWS.
+    Makes a new plan first. With PLAN.JSON or a digest in --expect, applies that reviewed plan, or stops and lists what
+    changed since the review. Otherwise asks for confirmation on a terminal. Exits 0 when every change is applied, 1
+    when a change failed, 3 when the plan is vetoed, 4 when every change is applied but a resource is unhealthy. After a
+    failure, run the command again: it continues from the current state of AWS.
     """
     from orchestrator.cli import plan_file
     from orchestrator.runs.apply import ApplyOptions, apply

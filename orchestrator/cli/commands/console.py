@@ -12,7 +12,7 @@ from orchestrator.runs.settings import Settings
 
 @click.group("console")
 def command() -> None:
-    """Open a prompt on something that runs."""
+    """Open a psql prompt on a database."""
 
 
 @command.command(
@@ -34,10 +34,11 @@ def command() -> None:
 @click.option("--write", "can_write", is_flag=True, help="Allow writes. Without it, transactions are read-only.")
 @project_options
 def database(settings: Settings, name: str, via: str, can_write: bool) -> int:
-    """Run psql on a Database, as the user of the application.
+    """Run psql on a Database, as the application's user.
 
-    A database without a public address is reached through a container of a service on ECS Express, where ECS Exec is
-    switched on (`orchestrator exec`). App Runner has no way in. The password goes to psql through its environment.
+    A database without a public address is reached through a container of a service that runs on ECS Express with ECS
+    Exec enabled (see `orchestrator exec`). App Runner does not support this. The password is passed to psql in an
+    environment variable.
     """
     from orchestrator.runs import database_console
 

@@ -31,11 +31,12 @@ from orchestrator.runs.settings import Settings
 @format_option("text", "json")
 @project_options
 def command(settings: Settings, account_created: datetime | None, is_actual: bool, output_format: str) -> None:
-    """Estimate what the stack of the manifests costs a month. Without --actual it needs neither AWS nor a network.
+    """Estimate the monthly cost of the stack that the manifests define.
 
-    Prices are AWS's list prices before VAT and traffic: the shipped ones, or those of `orchestrator prices refresh`.
-    What has no price is named, and the total is then a lower limit. --actual shows beside it what AWS has billed for
-    the account, last month and this month, by AWS service.
+    Uses AWS's list prices, before VAT and traffic: those shipped with the orchestrator, or those that `orchestrator
+    prices refresh` wrote. Resources without a price are listed, and the total is then a minimum. Without --actual, the
+    command needs neither AWS nor a network. --actual also shows what AWS billed the account last month and this month,
+    by AWS service.
     """
     from orchestrator import canonical_json
     from orchestrator.render import cost_report, spend_report

@@ -37,7 +37,7 @@ def command(  # noqa: PLR0913 - its options
 ) -> int:
     """Build, apply, ship and verify, and record the release.
 
-    Does what `apply` does, then sends requests to the services and the CDN to verify that the new release answers. If
+    Does what `apply` does, then sends requests to the services and the CDN to verify that the new release works. If
     it does not, rolls back to the last verified release (or stops, if the Project sets `releases.onFailure: stop`).
     Exits 0 when the release is deployed, 1 when the deploy failed, 3 when the plan is vetoed, 5 when the deploy failed
     and the previous release is restored.

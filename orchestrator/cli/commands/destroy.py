@@ -22,11 +22,11 @@ from orchestrator.runs.settings import Settings
 def command(
     settings: Settings, expect: str, auto_approve: bool, parallelism: int, allow: str, run_options: RunOptions
 ) -> int:
-    """Delete everything of one environment.
+    """Delete all resources of one environment.
 
-    Touches only resources with this environment's ownership mark. To delete resources that hold data, first set
-    `deletionPolicy: delete` in their manifests and apply that, then pass the token of the plan to --allow. Asks for the
-    name of the environment on a terminal. Exits as `apply` does.
+    Deletes only resources with this environment's ownership mark. To delete resources that hold data, first set
+    `deletionPolicy: delete` in their manifests and apply the change, then pass the token that the plan printed to
+    --allow. On a terminal, asks for the name of the environment as confirmation. Exits as `apply` does.
     """
     from orchestrator.runs.apply import ApplyOptions, destroy
     from orchestrator.runs.approval import Approval

@@ -39,11 +39,12 @@ if TYPE_CHECKING:
 def command(settings: Settings, output_format: Literal["text", "json"], timeout: float, with_account: bool) -> int:
     """Check the set-up, and print how to fix what is missing. Changes nothing.
 
-    Checks the repository, the manifests, the workflows, the image builder, AWS (credentials, roles and their trust,
-    what a plan reads, the release bucket), the repository on GitHub and the state service, on a laptop or a runner.
-    With --account, for the time before the first deploy, it also checks what AWS allows this account, still by reading
-    only: the Free plan, quotas, whether RDS offers the database, and by IAM's simulator what the deploy role may do.
-    Exits 1 when something is missing, else 0: what cannot be checked is reported, but is not a failure.
+    Checks the repository, the manifests, the workflows, the image builder, AWS (credentials, roles and their trust
+    policies, the resources that a plan reads, the release bucket), the repository on GitHub and the state service.
+    Works on a laptop or a runner. With --account, meant for use before the first deploy, also checks what AWS allows
+    this account: the Free plan, quotas, whether RDS offers the database, and, with IAM's policy simulator, what the
+    deploy role may do. Exits 1 when something is missing, else 0. A check that cannot run is reported, but is not a
+    failure.
     """
     import json
     import os

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     "orchestrator drift --ignore s3_bucket.files:versioning --until 2027-01-31 --reason 'the import runs'",
 )
 @format_option("text", "json", "markdown", help_text="Format of the report.")
-@click.option("--coverage", is_flag=True, help="List every setting that is not looked at, with the reason.")
+@click.option("--coverage", is_flag=True, help="List every setting that is not checked, with the reason.")
 @click.option("--accept", multiple=True, metavar="TARGET", help="Edit the manifests to match AWS.")
 @click.option(
     "--ignore", multiple=True, metavar="TARGET", help="Add a waiver to the manifests: ignore this drift for now."
@@ -47,8 +47,8 @@ def command(
     not checked (with the reason), or ignored until a date. Also reports if the current release, or the one that a
     rollback would restore, can no longer be restored. Exits 2 if so, or if something is drifted, unhealthy or pending.
 
-    The coverage counts every setting that AWS lets one set on these resources, by AWS's own service models. --coverage
-    lists those that nothing reads.
+    The coverage counts every setting that AWS's service models define for these resources. --coverage lists the
+    settings that are not checked.
 
     A TARGET is `all`, an address, a component, or ADDRESS:FIELD. --accept and --ignore edit manifests, never AWS, and
     keep comments and layout; they exit 2 when they cannot change everything, and name what is left. --accept removes

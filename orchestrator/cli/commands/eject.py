@@ -22,11 +22,11 @@ from orchestrator.runs.settings import Settings
 )
 @project_options
 def command(settings: Settings, folder: Path) -> int:
-    """Write what Terraform or CloudFormation needs to take a stack over.
+    """Write the files that import a stack into Terraform or CloudFormation.
 
-    Lists everything in AWS with the ownership mark of the environment, and writes Terraform `import` blocks, a
-    CloudFormation template for an import, and a README with the steps. Reads only; no file holds a secret value.
-    Exits 1 if something could not be read.
+    Finds every resource in AWS with the ownership mark of the environment, and writes Terraform `import` blocks, a
+    CloudFormation template for an import, and a README with the steps. Changes nothing in AWS. No file contains a
+    secret value. Exits 1 if a resource could not be read.
     """
     from orchestrator.problems import ExitCode
     from orchestrator.runs import eject

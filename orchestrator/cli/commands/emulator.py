@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     "recording",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Pass calls on to real AWS instead, and record how it answers, without values.",
+    help="Forward calls to real AWS instead, and record its responses, without values.",
 )
 @common_options
 def command(
@@ -68,8 +68,8 @@ def command(
     With --run-services (Linux only), App Runner and ECS Express Mode run the pushed images, each on the port in PORT,
     check their health, and serve them at their host names: in a browser, open
     http://HOST.awsapprunner.com.localhost:PORT or http://HOST.ecs.REGION.on.aws.localhost:PORT.
-    With --record, nothing is emulated: calls go on to AWS with this machine's credentials, and cost what they cost.
-    The file gets operations, statuses, error codes, texts and names of members, to compare the emulator with.
+    With --record, nothing is emulated: calls are forwarded to AWS with this machine's credentials, and AWS charges for
+    them. The file contains operations, statuses, error codes, texts and member names, to compare with the emulator.
     """
     from orchestrator.problems import Problems
 

@@ -23,7 +23,8 @@ from orchestrator.runs.settings import Settings
 def command(settings: Settings, path: str, recursive: bool, output_format: str) -> None:
     """Explain a manifest field.
 
-    PATH is a kind and, after dots, its fields. Without PATH, lists the kinds. JSON has the field and all below it.
+    PATH is a kind, optionally followed by fields, separated by dots. Without PATH, lists the kinds. JSON output
+    contains the field and all fields below it.
     """
     from orchestrator.manifest.explain import explain, list_fields
 

@@ -11,7 +11,10 @@ from orchestrator.runs.settings import Settings
 @format_option("mermaid", "dot", "json", help_text="Format of the graph.")
 @project_options
 def command(settings: Settings, output_format: str) -> None:
-    """Draw which component needs which. An arrow points to what is needed. Needs neither AWS nor a network."""
+    """Draw the dependencies between components.
+
+    An arrow points to the component that is needed. Needs neither AWS nor a network.
+    """
     from orchestrator import canonical_json
     from orchestrator.planning import pipeline
     from orchestrator.render import component_graph

@@ -27,8 +27,9 @@ def command(
     """Pause services and stop databases while nobody needs them.
 
     Services are paused before their databases stop. Storage, backups and static sites stay as they are. Plan and
-    drift know that the environment is hibernated; `orchestrator wake` and every deploy wake it. AWS starts a stopped
-    database after 7 days; run this again, or let --scheduled do it. Run it again after an interruption.
+    drift take the hibernation into account. `orchestrator wake` and every deploy wake the environment. AWS starts a
+    stopped database after 7 days: to stop it again, run this command again, or use --scheduled. If the command is
+    interrupted, run it again.
     """
     from orchestrator.runs import hibernate
     from orchestrator.runs.apply import ApplyOptions

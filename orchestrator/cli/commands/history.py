@@ -34,7 +34,7 @@ def command() -> None:
 @DATABASE_OPTION
 @common_options
 def verify(settings: Settings, export: Path | None, database: str) -> int:
-    """Verify that no entry or event was changed or is missing. Otherwise names the first one and exits 1."""
+    """Verify that no entry or event was changed or removed. If one was, prints the first one and exits 1."""
     from orchestrator.state.server import export_import
     from orchestrator.state.server.store import verification
 

@@ -30,9 +30,9 @@ _ANSWER_OPTIONS = {
     "secrets": ("NAMES", "Environment variables of the API with generated secrets, separated by commas, or none."),
     "site": ("FOLDER", "Folder of the built site, or none."),
     "site-build": ("COMMAND", "Command that builds the site, or none."),
-    "site-folder": ("FOLDER", "Folder in which the site is built; by default the one above --site."),
+    "site-folder": ("FOLDER", "Folder in which the site is built; by default the parent folder of --site."),
     "environments": ("NAMES", "Environments, separated by commas: prod, or staging,prod."),
-    "promotion": ("yes|no", "Whether production gets only what the environment before it has proved."),
+    "promotion": ("yes|no", "Whether production gets only releases that the previous environment has verified."),
     "email": ("ADDRESS", "E-mail address for alarms, or none."),
     "budget": ("USD", "Amount a month above which AWS sends e-mails, or none."),
     "tool": (
@@ -79,8 +79,8 @@ def command(
     Dockerfile, .gitignore and sections of README.md and AGENTS.md. Asks on a terminal for what no option sets.
     Keeps existing files, and names them. If FOLDER has manifests, asks nothing and writes only the workflows; with
     -e or --add-environment NAME, those of another environment. With --template, writes only a Dockerfile and its
-    .dockerignore: several stages, no root user, port 8080, a health check on /health. With --check, proves on this
-    machine what GitHub would do.
+    .dockerignore: several stages, no root user, port 8080, a health check on /health. With --check, deploys
+    a fresh clone to an emulated AWS on this machine, and writes nothing.
     """
     if check:
         from orchestrator.demo import fresh_clone
@@ -220,12 +220,10 @@ def _print_next_steps(terminal: Terminal, environments: tuple[str, ...], branch:
         ),
         ("git add -A && git commit -m 'Set up deployment'", "on a branch, or for the first deploy on " + branch),
         ("git push", f"then merge into {branch}: every push to it deploys"),
-        *((f"orchestrator doctor{option}", "ticks these steps off, and names what is missing") for option in options),
+        *((f"orchestrator doctor{option}", "checks these steps, and lists what is missing") for option in options),
     ]
     if email:
-        steps.append(
-            (f"open the e-mails to {email}", "and confirm the alarms that AWS asks about after the first deploy")
-        )
+        steps.append((f"open the e-mails to {email}", "and confirm the subscriptions to alarms after the first deploy"))
     width = max(len(step) for step, _ in steps)
     lines = [f"  {number}. {step:{width}}  # {reason}" for number, (step, reason) in enumerate(steps, start=1)]
     terminal.print_out("\nNext:\n" + "\n".join(lines))

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 @click.argument("change", metavar="PULL-REQUEST|COMMIT")
 @project_options
 def command(settings: Settings, change: str) -> int:
-    """Say whether a pull request or commit is live.
+    """Show whether a pull request or commit is live.
 
-    Compares it with the commits that the current release was built from, part by part: after a rollback some parts may
-    be older than others. Exits 0 if it is live, 1 if it is not, or not in all parts.
+    Compares it with the commits that the parts of the current release were built from: after a rollback, some parts may
+    be older than others. Exits 0 if every part contains it, else 1.
     """
     from orchestrator.problems import ExitCode, Problems
     from orchestrator.release import live_parts, shipped_commits

@@ -49,10 +49,10 @@ def parse_pattern(_context: click.Context, _parameter: click.Parameter, value: s
 @click.option("--grep", "pattern", callback=parse_pattern, metavar="REGEX", help="Only lines that match.")
 @project_options
 def command(settings: Settings, component: str, since: int, follow: bool, pattern: re.Pattern[str] | None) -> None:
-    """Print what the containers of a service wrote.
+    """Print the logs of a service's containers.
 
     Each line has its time in UTC. COMPONENT is a ContainerService, such as api or containerservice.api. Reads
-    CloudWatch Logs with your own credentials (logs:FilterLogEvents). What looks like a secret is replaced.
+    CloudWatch Logs with your own credentials (logs:FilterLogEvents). Text that looks like a secret is replaced.
     """
     import time
     from datetime import UTC, datetime

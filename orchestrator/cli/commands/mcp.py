@@ -15,9 +15,9 @@ INSTRUCTIONS = (
 @cli_command("mcp", "orchestrator mcp -f manifests", "claude mcp add orchestrator -- orchestrator mcp")
 @common_options
 def command(settings: Settings) -> None:
-    """Let a coding agent ask about the project, and change nothing.
+    """Give a coding agent read-only access to the project.
 
-    Speaks the Model Context Protocol over stdin and stdout. The tools only read: validate, explain, render, plan,
+    Speaks the Model Context Protocol over stdin and stdout. The tools are read-only: validate, explain, render, plan,
     drift, status, releases, cost, outlook, graph. AWS is read with the credentials of this process; give it those of
     the plan role. Changes go through a pull request.
     """

@@ -17,7 +17,7 @@ from orchestrator.runs.settings import Settings
 
 @click.group("migrate")
 def command() -> None:
-    """Copy existing data into the project, and prove that it arrived."""
+    """Copy existing data into the project, and verify that it arrived."""
 
 
 @command.command(
@@ -43,21 +43,24 @@ def command() -> None:
     "--work",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(".orchestrator-migration"),
-    help="Folder for the dump, deleted afterwards.",
+    help="Folder for the dump, which is deleted afterwards.",
 )
 @ca_option
 @click.option("--into-nonempty", is_flag=True, help="Replace the rows of tables that differ in a database with rows.")
 @click.option(
-    "--report", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the proof as JSON."
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the result of the comparison as JSON.",
 )
 @data_options
 @common_options
 def database(settings: Settings, source: str, name: str, run_options: RunOptions, **options: Any) -> int:
-    """Copy a PostgreSQL database into one of the project, and prove it.
+    """Copy a PostgreSQL database into a Database of the project, and verify the copy.
 
     Checks versions, extensions, encoding and disk first. Copies definitions, rows in parallel, indexes, constraints,
-    sequences and large objects, then counts and hashes every table on both sides the same way. A run that broke off
-    is continued by the same command, which copies only what differs. Exits 0 when both sides are equal, 1 otherwise.
+    sequences and large objects, then counts and hashes every table on both sides. If a run is interrupted, run the same
+    command again: it copies only what differs. Exits 0 when both sides are equal, 1 otherwise.
     """
     from orchestrator.runs.migrate import MigrateOptions, migrate_database
 
@@ -76,23 +79,28 @@ def database(settings: Settings, source: str, name: str, run_options: RunOptions
 )
 @click.option("--from", "source", required=True, metavar="SOURCE", help="Folder, or s3://BUCKET/PREFIX.")
 @click.option("--to", required=True, metavar="NAME", help="Name of the Bucket in the manifests.")
-@click.option("--prefix", default="", metavar="PREFIX", help="Beginning of every key in the bucket.")
-@click.option("--map", "rules", multiple=True, metavar="OLD=NEW", help="Replace the beginning of names; repeatable.")
+@click.option("--prefix", default="", metavar="PREFIX", help="Prefix of every key in the bucket.")
+@click.option(
+    "--map", "rules", multiple=True, metavar="OLD=NEW", help="Replace the beginning of file names; repeatable."
+)
 @click.option("--check", "check_only", is_flag=True, help="Only compare; change nothing.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=32, show_default=True, help="Files copied at once.")
 @click.option("--overwrite", is_flag=True, help="Also replace objects that differ from their files.")
 @click.option(
-    "--report", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the proof as CSV."
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the result of the comparison as CSV.",
 )
 @data_options
 @common_options
 def files(settings: Settings, run_options: RunOptions, overwrite: bool, **options: Any) -> int:
-    """Copy existing files into a bucket of the project, and prove that each arrived.
+    """Copy existing files into a bucket of the project, and verify that each arrived.
 
-    Compares the SHA-256 of every file with that of its object, which S3 computes when it stores it. Copies what is
-    missing, each on condition that nobody has written its key meanwhile; the content type is found in the first bytes.
-    A run that broke off is continued by the same command. Nothing is deleted. Exits 0 when every file is in the bucket
-    byte for byte, 1 otherwise.
+    Compares the SHA-256 of every file with the checksum that S3 computed when it stored the object. Copies missing
+    files, but never overwrites an object that was written in the meantime. The content type is detected from the first
+    bytes of the file. If a run is interrupted, run the same command again. Nothing is deleted. Exits 0 when the bucket
+    contains an identical copy of every file, 1 otherwise.
     """
     from orchestrator.runs.migrate_files import MigrateFilesOptions, migrate_files
 

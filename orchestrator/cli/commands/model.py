@@ -100,10 +100,10 @@ def list_versions(settings: Settings, output_format: str) -> int:
 @click.argument("version")
 @project_options
 def use_version(settings: Settings, version: str) -> int:
-    """Make an uploaded VERSION the model in use, at once.
+    """Make an uploaded VERSION the current model, immediately.
 
-    Only the pointer ml-models/current.json moves; browsers load the version the next time they start. A deploy does not
-    change it back.
+    Changes only the pointer ml-models/current.json; browsers load the version the next time they start. A deploy does
+    not change it back.
     """
     from orchestrator.model_registry import registry
     from orchestrator.problems import ExitCode

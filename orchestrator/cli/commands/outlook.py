@@ -16,7 +16,7 @@ from orchestrator.runs.settings import Settings
 @format_option("text", "json")
 @project_options
 def command(settings: Settings, days: int, output_format: str) -> None:
-    """List the dates on which AWS changes costs, or a database.
+    """List the dates on which AWS changes costs or upgrades a database.
 
     Needs neither AWS nor a network. Plans warn of each date 180 days before.
     """

@@ -38,8 +38,8 @@ def command(
 ) -> int:
     """Show what would change in AWS. Changes nothing.
 
-    Reads AWS with the credentials, profile and endpoints that boto3 would use. Exits 0; 2 with --detailed-exitcode when
-    there are changes; 3 when the plan is vetoed; 1 on a problem.
+    Reads AWS with the credentials, profile and endpoints that boto3 would use. Exits 0 on success, 1 on a problem, 2
+    when there are changes and --detailed-exitcode is set, 3 when the plan is vetoed.
     """
     from orchestrator.cli import plan_file
     from orchestrator.planning import pipeline

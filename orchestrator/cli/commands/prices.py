@@ -11,7 +11,7 @@ from orchestrator.cli.options import common_options, format_option
 from orchestrator.runs.settings import Settings
 
 
-@click.group("prices", help="Read AWS's list prices of today, and show those that estimates use.")
+@click.group("prices", help="Download AWS's current list prices, and show the prices that estimates use.")
 def command() -> None:
     """Group the commands about prices."""
 
@@ -30,8 +30,8 @@ def command() -> None:
 def refresh(settings: Settings, regions: tuple[str, ...], out: Path | None, url: str | None) -> None:
     """Read AWS's public offer files and write the prices to a file of the project.
 
-    Needs no credentials. Commit the file: every plan then estimates with these prices. Some files are large (RDS has
-    tens of megabytes); they are read as a stream.
+    Needs no credentials. Commit the file, so that every plan estimates with these prices. Some offer files are large
+    (the one of RDS has tens of megabytes); they are read as a stream.
     """
     from orchestrator.cost import project_prices
     from orchestrator.planning import pipeline

@@ -16,9 +16,17 @@ from orchestrator.runs.settings import Settings
     "orchestrator promote --from staging --to prod --plan",
     "orchestrator promote --from staging --to prod --release 12",
 )
-@click.option("--from", "source", metavar="ENVIRONMENT", help="Where it was proved; by default the Project's source.")
-@click.option("--to", "target", metavar="ENVIRONMENT", help="Where it is deployed; as -e.")
-@click.option("--release", "number", type=click.IntRange(1), metavar="RELEASE", help="Number of the release there.")
+@click.option(
+    "--from", "source", metavar="ENVIRONMENT", help="Source environment; default: the one in the Project's `promotion`."
+)
+@click.option("--to", "target", metavar="ENVIRONMENT", help="Target environment; same as -e.")
+@click.option(
+    "--release",
+    "number",
+    type=click.IntRange(1),
+    metavar="RELEASE",
+    help="Number of the release to promote, in the source environment.",
+)
 @click.option("--skip-soak", is_flag=True, help="Do not wait until the release has been healthy for long enough.")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would change; change nothing.")
 @click.option("--allow", default="", metavar="TOKEN", help="Lift the vetoes of the plan that printed TOKEN.")
@@ -38,12 +46,12 @@ def command(  # noqa: PLR0913 - its options
     parallelism: int,
     run_options: RunOptions,
 ) -> int:
-    """Deploy what another environment has proved, by the same digests.
+    """Deploy a release that another environment has verified, with the same digests.
 
-    Copies the images, sites and models of a release, and builds nothing. Without --release, takes the newest one that
-    meets the conditions of `promotion` in the Project. Manifests and database schema are those of the checkout, for
-    the environment that gets the release. Then verifies it, and rolls back on failure, as `orchestrator deploy` does.
-    Exits as `orchestrator deploy` does.
+    Copies the images, sites and models of the release, and builds nothing. Without --release, promotes the newest
+    release that meets the conditions of `promotion` in the Project. Manifests and database schema come from the
+    checkout, for the target environment. Then verifies the release, and rolls back on failure, as `orchestrator deploy`
+    does. Exits as `orchestrator deploy` does.
     """
     from orchestrator.problems import ExitCode
     from orchestrator.release.promotion import PromotionRequest

@@ -28,10 +28,8 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Also a database and a built site: two releases, a failing one, a rollback, edits by hand, a run cut off.",
 )
-@click.option(
-    "--spend", type=click.FloatRange(0), default=0.0, metavar="USD", help="The most that the rehearsal may cost."
-)
-@click.option("--clean-up", is_flag=True, help="Delete what an interrupted rehearsal left.")
+@click.option("--spend", type=click.FloatRange(0), default=0.0, metavar="USD", help="Maximum cost of the rehearsal.")
+@click.option("--clean-up", is_flag=True, help="Delete the resources that an interrupted rehearsal left behind.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -43,10 +41,10 @@ if TYPE_CHECKING:
 def command(settings: Settings, canary: bool, full: bool, spend: float, clean_up: bool, out: Path) -> int:
     """Create, change and delete a small stack in an account, and record how AWS answers.
 
-    The stack is an environment of its own, named after the day. It needs an account in which the orchestrator has
-    nothing else, takes about 40 minutes (--full: about two hours) and costs some cents; whatever fails, everything is
-    deleted at the end. The record has operations, error codes, texts and seconds, and nothing secret: it can be
-    attached to an issue.
+    The stack is an environment of its own, named after the date. The account must have no other resources of the
+    orchestrator. A rehearsal takes about 40 minutes (--full: about two hours) and costs a few cents. Everything is
+    deleted at the end, even after a failure. The record contains operations, error codes, texts and durations, and no
+    secrets, so you can attach it to an issue.
     """
     import tempfile
     from datetime import UTC, datetime

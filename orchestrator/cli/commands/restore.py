@@ -30,11 +30,11 @@ def command() -> None:
     ),
 )
 @click.argument("name", metavar="NAME", shell_complete=complete_database)
-@click.option("--to", default="", metavar="TIME", help="Restore the rows of this moment, in UTC: '2026-11-29 14:05'.")
+@click.option("--to", default="", metavar="TIME", help="Restore to this point in time, in UTC: '2026-11-29 14:05'.")
 @click.option("--snapshot", default="", metavar="ID", help="Restore this snapshot.")
-@click.option("--latest", is_flag=True, help="Restore the latest moment that RDS can restore.")
-@click.option("--undo", is_flag=True, help="Go back to the instance that the last restore has replaced.")
-@click.option("--drill", is_flag=True, help="Restore to a throwaway instance, read every row, and delete it.")
+@click.option("--latest", is_flag=True, help="Restore to the latest point in time that RDS can restore.")
+@click.option("--undo", is_flag=True, help="Go back to the instance that the last restore replaced.")
+@click.option("--drill", is_flag=True, help="Restore to a temporary instance, read every row, and delete the instance.")
 @plan_only_option
 @click.option("--no-verify", is_flag=True, help="Do not connect to the restored database before it is used.")
 @ca_option
@@ -42,14 +42,15 @@ def command() -> None:
 @data_options
 @common_options
 def database(settings: Settings, name: str, drill: bool, undo: bool, no_verify: bool, **options: Any) -> int:
-    """Restore a database to a moment or from a snapshot, or rehearse that.
+    """Restore a database to a point in time or from a snapshot, or rehearse the restore.
 
-    RDS restores to a new instance. It gets the groups, parameters, protection, tags and backups of the manifest, is
-    verified, and takes the name, and so the endpoint, of the instance in use, which is kept under another name. If the
-    run is killed, run the same command without a choice, or `orchestrator apply`: it continues. Exits 0 when the
-    database is restored and every service answers, 1 when a step failed, 4 when something is unhealthy afterwards.
+    RDS restores to a new instance. The new instance gets the groups, parameters, protection, tags and backups of the
+    manifest and is verified. It then takes the name, and so the endpoint, of the live instance, which is kept under
+    another name. If the run is killed, run the command again without --to, --snapshot, --latest or --undo, or run
+    `orchestrator apply`: it continues. Exits 0 when the database is restored and every service responds, 1 when a step
+    failed, 4 when a resource is unhealthy afterwards.
 
-    With --drill, the new instance is compared with the one in use and deleted. Exits 4 if anything is missing in it.
+    With --drill, the new instance is compared with the live one and then deleted. Exits 4 if data is missing in it.
     """
     from orchestrator.runs.restore import RestoreOptions, restore_database
     from orchestrator.runs.restore_drill import DrillOptions, run_drill
@@ -58,7 +59,7 @@ def database(settings: Settings, name: str, drill: bool, undo: bool, no_verify: 
     if not drill:
         return restore_database(settings, name, RestoreOptions(undo=undo, **options))
     if undo or (options["approval"].expected_digest):
-        raise click.UsageError("--drill changes nothing of the database, so it takes neither --undo nor --expect")
+        raise click.UsageError("--drill does not change the database, so it cannot be combined with --undo or --expect")
     options.pop("latest")  # what a drill restores without a choice
     return run_drill(settings, name, DrillOptions(**options))
 
@@ -72,8 +73,8 @@ def database(settings: Settings, name: str, drill: bool, undo: bool, no_verify: 
     ),
 )
 @click.option("--bucket", required=True, metavar="NAME", help="Name of the Bucket in the manifests.")
-@click.option("--prefix", default="", metavar="PREFIX", help="Only files whose key begins so.")
-@click.option("--to", required=True, metavar="TIME", help="Restore the files of this moment, in UTC.")
+@click.option("--prefix", default="", metavar="PREFIX", help="Only files whose key starts with this prefix.")
+@click.option("--to", required=True, metavar="TIME", help="Restore the files to this point in time, in UTC.")
 @click.option("--overwrite", is_flag=True, help="Also replace files that were written since.")
 @plan_only_option
 @data_options
@@ -81,8 +82,8 @@ def database(settings: Settings, name: str, drill: bool, undo: bool, no_verify: 
 def files(settings: Settings, run_options: RunOptions, overwrite: bool, **options: Any) -> int:
     """Restore files of a bucket from their versions.
 
-    Copies each version back on condition that nobody has written the file since: what is newer stays. Nothing is
-    deleted. A run that broke off is continued by the same command. Exits 4 if files are still missing afterwards.
+    Copies each version back only if nobody has written the file since then: newer files are kept. Nothing is deleted.
+    If a run is interrupted, run the same command again. Exits 4 if files are still missing afterwards.
     """
     from orchestrator.runs.restore_files import RestoreFilesOptions, restore_files
 
@@ -100,7 +101,10 @@ def files(settings: Settings, run_options: RunOptions, overwrite: bool, **option
 )
 @click.argument("name", metavar="NAME")
 @click.option(
-    "--version", default="", metavar="ID", help="Version, or its beginning, or `previous`. Default: list them."
+    "--version",
+    default="",
+    metavar="ID",
+    help="Version id, its first characters, or `previous`. Default: list the versions.",
 )
 @click.option("--key", "keys", multiple=True, metavar="KEY", help="Only the value of this key; repeat it for several.")
 @plan_only_option
@@ -109,9 +113,9 @@ def files(settings: Settings, run_options: RunOptions, overwrite: bool, **option
 def secret(settings: Settings, name: str, run_options: RunOptions, **options: Any) -> int:
     """Restore values of a secret from an earlier version, or cancel its deletion.
 
-    Writes the earlier values over today's as a new version, never shows one, and leaves alone what the manifests or a
-    database say: an old database password would lock the application out. Services receive the values with their next
-    deployment. AWS keeps about a hundred versions.
+    Writes the earlier values as a new version, and never shows a value. Does not restore values that come from the
+    manifests or a database: an old database password would lock the application out. Services receive the values with
+    their next deployment. AWS keeps about a hundred versions.
     """
     from orchestrator.runs.restore_secret import RestoreSecretOptions, restore_secret
 
@@ -128,7 +132,7 @@ def secret(settings: Settings, name: str, run_options: RunOptions, **options: An
     ),
 )
 @click.option("--version", default="", metavar="ID", help="Version of the object in the release bucket.")
-@click.option("--to", default="", metavar="TIME", help="The version of this moment, in UTC.")
+@click.option("--to", default="", metavar="TIME", help="The version that was current at this point in time, in UTC.")
 @click.option("--list", "list_only", is_flag=True, help="List the versions, the newest first.")
 @plan_only_option
 @data_options
@@ -136,8 +140,8 @@ def secret(settings: Settings, name: str, run_options: RunOptions, **options: An
 def ledger(settings: Settings, run_options: RunOptions, **options: Any) -> int:
     """Restore the ledger of releases from the versions that the release bucket keeps.
 
-    Without a choice, the newest version before today's that can be read. The ledger in use stays as a version. It
-    decides which releases can come back and what is held back, not what runs now.
+    Without an option, restores the newest earlier version that can be read. The current ledger is kept as a version.
+    The ledger determines which releases can be restored and what is held back, not what runs now.
     """
     from orchestrator.runs.restore_ledger import RestoreLedgerOptions, restore_ledger
 

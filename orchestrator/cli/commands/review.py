@@ -18,11 +18,11 @@ from orchestrator.runs.settings import Settings
 )
 @project_options
 def command(settings: Settings, is_actual: bool) -> None:
-    """Print one page to look at once a month, as Markdown.
+    """Print a page for a monthly review, as Markdown.
 
-    Cost by component of what is in AWS, against the budget and what AWS has billed; things that nothing deletes;
-    access keys by age; drift; restore drills that are due; dates of the next 180 days; what costs less. Changes
-    nothing. What may not be read is named.
+    Shows the cost of what is in AWS by component, compared with the budget and the amount that AWS has billed;
+    resources that nothing deletes; access keys by age; drift; restore drills that are due; dates of the next 180 days;
+    and ways to save. Changes nothing. Lists what the credentials may not read.
     """
     from orchestrator.render import review_page
     from orchestrator.runs import monthly_review

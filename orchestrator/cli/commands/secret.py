@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @click.group("secret")
 def command() -> None:
-    """Store, list and remove values that come from outside, and rotate generated ones.
+    """Store, list and remove external secret values, and rotate generated ones.
 
-    A manifest declares the former with `external: true`; no value is in a manifest, plan, log or command line.
+    A manifest declares external values with `external: true`; no value is in a manifest, plan, log or command line.
     """
 
 
@@ -47,8 +47,8 @@ def command() -> None:
 def set_value(settings: Settings, secret: str, key: str, source_file: Path | None) -> int:
     """Store the value of KEY in SECRET.
 
-    Reads it from a hidden prompt, from standard input if that is not a terminal, or from --file. It is never an
-    argument. Services receive it with their next deployment.
+    The value is read from --file, from standard input if it is not a terminal, or otherwise from a hidden prompt. It
+    cannot be passed as an argument. Services receive it with their next deployment.
     """
     from orchestrator.problems import ExitCode
     from orchestrator.release import ledger_entry
@@ -68,7 +68,7 @@ def set_value(settings: Settings, secret: str, key: str, source_file: Path | Non
 @format_option("text", "json")
 @project_options
 def list_values(settings: Settings, secret: str, output_format: str) -> int:
-    """List the keys of SECRET: where each value comes from, and who set it when. Never prints a value."""
+    """List the keys of SECRET, with the source of each value, who set it, and when. Never prints a value."""
     from orchestrator import canonical_json
     from orchestrator.problems import ExitCode
 
@@ -94,12 +94,12 @@ def list_values(settings: Settings, secret: str, output_format: str) -> int:
 def rotate_values(
     settings: Settings, secret: str, keys: tuple[str, ...], approval: Approval, run_options: RunOptions
 ) -> int:
-    """Generate values of SECRET again: keys that the manifest generates, and passwords of databases.
+    """Rotate values of SECRET: keys that the manifest generates, and passwords of databases.
 
-    A deploy that changes nothing else writes a new version, sets each database's password, restarts the services that
-    use the Secret and sends requests to them. If they do not answer, it brings the old values back. With
-    `keepPrevious` the value before stays in the Secret until the next rotation. Exits as `orchestrator deploy` does: 0
-    when the services work with the new values, 5 when the old ones are back.
+    Runs a deploy that changes nothing else: it writes a new version, sets each database's password, restarts the
+    services that use the Secret and sends requests to them. If the services do not respond, it restores the old values.
+    With `keepPrevious`, the previous value stays in the Secret until the next rotation. Exits as `orchestrator deploy`
+    does: 0 when the services work with the new values, 5 when the old ones are restored.
     """
     from orchestrator.runs.rotate_secret import rotate
 
@@ -111,7 +111,7 @@ def rotate_values(
 @click.argument("key", shell_complete=complete_secret_key)
 @project_options
 def unset_value(settings: Settings, secret: str, key: str) -> int:
-    """Remove the value of KEY from SECRET. The next plan is refused until it is set again or not declared any more."""
+    """Remove the value of KEY from SECRET. Plans fail until it is set again or no longer declared."""
     from orchestrator.problems import ExitCode
 
     was_removed = _open_values(settings, secret).remove(key)

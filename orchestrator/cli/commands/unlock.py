@@ -10,13 +10,13 @@ from orchestrator.runs.settings import Settings
 
 
 @cli_command("unlock", "orchestrator unlock -e prod --reason 'the runner was shut down'")
-@click.option("--reason", required=True, help="Why; recorded with your name.")
+@click.option("--reason", required=True, help="Reason for the unlock; recorded with your name.")
 @project_options
 def command(settings: Settings, reason: str) -> int:
-    """Free the lock of a run that hangs or has died.
+    """Release the lock of a run that is stuck or was killed.
 
-    A lock expires by itself within two minutes after its run has died, so use this if the run hangs, or if you cannot
-    wait. A run that is still active stops before its next request to AWS. Works without the state service.
+    A lock expires by itself within two minutes after its run has died. Use this command if the run is stuck, or if you
+    cannot wait. A run that is still active stops before its next request to AWS. Works without the state service.
     """
     from orchestrator.problems import ExitCode
     from orchestrator.runs.unlock import unlock

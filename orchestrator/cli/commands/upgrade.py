@@ -33,8 +33,8 @@ def command(settings: Settings, check: bool, repository: str, output_format: str
     """Compare the versions in use with the published ones; upgrade a database.
 
     Names the installed version, the one that the workflows of this checkout are pinned to, the newer releases, and the
-    commands that their notes ask to run once. Changes nothing: an upgrade is a pull request that changes the pins.
-    `upgrade database` upgrades a database to another major version.
+    commands that their release notes say to run once. Changes nothing: an upgrade is a pull request that changes the
+    pins. `upgrade database` upgrades a database to another major version.
     """
     if click.get_current_context().invoked_subcommand is not None:
         return 0
@@ -63,8 +63,10 @@ def command(settings: Settings, check: bool, repository: str, output_format: str
 )
 @click.argument("name", metavar="NAME")
 @click.option("--to", default="", metavar="VERSION", help="Major version. Default: the one of the manifest.")
-@click.option("--rehearse", is_flag=True, help="Upgrade a restored throwaway, measure how long it takes, delete it.")
-@click.option("--now", "is_immediate", is_flag=True, help="Upgrade at once, not in the maintenance window.")
+@click.option(
+    "--rehearse", is_flag=True, help="Upgrade a restored temporary instance, measure the time, and delete the instance."
+)
+@click.option("--now", "is_immediate", is_flag=True, help="Upgrade immediately, not in the maintenance window.")
 @plan_only_option
 @click.option("--no-verify", is_flag=True, help="Do not connect to the database.")
 @ca_option
@@ -80,12 +82,12 @@ def database(
     run_options: RunOptions,
     **options: Any,
 ) -> int:
-    """Upgrade a database to the major version of its manifest, or rehearse that.
+    """Upgrade a database to the major version of its manifest, or rehearse the upgrade.
 
-    Checks what RDS would refuse, takes a snapshot, upgrades in place, collects statistics, and compares tables, rows
-    and definitions with those before. There is no way back in place: the plan says how to restore the snapshot. A run
-    that was killed is finished by the same command, or by `orchestrator apply`. Exits 4 if something is missing
-    afterwards.
+    Checks what RDS would reject, takes a snapshot, upgrades in place, collects statistics, and compares tables, rows
+    and definitions with those before the upgrade. An upgrade in place cannot be undone: the plan says how to restore
+    the snapshot. If a run is killed, run the same command again, or `orchestrator apply`, to finish it. Exits 4 if data
+    is missing afterwards.
     """
     from orchestrator.runs.restore_drill import DrillOptions, run_drill
     from orchestrator.runs.upgrade_database import UpgradeOptions, upgrade_database

@@ -13,7 +13,7 @@ from orchestrator.runs.settings import Settings
 
 @click.group("verify")
 def command() -> None:
-    """Check that data belongs together. Only reads."""
+    """Check that a database and its files match. Only reads."""
 
 
 @command.command(

@@ -13,10 +13,10 @@ from orchestrator.runs.settings import Settings
 @run_options
 @project_options
 def command(settings: Settings, expect: str, auto_approve: bool, parallelism: int, run_options: RunOptions) -> int:
-    """Start what was hibernated, and change nothing else.
+    """Wake a hibernated environment, and change nothing else.
 
     Databases start before the services that use them. The environment then stays awake until its schedule has woken it
-    once. Run it again after an interruption.
+    once. If the command is interrupted, run it again.
     """
     from orchestrator.runs import hibernate
     from orchestrator.runs.apply import ApplyOptions

@@ -34,7 +34,8 @@ def notes(component: Component, stack: Stack) -> Iterator[str]:
     """Yield a note if alarms have no address to notify."""
     alarmed_handles = [other.handle for other in stack.components.values() if _count_alarms(other)]
     if alarmed_handles and not component.spec["alerts"]["email"]:
-        yield (f"The alarms of {', '.join(sorted(alarmed_handles))} notify nobody: the Project has no `alerts.email`.")
+        handles = ", ".join(sorted(alarmed_handles))
+        yield f"The alarms of {handles} send no notifications: the Project has no `alerts.email`."
 
 
 def check(component: Component, siblings: Siblings) -> Iterator[Finding]:

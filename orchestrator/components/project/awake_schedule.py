@@ -78,9 +78,13 @@ def check(schedule: Mapping[str, Any]) -> Iterator[Finding]:
         period = _parse_period(text)
         path = ("spec", "schedule", "awake", index)
         if not period.days:
-            yield path, f"`{text}` ends on a day before it begins", "write two entries, from `mon` on and until `sun`"
+            yield (
+                path,
+                f"`{text}` ends on a day before it begins",
+                "write two entries: one that ends on `sun` and one that starts on `mon`",
+            )
         if period.end_minute <= period.start_minute:
-            hint = "a night needs two entries: until 24:00, and from 00:00 on the next day"
+            hint = "to cover a night, write two entries: one until 24:00, and one from 00:00 on the next day"
             yield path, f"`{text}` ends before it begins", hint
 
 

@@ -290,7 +290,7 @@ def test_a_private_base_without_a_login_says_what_to_do(private: str, tmp_path: 
         assert f"docker login {private}" in str(problem.hint)
 
     assert f"{private} requires a login for team/base:1" in messages[0]
-    assert f"{private} refuses the login for team/base:1" in messages[1]
+    assert f"{private} rejected the login for team/base:1" in messages[1]
 
 
 class Ecr:

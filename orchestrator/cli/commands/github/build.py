@@ -16,23 +16,27 @@ MAX_FAILURE_CHARS = 500
 
 @cli_command("build", "orchestrator github build -e prod --out built")
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for what is built."
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder for the built sites and images.",
 )
 @click.option(
     "--pushed-images",
     type=click.Path(path_type=Path, dir_okay=False),
     envvar="ORCHESTRATOR_PUSHED_IMAGES",
-    help="File with tags of images that are in the registry already, as `github deploy` writes it.",
+    help="File with the tags of images that the registry already has, written by `github deploy`.",
 )
 @click.option(
     "--sites-only", is_flag=True, help="Build no images, as for a plan: their inputs say whether they change."
 )
 @common_options
 def command(settings: Settings, out: Path, pushed_images: Path | None, sites_only: bool) -> None:
-    """Build the sites and images of the checked-out commit. Uses no token and no credentials of AWS.
+    """Build the sites and images of the checked-out commit. Uses no token and no AWS credentials.
 
-    Sets the outputs `built` (whether anything was), `images` (tag and digest of each, as JSON) and `failure`.
-    `orchestrator github deploy --built FOLDER` deploys what is built, `github plan --built FOLDER` compares the sites.
+    Sets the outputs `built` (whether anything was built), `images` (tag and digest of each, as JSON) and `failure`.
+    `orchestrator github deploy --built FOLDER` deploys the results; `github plan --built FOLDER` compares the sites
+    with the live ones.
     """
     import msgspec
 

@@ -41,13 +41,13 @@ MAX_LOCK_WAIT_SECONDS = 1800.0
     "unpinned_parts",
     default="",
     envvar="ORCHESTRATOR_UNPIN",
-    help="First let go of what a rollback pinned: `all`, or parts, comma-separated.",
+    help="Parts to unpin before the deploy, comma-separated, or `all`.",
 )
 @click.option(
     "--pushed-images",
     type=click.Path(path_type=Path, dir_okay=False),
     envvar="ORCHESTRATOR_PUSHED_IMAGES",
-    help="File for the tags of images that are in the registry afterwards, for `github build`.",
+    help="File to write the tags of images in the registry to, for `github build`.",
 )
 @common_options
 @build_job_options

@@ -34,7 +34,12 @@ TARGETS_PATTERN = r"[A-Za-z0-9_.:, /-]{1,500}"
     envvar="ORCHESTRATOR_ANSWER",
     help="Report drift, open a pull request that matches the manifests to AWS, or revert AWS.",
 )
-@click.option("--targets", default="all", envvar="ORCHESTRATOR_TARGETS", help="What to accept, comma-separated.")
+@click.option(
+    "--targets",
+    default="all",
+    envvar="ORCHESTRATOR_TARGETS",
+    help="Addresses of the drift to accept, comma-separated, or `all`.",
+)
 @click.option(
     "--allow",
     default="",

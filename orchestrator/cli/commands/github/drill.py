@@ -12,10 +12,11 @@ from orchestrator.runs.settings import Settings
 @ca_option
 @common_options
 def command(settings: Settings, ca_file: str) -> int:
-    """Run the restore drill of every Database whose `backups.drillEveryDays` are over.
+    """Run the restore drill of every Database that is due according to `backups.drillEveryDays`.
 
-    Restores to a throwaway instance, compares it with the database if this machine reaches both, measures, and deletes
-    it. Exits 4 if something is missing in a restored database, 1 if one could not be restored.
+    Restores to a temporary instance, compares it with the database if this machine can connect to both, measures how
+    long the restore took, and deletes the instance. Exits 4 if data is missing in a restored database, 1 if a database
+    could not be restored.
     """
     from orchestrator.github.workflow_run import WorkflowRun
     from orchestrator.render.apply_report import format_duration

@@ -19,7 +19,13 @@ STARTED_BY_HAND = "workflow_dispatch"
 
 @cli_command("promote", "orchestrator github promote -e prod")
 @click.option("--from", "source", default="", envvar="ORCHESTRATOR_SOURCE", help="Environment to promote from.")
-@click.option("--release", "number", default="", envvar="ORCHESTRATOR_RELEASE", help="Number of the release there.")
+@click.option(
+    "--release",
+    "number",
+    default="",
+    envvar="ORCHESTRATOR_RELEASE",
+    help="Number of the release to promote, in the source environment.",
+)
 @click.option("--skip-soak", is_flag=True, envvar="ORCHESTRATOR_SKIP_SOAK", help="Do not wait for the soak time.")
 @click.option(
     "--allow",
@@ -33,9 +39,9 @@ STARTED_BY_HAND = "workflow_dispatch"
 def command(settings: Settings, source: str, number: str, skip_soak: bool, allow: str, build: BuildJob | None) -> int:
     """Promote as `orchestrator promote` does, and report to GitHub. Waits for the lock.
 
-    A person who starts the workflow approves the promotion, and lifts what a rollback holds. A scheduled run promotes
-    what meets the conditions of the Project, if its plan is approved as `approval` requires, and nothing while a
-    rollback holds. Exits as `orchestrator deploy` does.
+    Starting the workflow by hand approves the promotion and unpins what a rollback pinned. A scheduled run promotes a
+    release that meets the conditions of the Project, if its plan is approved as `approval` requires. It promotes
+    nothing while a rollback has pinned parts. Exits as `orchestrator deploy` does.
     """
     from orchestrator.cli.commands.github.deploy import deploy_with_reports
     from orchestrator.github.deploy_notifier import DeployNotifier
