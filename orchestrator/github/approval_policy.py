@@ -83,7 +83,7 @@ def _count_changes(count: int) -> str:
 
 def _denial_reason(policy: ApprovalPolicy, reviews: tuple[ReviewedPlan, ...]) -> str:
     scope = "every change" if policy in STRICT_POLICIES else "every unsafe change"
-    scope += " by somebody else than its author" if policy == "review" else ""
+    scope += " by someone other than its author" if policy == "review" else ""
     summary = "the plan differs from the reviewed one" if reviews else "no plan was reviewed for this commit"
     return f"{summary}, and `approval: {policy}` in the Project requires a review of {scope}"
 

@@ -25,11 +25,11 @@ MAX_LIST_ITEMS: Final = 40
 """Most items in a list; the rest are counted."""
 _MAX_CALLS_BYTES: Final = 12_000
 _MERGE_NOTES: Final = {
-    "review": "Merging applies exactly these changes, or none, once somebody else than the author has approved this "
-    "plan: with a review (Files changed > Review changes > Approve), or by the comment `/approve`.",
+    "review": "Once someone other than the author has approved this plan, merging applies exactly these changes, or "
+    "none. To approve, submit a review (Files changed > Review changes > Approve) or comment `/approve`.",
     "strict": "Merging applies exactly these changes, or none.",
-    "safe": "Merging applies exactly these changes. Anything else is applied only if it deletes, replaces and "
-    "interrupts nothing.",
+    "safe": "Merging applies these changes. A change that is not in this plan is applied only if it deletes, "
+    "replaces and interrupts nothing.",
     "none": "Merging applies all changes that are pending at that time: the Project has `approval: none`.",
 }
 
@@ -129,8 +129,8 @@ def render_failure(title: str, problem_list: Iterable[Problem], commit: str, run
     lines = [_render_problem(problem) for problem in list(problem_list)[:MAX_LIST_ITEMS]]
     header = f"{plan_markdown.marker(title, 'deploy')}\n### {code_span(title)}: not deployed"
     next_step = (
-        "**Next step:** fix the problem in a pull request: merging it deploys. If the cause is outside of the "
-        f"repository, remove it, open [this run]({run_url}) and choose **Re-run jobs** > **Re-run failed jobs**."
+        "**Next step:** fix the problem in a pull request: merging it deploys. If the cause is outside the "
+        f"repository, fix it there, open [this run]({run_url}) and choose **Re-run jobs** > **Re-run failed jobs**."
     )
     run_line = _render_small(f"Commit {code_span(commit[:12])}. In a terminal: {code_span(command)}")
     return "\n\n".join([header, "\n".join(lines), next_step, run_line]) + "\n"

@@ -38,7 +38,7 @@ def find_doubt(github: GitHub, pull_request: Mapping[str, Any], planned_at: str,
         return ""
     if others:
         return f"{others[0]}, who has approved it, has no write access"
-    own = " but its author or who pushed it" if approving else ""
+    own = " except its author or the person who pushed it" if approving else ""
     return f"nobody{own} has approved it since it was written; approve with a review, or comment `{APPROVE_COMMAND}`"
 
 

@@ -112,7 +112,7 @@ def _find_doubt(github: GitHub, pull_request: Mapping[str, Any], source: PlanSou
     return (
         ""
         if head == merged
-        else f"its branch has other workflow files than {source.branch}: update it before the merge"
+        else f"its workflow files differ from those of {source.branch}: update the branch before the merge"
     )
 
 

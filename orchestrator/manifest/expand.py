@@ -23,7 +23,7 @@ from orchestrator.problems import Problem, Problems
 from orchestrator.values import iter_references as refs
 from orchestrator.vocabulary import Component, DesiredState, Resource
 
-REPORT_BUG_HINT = "this is a bug in the orchestrator: please report it"
+REPORT_BUG_HINT = "this is a bug in the orchestrator: report it"
 
 
 def expand(manifest: Manifest, artefacts: Artefacts | None = None) -> DesiredState:

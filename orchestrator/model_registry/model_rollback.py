@@ -67,8 +67,8 @@ def find_previous_release(ledger: Ledger, live_pointers: Mapping[str, Pointer]) 
     version_list = ", ".join(sorted(set(live_versions.values()))) or "none"
     raise Problems.from_message(
         f"no release used a different model than the one in use ({version_list})",
-        hint="a release stores the model in use when it was deployed; every uploaded version can be taken back: "
-        "orchestrator model list, then orchestrator model use VERSION",
+        hint="to use any uploaded version again, list the versions with `orchestrator model list`, then run "
+        "`orchestrator model use VERSION`",
     )
 
 

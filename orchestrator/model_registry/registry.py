@@ -263,7 +263,7 @@ def use(storage: FileStorage, version: str) -> tuple[str, ModelPointer]:
     versions = list_versions(storage)
     if version not in versions:
         raise Problems.from_message(
-            f"no model {version} in {storage}/{MODELS_FOLDER}; there are: {', '.join(versions) or 'none'}",
+            f"no model {version} in {storage}/{MODELS_FOLDER}; uploaded versions: {', '.join(versions) or 'none'}",
             hint="list the versions: orchestrator model list",
         )
     metadata = read_metadata(storage, version)
@@ -274,7 +274,7 @@ def use(storage: FileStorage, version: str) -> tuple[str, ModelPointer]:
     ]
     if missing:
         raise Problems.from_message(
-            f"model {version} is not whole in {storage}: {', '.join(missing)} missing or of another size; "
+            f"model {version} is incomplete in {storage}: {', '.join(missing)} missing or of the wrong size; "
             "the model in use was not changed",
             hint="upload it again: python -m ml.upload_model runs/VERSION",
         )
@@ -343,7 +343,7 @@ def _upload(storage: FileStorage, key: str, data: bytes) -> None:
 def _version_conflict(storage: FileStorage, key: str) -> Problems:
     return Problems.from_message(
         f"{storage}/{key} exists with other content: this version was uploaded from another training run",
-        hint="train again to create a new version: a version never changes",
+        hint="versions are immutable: train again to create a new version",
     )
 
 
@@ -387,7 +387,7 @@ def _update_pointer(
                 f"model {latest.version if latest else 'none'} became "
                 f"current while {metadata.version} was being uploaded"
             ),
-            hint=f"validate {metadata.version} against the new model, then upload it again; it is not in use",
+            hint=f"{metadata.version} is not in use: validate it against the new model, then upload it again",
         ) from None
     return ModelPointer(metadata.version, document["model"], document["metadata"], stored.etag)
 

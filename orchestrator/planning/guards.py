@@ -136,7 +136,7 @@ def check_missing_values(change: Change, context: GuardContext) -> Iterator[Veto
     resource_type, _, name = change.address.partition(".")
     for key in resources.missing_values(resource_type, task.resource.spec, task.live):
         command = f"orchestrator secret set {name} {key} -e {context.desired.scope.environment}"
-        yield Veto("MissingValue", f"nobody has set the value {key} of {change.component}. Set it with `{command}`.")
+        yield Veto("MissingValue", f"the value {key} of {change.component} is not set. Set it with `{command}`.")
 
 
 def check_empty_manifests(plan: Plan, context: GuardContext) -> Iterator[Veto]:

@@ -126,7 +126,7 @@ def _refuse_always_on(desired: DesiredState) -> None:
         Problem(
             f"{item.component} cannot be paused: ECS Express Mode keeps at least one task running",
             item.where,
-            "set `runtime: app-runner` if the account may use it, or destroy the environment while nobody needs it",
+            "set `runtime: app-runner` if the account can use it, or destroy the environment while it is not needed",
         )
         for item in desired.resources
         if item.type == ALWAYS_ON_TYPE

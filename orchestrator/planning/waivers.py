@@ -46,13 +46,13 @@ def describe_waivers(waived: Iterable[Waived], waivers: Iterable[Waiver], today:
         name = f"{item.address}: {'.'.join(item.field.path)}"
         period = f"{item.until} ({item.owner}: {item.reason})"
         if item.past:
-            yield f"{name} was ignored until {period}. The waiver has expired: it is drift."
+            yield f"{name} was ignored until {period}. The waiver has expired, so the difference is drift."
         else:
             yield f"{name} differs and is ignored until {period}."
     for waiver in waivers:
         is_used = any(item.address in waiver.addresses and _matches_field(waiver, item.field) for item in waived)
         if waiver.until < today and not is_used:
-            expired = f"the waiver for `{waiver.field}` ended on {waiver.until} and nothing differs"
+            expired = f"the waiver for `{waiver.field}` expired on {waiver.until}, and the field does not differ"
             yield f"{waiver.component}: {expired}. Remove the entry from `drift.ignore`."
 
 

@@ -179,4 +179,7 @@ _HINTS: Mapping[str, str] = {
 
 
 def _find_hint(message: str) -> str:
-    return next((hint for text, hint in _HINTS.items() if text.lower() in message.lower()), "fix it, then run again")
+    return next(
+        (hint for text, hint in _HINTS.items() if text.lower() in message.lower()),
+        "fix the cause, then run the command again",
+    )

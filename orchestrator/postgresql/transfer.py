@@ -192,7 +192,8 @@ def _restore(target: ConnectionTarget, arguments: list[str]) -> None:
         unexpected = find_unexpected_error(result.output)
         if unexpected:
             raise Problems.from_message(
-                f"{target.label}: {sanitise(unexpected)}", hint="fix it, then run the same command: it continues"
+                f"{target.label}: {sanitise(unexpected)}",
+                hint="fix the cause, then run the same command again: it continues",
             )
 
 

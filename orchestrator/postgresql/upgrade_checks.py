@@ -57,9 +57,11 @@ def judge(findings: UpgradeFindings) -> Iterator[Problem]:
         )
         yield Problem(f"column {name} has the type {type_name}", hint=hint)
     for gid in findings.prepared_transactions:
-        yield Problem(f"the prepared transaction {gid} is open", hint=f"ROLLBACK PREPARED '{gid}', or COMMIT PREPARED")
+        yield Problem(
+            f"the prepared transaction {gid} is open", hint=f"end it: ROLLBACK PREPARED '{gid}', or COMMIT PREPARED"
+        )
     for slot in findings.replication_slots:
-        hint = f"SELECT pg_drop_replication_slot('{slot}'), and create it again afterwards"
+        hint = f"drop it: SELECT pg_drop_replication_slot('{slot}'); create it again after the upgrade"
         yield Problem(f"the logical replication slot {slot} exists", hint=hint)
 
 
@@ -73,4 +75,4 @@ def check_target(versions: Iterable[Mapping[str, Any]], current: str, target: st
     ]
     if not any(item == target or item.startswith(f"{target}.") for item in targets):
         majors = ", ".join(dict.fromkeys(item.partition(".")[0] for item in targets)) or "none"
-        yield Problem(f"RDS does not upgrade PostgreSQL {current} to {target}", hint=f"it upgrades to: {majors}")
+        yield Problem(f"RDS cannot upgrade PostgreSQL {current} to {target}", hint=f"possible versions: {majors}")

@@ -101,7 +101,8 @@ def parse_time(text: str) -> datetime:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
         raise Problems.from_message(
-            f"`{text}` is not a time", hint="write UTC as `2026-11-29 14:05`, or with an offset: 2026-11-29T15:05+01:00"
+            f"`{text}` is not a valid time",
+            hint="write UTC as `2026-11-29 14:05`, or with an offset: 2026-11-29T15:05+01:00",
         ) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).replace(microsecond=0)
 
@@ -124,7 +125,8 @@ def choose_point(backups: DatabaseBackups, *, to: str, snapshot: str, latest: bo
     if backups.unfinished:
         raise Problems.from_message(
             f"a restore of {backups.name} from {backups.unfinished} has not finished",
-            hint="finish it first, without --to, --snapshot, --latest or --undo; then restore again",
+            hint="finish it first: run the command again without --to, --snapshot, --latest or "
+            "--undo; then start the new restore",
         )
     if sum(chosen) != 1:
         raise Problems.from_message(
@@ -132,7 +134,7 @@ def choose_point(backups: DatabaseBackups, *, to: str, snapshot: str, latest: bo
         )
     if undo:
         if not backups.replaced:
-            raise Problems.from_message(f"{backups.name} has replaced no instance that still exists: nothing to undo")
+            raise Problems.from_message(f"there is no restore of {backups.name} to undo: no replaced instance exists")
         return RestorePoint("instance", backups.replaced)
     if snapshot:
         if snapshot.lower() not in backups.snapshots:
@@ -161,13 +163,14 @@ def _choose_time(backups: DatabaseBackups, to: str) -> datetime:
     moment = parse_time(to) if to else latest
     if moment < earliest and backups.replaced:
         raise Problems.from_message(
-            f"{backups.name} was restored itself, and can be restored to {format_time(earliest)} at the earliest",
-            hint=f"earlier moments are in {backups.replaced}: first --undo, then --to again",
+            f"{backups.name} is itself a restored instance; its earliest restore time is {format_time(earliest)}",
+            hint=f"for an earlier time, go back to {backups.replaced} with --undo, then use --to again",
         )
     if not earliest <= moment <= latest:
         raise Problems.from_message(
-            f"{format_time(moment)} is outside of what RDS can restore",
-            hint=f"choose from {format_time(earliest)} to {format_time(latest)}; the end follows within 5 minutes",
+            f"{format_time(moment)} is outside the period that RDS can restore",
+            hint=f"choose from {format_time(earliest)} to {format_time(latest)}; "
+            "later changes can be restored after 5 minutes",
         )
     return moment
 

@@ -65,20 +65,20 @@ def _iter_notes(
     match point.kind:
         case "time":
             moment = datetime.fromisoformat(point.value)
-            yield f"{handle} gets the rows of {format_time(moment)}, {_format_age(now - moment)} ago."
+            yield f"{handle} is restored to {format_time(moment)}, {_format_age(now - moment)} ago."
         case "snapshot":
             taken = backups.snapshots.get(point.value)
             age = f", taken {format_time(taken)}, {_format_age(now - taken)} ago" if taken else ""
-            yield f"{handle} gets the rows of snapshot {point.value}{age}."
+            yield f"{handle} is restored from snapshot {point.value}{age}."
         case _:
-            yield f"{handle} goes back to {point.value}, the instance that a restore has replaced."
+            yield f"{handle} goes back to {point.value}, the instance that a restore replaced."
     if backups.exists:
         price = format_price(desired, database)
-        yield f"The instance in use now is kept under another name, protected and with all its rows{price}."
+        yield f"The current instance is kept under another name, with all its data and deletion protection{price}."
     storage = database.spec.get("storage_gb")
     yield f"AWS promises no time for a restore; for {storage} GB it usually takes 10 to 30 minutes."
     if not settings.should_verify:
-        yield "The restored database is used without a check of its contents (--no-verify)."
+        yield "The contents of the restored database are not verified (--no-verify)."
 
 
 def format_price(desired: DesiredState, database: Resource) -> str:

@@ -25,7 +25,7 @@ def judge(live: Inventory, restored: Inventory) -> DrillVerdict:
 
 def _iter_problems(live: Inventory, restored: Inventory) -> Iterator[str]:
     if live.rows and not restored.rows:
-        yield f"the restored database is empty; the one in use has {live.rows} rows"
+        yield f"the restored database is empty; the live database has {live.rows} rows"
     for item in compare(live, restored):
         if not _is_expected(item, live, restored):
             yield _in_words_of_a_restore(item)
@@ -39,5 +39,5 @@ def _is_expected(item: Difference, live: Inventory, restored: Inventory) -> bool
 
 
 def _in_words_of_a_restore(item: Difference) -> str:
-    description = item.description.replace("in the source", "in the database in use")
-    return f"{item.kind} {item.name} {description.replace('in the target', 'in the restored one')}"
+    description = item.description.replace("in the source", "in the live database")
+    return f"{item.kind} {item.name} {description.replace('in the target', 'in the restored database')}"

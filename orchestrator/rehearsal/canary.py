@@ -133,7 +133,7 @@ class Canary:
         planned = pipeline.plan(desired, clients=self._clients)
         found = [(change.address, change.action) for change in planned.plan.pending_changes]
         if found != [(DISTRIBUTION, Action.UPDATE)]:
-            raise Problems.from_message(f"an edited description is planned as {found}")
+            raise Problems.from_message(f"the plan for an edited description is {found}")
         self._carry_out(planned, self._clients)
         return self._expect_no_changes(environment, 1)
 
@@ -186,7 +186,7 @@ class Canary:
 
     def _check_time(self) -> None:
         if time.monotonic() - self._started_at > MAX_HOURS * 3600:
-            raise Problems.from_message(f"the rehearsal takes more than {MAX_HOURS:g} hours, and is deleted")
+            raise Problems.from_message(f"the rehearsal exceeded {MAX_HOURS:g} hours; its resources are being deleted")
 
     def _report_event(self, event: Event) -> None:
         match event:

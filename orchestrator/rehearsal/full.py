@@ -54,7 +54,7 @@ class FullRehearsal(Canary):
             ("roll back to version 1", lambda: self._roll_back(environment)),
             ("edit by hand", lambda: self._edit_by_hand(environment)),
             ("change the subnets", lambda: self._change_subnets(environment)),
-            ("cut a run off and go on", lambda: self._cut_off(environment)),
+            ("interrupt a run and continue", lambda: self._cut_off(environment)),
         ]
         for name, work in steps:
             if not self._step(name, work):
@@ -99,7 +99,7 @@ class FullRehearsal(Canary):
         if result.status != "returned":
             raise Problems.from_message(f"a deploy that cannot succeed ended as {result.status}: {result.cause}")
         self._expect_no_changes(environment, 2)
-        return f"failed and came back: {result.cause}"
+        return f"failed and was rolled back: {result.cause}"
 
     def _roll_back(self, environment: str) -> str:
         store = checkout.require_store(pipeline.validate(self._folder, environment), self._clients)
@@ -109,7 +109,7 @@ class FullRehearsal(Canary):
         result = self._deployment(environment, self._clients).rollback(planned, target, "rehearsal", self._report)
         if result.cause:
             raise Problems.from_message(f"the rollback ended as {result.status}: {result.cause}")
-        return f"release 1 is back as release {result.current_release_number}"
+        return f"release 1 was restored as release {result.current_release_number}"
 
     def _edit_by_hand(self, environment: str) -> str:
         """Edit the description of the distribution, the versions of a bucket and a tag, as a console does."""
@@ -142,14 +142,14 @@ class FullRehearsal(Canary):
 
         def end_run() -> None:
             if next(counter) > CUT_OFF_AFTER_REQUESTS:
-                raise Problems.from_message("the run was cut off")
+                raise Problems.from_message("the run was interrupted")
 
         try:
             self._ship(environment, LAST_VERSION, self._clients.with_before_send(end_run))
         except (Problems, AwsError) as error:
             self._report(f"{'':9}  cut off   {error}")
         if next(counter) <= CUT_OFF_AFTER_REQUESTS:
-            raise Problems.from_message("the deploy ended before it could be cut off")
+            raise Problems.from_message("the deploy ended before it could be interrupted")
         self._deploy(environment, LAST_VERSION)
         return self._expect_no_changes(environment, LAST_VERSION)
 

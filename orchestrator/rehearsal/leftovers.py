@@ -59,7 +59,8 @@ def _find_secrets(clients: Clients, name_prefix: str) -> Iterator[Leftover]:
                 command = (
                     f"aws secretsmanager delete-secret --force-delete-without-recovery --secret-id {secret['Name']}"
                 )
-                name = f"secret {secret['Name']}{', which can be restored for a while' if is_scheduled else ''}"
+                note = ", which can be restored until its recovery window ends" if is_scheduled else ""
+                name = f"secret {secret['Name']}{note}"
                 yield Leftover(name, "nothing" if is_scheduled else "0.40 USD a month", command)
 
 
@@ -69,7 +70,7 @@ def _find_network(clients: Clients, name_prefix: str) -> Iterator[Leftover]:
         for interface in page["NetworkInterfaces"]:
             name = interface["NetworkInterfaceId"]
             command = f"aws ec2 delete-network-interface --network-interface-id {name}"
-            yield Leftover(f"network interface {name}, which AWS itself deletes within the hour", "nothing", command)
+            yield Leftover(f"network interface {name}, which AWS deletes within an hour", "nothing", command)
     for page in clients.pages("ec2", "describe_security_groups", {"Filters": filters}):
         for group in page["SecurityGroups"]:
             command = f"aws ec2 delete-security-group --group-id {group['GroupId']}"

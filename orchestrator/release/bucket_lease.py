@@ -209,7 +209,7 @@ def _write_lease(store: LedgerStore, lease: Lease, clock: Callable[[], float], t
             return requested_at
         store.pause(pause_seconds)
     raise LockHeldError.from_message(
-        f"{store.environment} is locked, and S3 does not show by whom; nothing was changed",
+        f"{store.environment} is locked, but S3 does not show the owner of the lock; nothing was changed",
         hint="wait a few minutes, then run the command again",
     )
 
@@ -261,7 +261,7 @@ def _describe_holder(lease: Lease | None, stored: StoredObject) -> str:
 
 
 def _shown(text: str) -> str:
-    return sanitise(text[:MAX_SHOWN_CHARACTERS]) or "nobody by name"
+    return sanitise(text[:MAX_SHOWN_CHARACTERS]) or "unknown"
 
 
 def _describe_age(stored: StoredObject) -> str:
@@ -281,9 +281,9 @@ def _lock_held_error(store: LedgerStore, existing: StoredObject, ttl_seconds: fl
     if existing.written_at is None or existing.read_at is None:
         expiry = "S3's response had no date, so it is unknown when its lock expires"
     else:
-        expiry = f"if it is dead, its lock expires at {_format_time(existing.written_at + ttl_seconds)}"
+        expiry = f"if that run has died, its lock expires at {_format_time(existing.written_at + ttl_seconds)}"
     holder = _describe_holder(_decode_lease(existing), existing)
     return LockHeldError.from_message(
         f"{store.environment} is {holder}; nothing was changed",
-        hint=f"wait for that run to finish; {expiry}, or free it: {unlock}",
+        hint=f"wait for that run to finish; {expiry}; to remove the lock now, run: {unlock}",
     )

@@ -222,5 +222,5 @@ def _check_rotations(rotations: Mapping[str, Rotation], resolution: PinResolutio
     if pinned := [handle for handle in rotations if f"secret:{handle}" in held]:
         raise Problems.from_message(
             f"a rollback holds {pinned[0]} at an earlier version; new values would not be used",
-            hint=f"ship its newest version first: orchestrator unpin secret:{pinned[0]}; nothing was changed",
+            hint=f"to deploy its newest version first, run: orchestrator unpin secret:{pinned[0]}; nothing was changed",
         )

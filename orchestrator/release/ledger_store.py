@@ -162,7 +162,7 @@ class LedgerStore:
             raise self._store_problem("read", key, error) from None
         except BODY_READ_ERRORS as error:  # the response was cut, or its bytes are not those of the checksum
             raise Problems.from_message(
-                f"cannot read s3://{self.bucket}/{key}: its content did not arrive whole ({type(error).__name__})",
+                f"cannot read s3://{self.bucket}/{key}: its content was not fully received ({type(error).__name__})",
                 hint="run the command again; if the message stays, delete that object",
             ) from None
         return StoredObject(data, response["ETag"], *_read_times(response))

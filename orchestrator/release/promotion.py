@@ -169,7 +169,9 @@ class _Selection:
         if self._ledger.pins:
             pin = self._ledger.pins[-1]
             reason = f" ({pin.reason})" if pin.reason else ""
-            return self.keep(f"a rollback of release {pin.left} holds it{reason}. {self._hint()}", is_held=True)
+            return self.keep(
+                f"it is held back by the rollback of release {pin.left}{reason}. {self._hint()}", is_held=True
+            )
         if not self._rules.is_automatic:
             return self.keep(f"`promotion.automatic` is false. {self._hint()}")
         promoted = self._last_promoted()
@@ -274,7 +276,7 @@ class _Selection:
             if live == version:
                 continue
             if live is not None and live not in proved_versions:
-                notes.append(f"{handle}: model {live} was uploaded here, not promoted, so it stays.")
+                notes.append(f"{handle}: model {live} was uploaded to this environment, not promoted, so it stays.")
                 continue
             bucket = buckets[handle]
             keys = [key for folder in MODEL_FOLDERS for key in self._list_keys(bucket, f"{folder}/{version}/")]
@@ -302,9 +304,9 @@ class _Selection:
             if component.handle not in self._handles:
                 continue
             if _has_built_image(component) and component.handle not in artefacts.images:
-                yield f"there is no image of {component.handle} in it"
+                yield f"it has no image of {component.handle}"
             if component.spec.get("spa") and component.handle not in artefacts.sites:
-                yield f"there is no site of {component.handle} in it"
+                yield f"it has no site of {component.handle}"
 
     def _find_schema_obstacles(self, ledger: Ledger, release: Release) -> Iterator[str]:
         """Yield the services whose build does not run on the schema that the manifests lead to."""
@@ -320,7 +322,7 @@ class _Selection:
             oldest, newest = supported_versions(schema)
             version = declared[handle]
             if not oldest <= version <= newest:
-                yield f"{handle} runs on database schema {oldest} to {newest}, and the manifests lead to {version}"
+                yield f"{handle} supports database schema {oldest} to {newest}, but the manifests require {version}"
 
     def _describe_commits(self, release: Release) -> Iterator[str]:
         """Yield the commits that go along, if the history of the checkout tells."""
@@ -329,7 +331,7 @@ class _Selection:
             return
         folder = self._manifest.sources.folder
         commits = shipped_commits.list_shipped_commits(folder, base_commit, release.commit)
-        for title, listed in (("go along", commits.added), ("are taken back", commits.removed)):
+        for title, listed in (("are promoted", commits.added), ("are reverted", commits.removed)):
             named = [
                 f"{commit.title}{f' (#{commit.pull_request})' if commit.pull_request else ''}, {commit.author}"
                 for commit in listed[:MAX_NAMED_COMMITS]

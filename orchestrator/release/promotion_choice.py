@@ -101,9 +101,9 @@ def _find_defect(ledger: Ledger, release: Release, rules: PromotionRules) -> str
     if release.of is not None:
         return f"is a rollback to release {release.of}"
     if rules.needs_proof and release.result != "healthy":
-        return "is not proved: no probe has verified it"
+        return "is not verified: no probe has passed"
     if release.uncommitted:
-        return "was deployed with changes that are in no commit"
+        return "was deployed with uncommitted changes"
     successor = next(_iter_successors(ledger, release), None)
     return "was rolled back" if successor is not None and successor.of is not None else ""
 

@@ -146,7 +146,7 @@ def _next_step(failed: Sequence[Outcome], skipped: Sequence[Outcome], unhealthy:
         return f"{_NOTHING_TO_UNDO} Fix the cause, then run the command again; it continues from the state of AWS:"
     if skipped:
         return f"{_NOTHING_TO_UNDO} Run the command again; it continues from the state of AWS:"
-    return "Look at the unhealthy resources. To check them again, run:" if unhealthy else ""
+    return "Check the unhealthy resources. To check them again, run:" if unhealthy else ""
 
 
 def _find_missing_permission(reason: str) -> str:

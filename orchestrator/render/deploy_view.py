@@ -259,7 +259,7 @@ def _next_step(result: DeployResult, retry_command: str, list_command: str) -> t
     if result.status == "returned" or (result.status == "failed" and result.release is None):
         return "Fix the cause, then run the command again:", retry_command
     if result.current_release_number is not None:
-        return "Look at the root cause. To roll back to the last healthy release:", list_command.replace(
+        return "Check the root cause. To roll back to the last healthy release:", list_command.replace(
             " releases", " rollback", 1
         )
     return "Run the command again; it continues from the state of AWS:", retry_command
@@ -269,18 +269,18 @@ def _workflow_step(result: DeployResult, environment: str) -> tuple[str, str]:
     """Return the next step for somebody who has only GitHub, as Markdown, with the command that starts its workflow."""
     if result.status == "returned" and result.ship_result.is_build_failure:
         text = (
-            "the failed build is held back until it changes: merge a fix, and it is deployed. To deploy the same build "
-            "once more, start the workflow `deploy` with `unpin: all`:"
+            "the failed build is held back until it changes. To deploy a fix, merge it. To deploy the same build "
+            "again, start the workflow `deploy` with `unpin: all`:"
         )
         return text, workflow_dispatch.format_command("deploy", environment, unpin="all")
     if result.status == "returned" or (result.status == "failed" and result.release is None):
         text = (
-            "remove the cause: a pull request that is merged is deployed. To deploy the same commit again, start the "
+            "fix the cause and merge the fix, which deploys it. To deploy the same commit again, start the "
             "workflow `deploy`:"
         )
         return text, workflow_dispatch.format_command("deploy", environment)
     if result.current_release_number is not None:
-        text = "look at the root cause. To roll back to the last healthy release, start the workflow `rollback`:"
+        text = "check the root cause. To roll back to the last healthy release, start the workflow `rollback`:"
         return text, workflow_dispatch.format_command("rollback", environment)
     rollback_of = result.release.of if result.release else None
     if rollback_of is not None:

@@ -92,7 +92,7 @@ class DriftView(Struct, frozen=True):
 
 
 LOST_ADVICE = (
-    "A deploy puts back what the current release lacks, or makes a release that can be restored. "
+    "To restore what the current release lacks, or to create a release that can be restored, run a deploy. "
     "To see all releases: orchestrator releases"
 )
 
@@ -175,10 +175,10 @@ def render_text(drift: DriftView, style: Style, *, hide_in_sync: bool = False, l
 
 def _render_coverage(coverage: DriftCoverage, style: Style, list_not_looked_at: bool) -> Iterator[str]:
     if not list_not_looked_at:
-        hint = ". The others: orchestrator drift --coverage" if coverage.not_looked_at else "."
+        hint = ". To list the others, run: orchestrator drift --coverage" if coverage.not_looked_at else "."
         yield from style.wrap(f"{coverage.sentence}{hint}", "")
         return
-    yield style.paint(f"{coverage.sentence}. Not looked at:", "bold")
+    yield style.paint(f"{coverage.sentence}. Not checked:", "bold")
     for resource_type, settings, reason in describe_not_looked_at(coverage):
         yield from style.wrap(f"{resource_type}: {settings} ({reason})", "  ", " " * 4)
 

@@ -28,7 +28,7 @@ class DriftCoverage(Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        return f"{self.checked} of {self.total} settings that AWS lets one set were looked at"
+        return f"{self.checked} of {self.total} configurable settings were checked"
 
 
 def measure_coverage(plan: Plan) -> DriftCoverage:

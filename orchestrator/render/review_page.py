@@ -91,13 +91,13 @@ def render(review: ReviewData) -> str:
     drills = [f"{name}: run `orchestrator restore database {name} --drill`" for name in review.due_drills]
     sections = (
         ("Cost", _render_cost(review)),
-        ("What costs less for the same", _render_list(review.advice, "Nothing was found.")),
-        ("Leftovers", _render_list(review.leftovers, "Nothing was found that nothing deletes.")),
+        ("Possible savings", _render_list(review.advice, "No savings were found.")),
+        ("Leftovers", _render_list(review.leftovers, "No leftover resources were found.")),
         ("Access keys", _render_keys(review.keys)),
         ("Drift", iter([f"{review.drift}. Details: `orchestrator drift`"])),
-        ("Restore drills", _render_list(drills, "None is due.")),
+        ("Restore drills", _render_list(drills, "No restore drill is due.")),
         ("Dates", _render_dates(review.dates)),
-        ("Not checked", _render_list(review.not_checked, "Everything was read.")),
+        ("Not checked", _render_list(review.not_checked, "All data was read.")),
     )
     lines = [f"# Review of {clean_name(review.title)} on {review.on}"]
     for heading, content in sections:
@@ -108,7 +108,7 @@ def render(review: ReviewData) -> str:
 def _render_cost(review: ReviewData) -> Iterator[str]:
     """Yield the costs by component, the budgets, and what AWS has billed."""
     estimate = review.estimate
-    yield format_headline(estimate) or "Nothing in AWS costs anything."
+    yield format_headline(estimate) or "No resource has a cost."
     if review.components:
         yield ""
         yield "| component | idle | expected | active |"
@@ -126,11 +126,11 @@ def _render_cost(review: ReviewData) -> Iterator[str]:
         yield f"* Billed for the whole account in {month}: {last_month.total:.2f} USD before credits."
     if this_month is not None:
         yield (
-            f"* Billed this month until {this_month.last_day}: {this_month.total:.2f} USD, about "
-            f"{this_month.projected:.2f} in the whole month."
+            f"* Billed this month until {this_month.last_day}: {this_month.total:.2f} USD; forecast for "
+            f"the whole month: {this_month.projected:.2f} USD."
         )
     if not review.months:
-        yield "* What AWS has billed was not asked: add --actual (0.01 USD)."
+        yield "* Billed costs were not read: to read them, add --actual (0.01 USD)."
 
 
 def _render_list(sentences: Sequence[str], empty: str) -> Iterator[str]:
@@ -154,4 +154,4 @@ def _render_dates(dates: Sequence[Deadline]) -> Iterator[str]:
     text = render_deadlines(dates)
     yield from (f"* {line}" for line in text.splitlines())
     if not text:
-        yield "No date in the next 180 days."
+        yield "No dates in the next 180 days."

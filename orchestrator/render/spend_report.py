@@ -75,8 +75,8 @@ def _describe_scope(last_month: MonthSpend | None, this_month: MonthSpend | None
     yield "Billed for the whole account, in USD before credits; the estimate is for this stack and a month, before VAT."
     if this_month is not None:
         yield (
-            f"This month until {this_month.last_day}: {this_month.total:.2f} USD, which makes about "
-            f"{this_month.projected:.2f} in the whole month."
+            f"This month until {this_month.last_day}: {this_month.total:.2f} USD; forecast for the "
+            f"whole month: {this_month.projected:.2f} USD."
         )
     for month in filter(None, (last_month, this_month)):
         if month.credits:
@@ -85,6 +85,6 @@ def _describe_scope(last_month: MonthSpend | None, this_month: MonthSpend | None
 
 def _describe_source(read_at: datetime, requests: int, usd: float) -> str:
     if not requests:
-        return f"From the answer of Cost Explorer of {read_at:%Y-%m-%d %H:%M} UTC, kept for a day; nothing was charged."
+        return f"Read from Cost Explorer at {read_at:%Y-%m-%d %H:%M} UTC and cached for a day; nothing was charged."
     noun = "request" if requests == 1 else "requests"
-    return f"Asked Cost Explorer with {requests} {noun}, which AWS bills with {requests * usd:.2f} USD; kept for a day."
+    return f"Sent {requests} {noun} to Cost Explorer, for {requests * usd:.2f} USD; the answer is cached for a day."

@@ -14,7 +14,7 @@ from orchestrator.resources import AwsReader
 from orchestrator.values import Value, WriteOnly
 from orchestrator.vocabulary import LiveResource, Scope
 
-PLAN_AGAIN_HINT = "it was not there when the plan was made: plan again"
+PLAN_AGAIN_HINT = "it was created after the plan: plan again"
 
 
 class ReadResource(Protocol):

@@ -33,18 +33,24 @@ COST_TYPE_MEMBERS = {
 PRESERVED_MEMBERS = ("CostFilters", "TimePeriod")
 
 WATCHED = {
-    "cost_filters": Watched("CostFilters", "The budget counts only part of the costs: `aws budgets update-budget`"),
+    "cost_filters": Watched(
+        "CostFilters", "The budget counts only part of the costs; to change that, run `aws budgets update-budget`"
+    ),
     "filter_expression": Watched("FilterExpression", "The budget counts only part of the costs"),
-    "auto_adjust": Watched("AutoAdjustData", "AWS adjusts the limit: `aws budgets update-budget`"),
-    "planned_limits": Watched("PlannedBudgetLimits", "The limit changes over time: `aws budgets update-budget`"),
-    "budget_type": Watched("BudgetType", "It does not count costs: `aws budgets update-budget`", ("COST",)),
+    "auto_adjust": Watched("AutoAdjustData", "AWS adjusts the limit; to stop that, run `aws budgets update-budget`"),
+    "planned_limits": Watched(
+        "PlannedBudgetLimits", "The limit changes over time; to stop that, run `aws budgets update-budget`"
+    ),
+    "budget_type": Watched(
+        "BudgetType", "The budget does not count costs; to change that, run `aws budgets update-budget`", ("COST",)
+    ),
     "end": Watched(
         "TimePeriod.End && !starts_with(to_string(TimePeriod.End), '\"2087') && to_string(TimePeriod.End)",
-        "The budget ends then: `aws budgets update-budget`",
+        "The budget ends on that date; to change that, run `aws budgets update-budget`",
     ),
     "billing_view": Watched(
         "BillingViewArn && !ends_with(BillingViewArn, 'billingview/primary') && BillingViewArn",
-        "The budget counts only part of the costs: `aws budgets update-budget`",
+        "The budget counts only part of the costs; to change that, run `aws budgets update-budget`",
     ),
     "cost_types": Watched(
         "CostTypes.[IncludeSubscription == `false` && 'IncludeSubscription: false', "
@@ -53,7 +59,7 @@ WATCHED = {
         "IncludeOtherSubscription == `false` && 'IncludeOtherSubscription: false', "
         "IncludeDiscount == `false` && 'IncludeDiscount: false', "
         "UseBlended && 'UseBlended: true', UseAmortized && 'UseAmortized: true'] | [?@]",
-        "The budget counts other costs: `aws budgets update-budget`",
+        "The budget leaves out or converts some costs; to change that, run `aws budgets update-budget`",
     ),
 }
 RECOUNT_EFFECT = "The budget shows no spend until AWS recalculates it, within a day."

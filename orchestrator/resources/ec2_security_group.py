@@ -83,7 +83,7 @@ def _find_egress_changes(egress: list[Rule]) -> tuple[UnmanagedChange, ...]:
     """Return the outgoing rules if they are not AWS's own, which allow everything."""
     if not _subtract_rules([ALLOW_ALL_RULE], egress) and len(egress) == 1:
         return ()
-    remedy = "Outgoing traffic differs from AWS's default, which allows all: `aws ec2 authorize-security-group-egress`"
+    remedy = "AWS's default allows all outgoing traffic; to allow it, run `aws ec2 authorize-security-group-egress`"
     return (UnmanagedChange("egress", [ALLOW_ALL_RULE], egress, remedy),)
 
 

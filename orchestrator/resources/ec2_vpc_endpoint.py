@@ -246,7 +246,7 @@ def _find_policy_changes(endpoint: Any) -> tuple[UnmanagedChange, ...]:
         and "Condition" not in item
         for item in statements
     )
-    remedy = "Services may not reach S3: `aws ec2 modify-vpc-endpoint --reset-policy`"
+    remedy = "Services may lose access to S3; to restore the default, run `aws ec2 modify-vpc-endpoint --reset-policy`"
     return () if is_default else (UnmanagedChange("policy", None, statements, remedy),)
 
 

@@ -26,11 +26,13 @@ ARN = re.compile(r"arn:aws:ecr:[^:]+:\d+:repository/(?P<name>.+)")
 
 NOT_FOUND_CODES = ("RepositoryNotFoundException",)
 NO_LIFECYCLE_CODES = ("LifecyclePolicyNotFoundException", *NOT_FOUND_CODES)
-REPOSITORY_POLICY = Watched("policyText", "It may let others pull or push images: `aws ecr delete-repository-policy`")
+REPOSITORY_POLICY = Watched(
+    "policyText", "It may let others pull or push images; to remove it, run `aws ecr delete-repository-policy`"
+)
 WATCHED = {
     "mutable_tags": Watched(
         "imageTagMutabilityExclusionFilters[].filter",
-        "Images of these tags can be overwritten: `aws ecr put-image-tag-mutability`",
+        "Images with these tags can be overwritten; to prevent that, run `aws ecr put-image-tag-mutability`",
     )
 }
 DEFAULTS: Mapping[str, Value] = {

@@ -38,7 +38,7 @@ WATCHED_ROLE = {
     ),
     "description": Watched("Description", "Remove it with `aws iam update-role --description ''`"),
 }
-INLINE_REMEDY = "They grant more than declared: `aws iam delete-role-policy`"
+INLINE_REMEDY = "They grant more than declared; to remove them, run `aws iam delete-role-policy`"
 FURTHER_INLINE_POLICIES = Watched(f"PolicyNames[?@ != '{INLINE_POLICY_NAME}']", INLINE_REMEDY)
 ALL_INLINE_POLICIES = Watched("PolicyNames", INLINE_REMEDY)
 UNORDERED_MEMBERS = ("Action", "NotAction", "Resource", "NotResource")

@@ -37,7 +37,7 @@ WATCHED: Mapping[str, tuple[str, Watched, tuple[str, ...]]] = {
         "get_bucket_replication",
         Watched(
             "ReplicationConfiguration.Rules[].Destination.Bucket",
-            "Objects are copied there: `aws s3api delete-bucket-replication`",
+            "Objects are copied to that bucket; to stop that, run `aws s3api delete-bucket-replication`",
         ),
         ("ReplicationConfigurationNotFoundError",),
     ),

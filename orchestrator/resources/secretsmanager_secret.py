@@ -37,15 +37,17 @@ TAG_VERSION = "orchestrator:version"
 TAG_EXTERNAL = "orchestrator:external:"
 """Prefix of the tags of external values; their value says when and by whom it was set."""
 WATCHED = {
-    "rotation": Watched("RotationEnabled", "AWS replaces the value: `aws secretsmanager cancel-rotate-secret`"),
+    "rotation": Watched(
+        "RotationEnabled", "AWS rotates this secret; to stop that, run `aws secretsmanager cancel-rotate-secret`"
+    ),
     "replicas": Watched(
         "ReplicationStatus[].Region",
-        "The secret is copied to other regions: `aws secretsmanager remove-regions-from-replication`",
+        "The secret is copied to other regions; to stop that, run `aws secretsmanager remove-regions-from-replication`",
     ),
-    "partner_type": Watched("Type", "A partner of AWS holds and rotates it"),
+    "partner_type": Watched("Type", "An AWS partner manages and rotates this secret"),
 }
 RESOURCE_POLICY = Watched(
-    "ResourcePolicy", "It may let others read the secret: `aws secretsmanager delete-resource-policy`"
+    "ResourcePolicy", "It may let others read the secret; to remove it, run `aws secretsmanager delete-resource-policy`"
 )
 RECOVERY_WINDOW_DAYS = 30
 
@@ -172,7 +174,10 @@ def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
 def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str]:
     """Yield what a rotation means to users."""
     if any(field.path == ("rotation",) for field in fields):
-        yield "Values are generated again. What an old one signed is accepted only where the previous key is read."
+        yield (
+            "New values are generated. Data signed with an old value stays valid only for services that also read the "
+            "previous key."
+        )
 
 
 def stuck(live: LiveResource) -> str:

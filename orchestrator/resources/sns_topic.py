@@ -41,7 +41,8 @@ WATCHED_ATTRIBUTES = {
 }
 WATCHED_SUBSCRIPTIONS = {
     "subscriptions": Watched(
-        "[?Protocol != 'email'].Endpoint", "They receive every alert: `aws sns unsubscribe --subscription-arn ARN`"
+        "[?Protocol != 'email'].Endpoint",
+        "They receive every alert; to remove one, run `aws sns unsubscribe --subscription-arn ARN`",
     )
 }
 

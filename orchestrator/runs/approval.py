@@ -58,7 +58,7 @@ class Approval(Struct, frozen=True):
             return
         if not terminal.is_interactive:
             raise Problems.from_message(
-                "this plan is not approved, and there is no terminal to ask on",
+                "this plan is not approved, and there is no terminal to confirm it",
                 hint="apply a reviewed plan.json, pass its digest to --expect, or pass --auto-approve",
             )
         if terminal.prompt(question) != expected_answer:

@@ -52,14 +52,14 @@ def find_target(desired: DesiredState, component: str, reader: AwsReader) -> Exe
     service = find_service(desired, component)
     if service.type == "apprunner_service":
         raise Problems.from_message(
-            f"{service.component} runs on App Runner, which has no way into its containers",
-            hint=f"read what it prints: `orchestrator logs {service.component}`; `runtime: ecs-express` has ECS Exec",
+            f"{service.component} runs on App Runner, which cannot run commands in containers",
+            hint=f"read its output with `orchestrator logs {service.component}`; `runtime: ecs-express` has ECS Exec",
         )
     live = read_live(desired, service, reader, "cannot run a command in")
     task = _newest_task(_read_tasks(reader, service))
     if task is None:
         raise Problems.from_message(
-            f"{service.component} has no running task", hint=f"see why: `orchestrator logs {service.component}`"
+            f"{service.component} has no running task", hint=f"to see why, run `orchestrator logs {service.component}`"
         )
     container = _main_container(task)
     agents = {item.get("name"): item.get("lastStatus") for item in container.get("managedAgents") or ()}

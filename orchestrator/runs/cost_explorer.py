@@ -94,7 +94,7 @@ def _check_account(caller: Caller, account: str) -> None:
         raise Problems.from_message(f"cannot query AWS: {error}") from None
     if caller_account != account:
         raise Problems.from_message(
-            f"the credentials belong to account {caller_account}, the manifests are for {account}; nothing was asked",
+            f"the credentials belong to account {caller_account}, the manifests are for {account}; no costs were read",
             hint="use the right profile, or correct `account` in the Project",
         )
 
@@ -122,7 +122,7 @@ def _request(request: Callable[[dict[str, Any]], Any], moment: datetime) -> tupl
 
 
 def _explain(error: AwsError) -> Problems:
-    hint = "allow `ce:GetCostAndUsage` to who runs this, or leave out --actual"
+    hint = "grant `ce:GetCostAndUsage` to the credentials of this run, or omit --actual"
     if error.code == "DataUnavailableException":
         hint = "AWS prepares the data within a day after Cost Explorer is opened for the first time: try again tomorrow"
     return Problems.from_message(f"cannot read Cost Explorer: {error}", hint=hint)

@@ -172,7 +172,7 @@ class ExternalValues:
         fixed |= {key.replace(":", "__") for key in fixed}
         fixed |= {key for key in (*earlier, *current) if key.startswith(("Database:", "Database__"))}
         if unknown := sorted(key for key in keys if key not in earlier or key in fixed):
-            hint = "only values that are generated, external or set by hand can come back"
+            hint = "only values that are generated, external or set by hand can be restored"
             raise Problems.from_message(f"version {version} has no {', '.join(unknown)} to restore", hint=hint)
         named = {*keys, *(key.replace(":", "__") for key in keys)}
         return {

@@ -47,11 +47,13 @@ def _build_image(
     from orchestrator.artefacts.images.built_image import BuiltImage
 
     if builder.needs_registry_login(recipe):
-        settings.terminal.print_out(f"{handle}: a base is in a private registry of AWS, so the deploy job builds it.")
+        settings.terminal.print_out(
+            f"{handle}: a base image is in a private AWS registry, so the deploy job builds it."
+        )
         return None
     tag = compute_tag(recipe)
     if tag in pushed_tags:
-        settings.terminal.print_out(f"{handle}: an earlier run has pushed the image of these inputs ({tag}).")
+        settings.terminal.print_out(f"{handle}: an earlier run pushed the image for these inputs ({tag}).")
         return BuiltImage(tag)
     with display_build(handle, ["build", recipe.source], settings) as on_output:
         digest = builder.build_to_folder(recipe, handle.partition(".")[2], tag, folder, on_output=on_output)

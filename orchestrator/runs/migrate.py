@@ -98,8 +98,8 @@ def _check(
     collations = [item.settings["collation"] for item in (source_inventory, target_inventory)]
     if collations[0] != collations[1]:
         print_out(
-            f"The collations differ, {collations[0]} in the source and {collations[1]} in the target: sorting, "
-            "upper-case letters and generated columns made of them can differ."
+            f"The collations differ, {collations[0]} in the source and {collations[1]} in the target: sort "
+            "order, upper-case conversion and generated columns that depend on them can differ."
         )
     differences = comparison.compare(source_inventory, target_inventory)
     is_ours = transfer.is_marked(target)
@@ -171,7 +171,7 @@ def _print_proof(
     if len(differences) > MAX_LISTED_DIFFERENCES:
         print_out(f"  ... and {len(differences) - MAX_LISTED_DIFFERENCES} more")
     print_out(
-        f"{len(differences)} differences. Tables that differ were probably written during the copy: stop the "
+        f"{len(differences)} differences. Tables that differ probably changed during the copy: stop the "
         "application, then run the same command again. It copies only what differs."
     )
     return ExitCode.FAILED

@@ -115,7 +115,7 @@ def _list_source(settings: Settings, options: MigrateFilesOptions, clients: Clie
     source = open_source(options.source, Clients(clients.region))
     files = tuple(source.list())
     if not files:
-        raise Problems.from_message(f"{source} has no files", hint="check the path, and who may read it")
+        raise Problems.from_message(f"{source} has no files", hint="check the path and its read permissions")
     if large := [item for item in files if item.size > MAX_OBJECT_BYTES]:
         large_names = ", ".join(sanitise(item.name) for item in large[:5])
         advice = "Copy them with `aws s3 cp --checksum-algorithm SHA256`, then run this again: it verifies them."
@@ -180,7 +180,7 @@ def _choose_pending(
     missing = [item for item in proofs if item.state == MISSING]
     settings.terminal.print_out(
         f"Plan: from {copy.source} to s3://{copy.bucket}: {format_count(len(missing), 'file')} to copy, "
-        f"{equal} there and equal, {len(differing)} there and different."
+        f"{equal} already equal, {len(differing)} already there but different."
     )
     for item in missing[:MAX_LISTED_FILES]:
         settings.terminal.print_out(f"  + {sanitise(item.key)}")
@@ -188,7 +188,7 @@ def _choose_pending(
         names = ", ".join(sanitise(item.key) for item in differing[:5])
         raise Problems.from_message(
             f"{format_count(len(differing), 'object')} in {copy.bucket} differ: {names}; nothing was copied",
-            hint="look at them; --overwrite replaces them (with versioning, the replaced ones stay as versions)",
+            hint="check them; --overwrite replaces them (with versioning, the replaced ones are kept as versions)",
         )
     return [item for item in (*missing, *differing) if item.file.size <= MAX_OBJECT_BYTES]
 
@@ -284,7 +284,9 @@ def _report(settings: Settings, options: MigrateFilesOptions, proofs: list[FileP
         print_out(f"  {item.state}: {sanitise(item.key)}")
     if len(wrong) > MAX_LISTED_FILES:
         print_out(f"  ... and {len(wrong) - MAX_LISTED_FILES} more")
-    print_out(f"{len(wrong)} of {format_count(len(proofs), 'file')} are not in the bucket as they are in the source.")
+    print_out(
+        f"{len(wrong)} of {format_count(len(proofs), 'file')} are missing in the bucket or differ from the source."
+    )
     return ExitCode.FAILED
 
 

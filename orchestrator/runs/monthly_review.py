@@ -132,11 +132,11 @@ def _list_undeclared(planned: PreparedPlan) -> Iterator[str]:
             fate = (
                 "A veto protects it; `orchestrator plan` says how to delete it"
                 if change.vetoes
-                else "A plan deletes it"
+                else "The next apply deletes it"
             )
-            yield f"{change.physical} ({change.address}) is in AWS and in no manifest. {fate}."
+            yield f"{change.physical} ({change.address}) is in AWS but not in the manifests. {fate}."
     for address in planned.retained:
-        yield f"{address} is in AWS and in no manifest. It holds data, so nothing deletes it."
+        yield f"{address} is in AWS but not in the manifests. It holds data, so it is not deleted automatically."
 
 
 def _list_snapshots(reader: Reader, scope: Scope, now: datetime) -> Iterator[str]:
@@ -148,7 +148,7 @@ def _list_snapshots(reader: Reader, scope: Scope, now: datetime) -> Iterator[str
             continue
         yield (
             f"Snapshot {snapshot['DBSnapshotIdentifier']} of {instance}, {snapshot.get('AllocatedStorage', '?')} GB, "
-            f"is {(now - taken).days} days old. Nothing deletes it."
+            f"is {(now - taken).days} days old. It is not deleted automatically."
         )
 
 
@@ -164,7 +164,7 @@ def _list_log_groups(reader: Reader, scope: Scope, planned: PreparedPlan) -> Ite
         name = str(group["logGroupName"])
         if not name.startswith(live_prefixes):
             size = int(group.get("storedBytes", 0)) / 1e6
-            yield f"Log group {name}, {size:.1f} MB, is of a service that does not exist any more."
+            yield f"Log group {name}, {size:.1f} MB, belongs to a service that no longer exists."
 
 
 def _list_keys(reader: Reader, now: datetime) -> list[AccessKey]:

@@ -321,7 +321,7 @@ def _require_no_other_changes(session: ReleaseSession) -> None:
         addresses = [*(change.address for change in plan.pending_changes), *(item.address for item in plan.unread)]
         shown = ", ".join(addresses[:MAX_LISTED_PATHS])
         raise Problems.from_message(
-            f"the checkout is not what is deployed: a deploy would change {shown}",
+            f"the checkout differs from what is deployed: a deploy would change {shown}",
             hint=f"run {session.settings.command_line('deploy')} first, then rotate; nothing was changed",
         )
 
@@ -338,7 +338,7 @@ def _check_committed(session: ReleaseSession, notifier: Notifier) -> ReleaseSess
         shown_paths = ", ".join(changes.tracked_paths[:MAX_LISTED_PATHS])
         raise Problems.from_message(
             f"the checkout differs from its commit in {len(changes.tracked_paths)} files, such as {shown_paths}",
-            hint="a workflow deploys commits: commit the changes, or do not make them before the deploy",
+            hint="workflows deploy only commits: commit the changes, or remove the step that makes them",
         )
     if changes.digest:
         session.settings.terminal.print_out(
@@ -441,7 +441,7 @@ def _find_rollback_target(
     else:
         release = rollback.choose_release(ledger, number)
     if obstacles := rollback.find_obstacles(updated_ledger, release, session.store, reader, parts):
-        hint = f"list the releases that can: {session.settings.command_line('releases')}"
+        hint = f"list the releases that can be restored: {session.settings.command_line('releases')}"
         message = f"release {release.number} cannot be restored: "
         raise Problems([Problem(message + item.message, hint=item.hint or hint) for item in obstacles])
     if should_save_pointers:

@@ -181,10 +181,12 @@ def _print_outcome(settings: Settings, lock: WriteLock, restore: _PlannedRestore
     print_out(f"Restored {restore.database.component} from {restore.point}.")
     if not replaced:
         return
-    print_out(f"The instance in use before is kept as {replaced}{format_price(restore.desired, restore.database)}.")
-    print_out(f"  go back:   {settings.command_line('restore', 'database', restore.database.name, '--undo')}")
-    print_out(f"  remove it: aws rds modify-db-instance --db-instance-identifier {replaced} --no-deletion-protection")
+    print_out(f"The previous instance is kept as {replaced}{format_price(restore.desired, restore.database)}.")
+    print_out(f"  to go back:   {settings.command_line('restore', 'database', restore.database.name, '--undo')}")
     print_out(
-        f"             aws rds delete-db-instance --db-instance-identifier {replaced} "
+        f"  to remove it: aws rds modify-db-instance --db-instance-identifier {replaced} --no-deletion-protection"
+    )
+    print_out(
+        f"                aws rds delete-db-instance --db-instance-identifier {replaced} "
         f"--final-db-snapshot-identifier {replaced}-final"
     )

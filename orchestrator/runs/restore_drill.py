@@ -81,7 +81,9 @@ def run_drill(
     _print_plan(settings, drill)
     if options.plan_only:
         return ExitCode.OK
-    question = f"Restore {drill.name} to {drill.throwaway}, and delete that afterwards? Only 'yes' is accepted:"
+    question = (
+        f"Restore {drill.name} to {drill.throwaway}, and delete the new instance afterwards? Only 'yes' is accepted:"
+    )
     options.approval.confirm(settings.terminal, question, "yes")
     store = checkout.find_store(manifest, clients)
     with drill_lock(settings, manifest.scope, options.run, clients, store) as locked_clients:
@@ -194,11 +196,11 @@ def _read_live(settings: Settings, drill: _Drill, login: ConnectionTarget, optio
     except Problems as error:
         problem = error.problems[0]
         if options.may_skip_verification:
-            settings.terminal.print_err(f"Nobody will look at the rows: {problem.message}.")
+            settings.terminal.print_err(f"The rows will not be verified: {problem.message}.")
             return None
         raise Problems.from_message(
             f"cannot read {drill.name}, so the drill could verify nothing: {problem.message}; nothing was created",
-            hint=f"{problem.hint}; or only measure how long the restore takes: --no-verify",
+            hint=f"{problem.hint}; or use --no-verify, which only measures how long the restore takes",
         ) from None
 
 
@@ -239,7 +241,7 @@ def _restore(
     except (StepFailedError, WaitTimeoutError) as error:
         raise Problems.from_message(
             f"the backup of {drill.name} could not be restored: {error}",
-            hint="the throwaway was removed; check the events of RDS, then run the drill again",
+            hint="the new instance was removed; check the events in RDS, then run the drill again",
         ) from None
     login = live_login and replace(live_login, host=str(outputs["host"]), password=str(reveal(outputs["password"])))
     return login, clock() - started_at
@@ -263,7 +265,7 @@ def _upgrade(
     except (StepFailedError, WaitTimeoutError) as error:
         raise Problems.from_message(
             f"the copy of {drill.name} could not be upgraded: {error}; the database itself was not touched",
-            hint="the log `pg_upgrade_precheck.log` of the instance in RDS says why; the throwaway was removed",
+            hint="the log `pg_upgrade_precheck.log` of the instance in RDS says why; the new instance was removed",
         ) from None
     return clock() - started_at
 
@@ -310,8 +312,8 @@ def _print_result(
     cost = f", for about {max(price, 0.01):.2f} USD" if price else ""
     duration = format_duration(seconds)
     if verdict is None:
-        print_out(f"Drill ended: {drill.name} can be restored in {duration}{cost}; nobody looked at its rows.")
+        print_out(f"Drill ended: {drill.name} can be restored in {duration}{cost}; its rows were not verified.")
     elif verdict.problems:
-        print_out(f"Drill failed: {drill.name} was restored in {duration}, but not everything was in it{cost}.")
+        print_out(f"Drill failed: {drill.name} was restored in {duration}, but its contents are incomplete{cost}.")
     else:
         print_out(f"Drill passed: {drill.name} can be restored in {duration}{cost}. {drill.throwaway} is removed.")

@@ -86,7 +86,7 @@ def _plan(clients: Clients, bucket: str, moment: datetime, options: RestoreFiles
         status = (aws.get("s3", "get_bucket_versioning", Bucket=bucket) or {}).get("Status")
         if status is None:
             raise Problems.from_message(
-                f"{bucket} keeps no versions, so nothing can come back", hint="set `versioning: true` on the Bucket"
+                f"{bucket} keeps no versions, so no file can be restored", hint="set `versioning: true` on the Bucket"
             )
         versions = file_restore.list_versions(aws, bucket, options.prefix)
     except AwsError as error:
@@ -97,12 +97,12 @@ def _plan(clients: Clients, bucket: str, moment: datetime, options: RestoreFiles
 def _print_plan(settings: Settings, plan: FileRestorePlan) -> None:
     print_out = settings.terminal.print_out
     count = format_count(len(plan.copies), "file")
-    print_out(f"Plan: {count} come back ({plan.size / 2**20:.1f} MB), {len(plan.newer)} newer ones stay.")
+    print_out(f"Plan: restore {count} ({plan.size / 2**20:.1f} MB); {len(plan.newer)} newer ones stay.")
     for item in plan.copies[:MAX_LISTED_FILES]:
         sign = "~" if item.replaced_etag else "+"
         print_out(f"  {sign} {sanitise(item.version.key)}  as of {item.version.modified:%Y-%m-%d %H:%M:%S} UTC")
     for key in plan.newer[:MAX_LISTED_FILES]:
-        print_out(f"  = {sanitise(key)}  written since, stays (--overwrite replaces it)")
+        print_out(f"  = {sanitise(key)}  written later, so it stays (--overwrite replaces it)")
     for key in plan.too_large:
         print_out(
             f"  ! {sanitise(key)}  is larger than 5 GB: download this version with "

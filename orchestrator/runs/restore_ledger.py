@@ -53,7 +53,7 @@ def restore_ledger(settings: Settings, options: RestoreLedgerOptions) -> int:
         chosen, versions = _plan(lock.clients, store, options)
         _print_plan(settings, chosen, versions)
         with record_refusal(lock.record):
-            question = "Make this the ledger? The one in use stays as a version. Only 'yes' is accepted:"
+            question = "Make this the ledger? The current one is kept as a version. Only 'yes' is accepted:"
             options.approval.confirm(settings.terminal, question, "yes")
         _copy(lock.clients, store, chosen, versions)
         return _verify(settings, store, chosen)
@@ -88,15 +88,13 @@ def _print_plan(settings: Settings, chosen: LedgerVersion, versions: tuple[Ledge
     print_out = settings.terminal.print_out
     current = next((item for item in versions if item.version.is_latest), None)
     print_out(f"In use:     {current.description if current else 'none'}")
-    print_out(f"Comes back: {chosen.description}")
+    print_out(f"To restore: {chosen.description}")
     before, after = (item.ledger or Ledger() if item else Ledger() for item in (current, chosen))
     restored_numbers = {release.number for release in after.releases}
     if missing_numbers := [
         str(release.number) for release in before.releases if release.number not in restored_numbers
     ]:
-        print_out(
-            f"Not in it: releases {', '.join(missing_numbers)}. AWS keeps what they deployed; the ledger forgets them."
-        )
+        print_out(f"Releases {', '.join(missing_numbers)} are not in it. What they deployed stays in AWS.")
     if before.pins != after.pins:
         parts = ", ".join(sorted({pin.part for pin in after.pins})) or "nothing"
         print_out(f"Held back afterwards: {parts}.")
@@ -120,7 +118,7 @@ def _verify(settings: Settings, store: LedgerStore, chosen: LedgerVersion) -> in
     """Read the ledger again: a write of somebody else in between wins, and is no success."""
     if store.read() != chosen.ledger:
         raise Problems.from_message(
-            "somebody wrote the ledger meanwhile, so it was not replaced", hint="run the command again"
+            "another run changed the ledger, so it was not replaced", hint="run the command again"
         )
-    settings.terminal.print_out(f"Restored the ledger. See what it holds: {settings.command_line('releases')}")
+    settings.terminal.print_out(f"Restored the ledger. To list its releases, run: {settings.command_line('releases')}")
     return ExitCode.OK

@@ -43,7 +43,7 @@ def restore_secret(settings: Settings, name: str, options: RestoreSecretOptions)
     try:
         values = ExternalValues(clients, desired, name)
         if values.is_deleted:
-            settings.terminal.print_out(f"{name} is scheduled for deletion: it comes back with all its versions.")
+            settings.terminal.print_out(f"{name} is scheduled for deletion. Restoring it restores all its versions.")
         elif not options.version or options.plan_only:
             return _show(settings, values, name, options)
         store = checkout.find_store(manifest, clients)
@@ -66,7 +66,7 @@ def _show(settings: Settings, values: ExternalValues, name: str, options: Restor
     for version in versions:
         note = "  in use" if version.is_current else ""
         print_out(f"{version.identifier}  {version.created:%Y-%m-%d %H:%M:%S} UTC{note}")
-    print_out(f"See what a version brings back: orchestrator restore secret {name} --version ID --plan")
+    print_out(f"To see what a version restores, run: orchestrator restore secret {name} --version ID --plan")
     return ExitCode.OK
 
 
@@ -79,7 +79,7 @@ def _restore(settings: Settings, values: ExternalValues, name: str, options: Res
             return ExitCode.OK
         options.approval.confirm(settings.terminal, f"Cancel the deletion of {name}? Only 'yes' is accepted:", "yes")
         values.cancel_deletion()
-        print_out(f"{name} is back. Values that the manifests name are as before its deletion.")
+        print_out(f"{name} is restored. The values that the manifests name are those from before its deletion.")
     if not options.version:
         return ExitCode.OK
     version = _choose(values.list_versions(), options.version, name)
@@ -87,11 +87,11 @@ def _restore(settings: Settings, values: ExternalValues, name: str, options: Res
     _print_keys(settings, lost)
     if not lost:
         return ExitCode.OK
-    question = f"Write the values of {version.created:%Y-%m-%d %H:%M:%S} UTC over these? Only 'yes' is accepted:"
+    question = f"Overwrite these values with those of {version.created:%Y-%m-%d %H:%M:%S} UTC? Only 'yes' is accepted:"
     options.approval.confirm(settings.terminal, question, "yes")
     values.replace_values(lost, ledger_entry.detect_origin(settings.manifests).actor)
     if left := values.find_lost_values(version.identifier, options.keys):
-        raise Problems.from_message(f"{', '.join(sorted(left))} differ again: somebody writes {name} at the same time")
+        raise Problems.from_message(f"{', '.join(sorted(left))} differ again: another writer is changing {name}")
     print_out(f"Restored {name}. Services receive the values with their next deployment. The values that were replaced")
     print_out(f"are in the version before: orchestrator restore secret {name} --version previous")
     return ExitCode.OK
@@ -113,8 +113,8 @@ def _choose(versions: tuple[SecretVersion, ...], identifier: str, name: str) -> 
 def _print_keys(settings: Settings, lost: dict[str, str]) -> None:
     shown = [key for key in sorted(lost) if "__" not in key or key.replace("__", ":") not in lost]
     if not shown:
-        settings.terminal.print_out("Nothing to restore: today's values are those of this version.")
+        settings.terminal.print_out("Nothing to restore: the current values are those of this version.")
         return
-    settings.terminal.print_out(f"Plan: {format_count(len(shown), 'value')} come back.")
+    settings.terminal.print_out(f"Plan: restore {format_count(len(shown), 'value')}.")
     for key in shown:
         settings.terminal.print_out(f"  ~ {key}")

@@ -42,7 +42,7 @@ def rotate(
     if not available:
         raise Problems.from_message(
             f"{component.handle} has no generated values",
-            hint="values from outside: replace them with `orchestrator secret set`; nothing was changed",
+            hint="replace external values with `orchestrator secret set`; nothing was changed",
         )
     rotation = Rotation(time.strftime(ROTATION_FORMAT, time.gmtime()), tuple(keys) or available)
     options = DeployOptions(

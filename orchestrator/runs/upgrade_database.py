@@ -94,7 +94,7 @@ def _require_manifest_version(database: LiveDatabase, version: str) -> None:
         raise Problems.from_message(
             f"the manifest of {database.resource.component} has version {declared}, not {version}",
             where=database.resource.where,
-            hint=f'set `version: "{version}"` there first; rehearse before: add --rehearse to this command',
+            hint=f'set `version: "{version}"` there first; to rehearse before that, add --rehearse to this command',
         )
 
 
@@ -142,9 +142,9 @@ def _print_steps(settings: Settings, database: LiveDatabase, snapshot: str, opti
     moment = "now" if is_now else f"in the maintenance window {spec['maintenance_window']} (--now: at once)"
     print_out(f"Upgrade {database.resource.component} from PostgreSQL {live_version(database)} to {spec['version']}:")
     print_out(f"  1. take the snapshot {snapshot} and wait for it")
-    print_out(f"  2. upgrade in place {moment}; the database does not answer meanwhile: --rehearse measures how long")
-    print_out("  3. collect statistics (ANALYZE), compare tables, rows and definitions with those before")
-    print_out("There is no way back in place. To go back: set the old version in the manifest, then")
+    print_out(f"  2. upgrade in place {moment}; the database is unavailable meanwhile; --rehearse measures how long")
+    print_out("  3. collect statistics (ANALYZE), compare tables, rows and definitions with those before the upgrade")
+    print_out("An upgrade cannot be undone in place. To go back, set the old version in the manifest, then")
     print_out(f"  {settings.command_line('restore', 'database', database.resource.name, '--snapshot', snapshot)}")
 
 

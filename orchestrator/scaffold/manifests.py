@@ -124,7 +124,7 @@ def render_files(answers: Answers, api: Api | None = None, site: Site | None = N
         comment = "The database. Its password is generated in AWS."
         add("database", "Database", "main", comment, _database_spec(answers, api))
     if _has_secret(answers):
-        comment = "Environment variables of the API that nobody may read. No file holds their values."
+        comment = "Secret environment variables of the API. Their values are not in any file."
         add("secret", "Secret", "app", comment, _secret_spec(answers))
     if answers.site:
         comment = "The site: every deploy uploads its files, index.html last."
@@ -133,7 +133,7 @@ def render_files(answers: Answers, api: Api | None = None, site: Site | None = N
     if answers.email and answers.budget:
         half = max(1, int(answers.budget) // 2)
         spec = _BUDGET.format(limit=answers.budget, half=half, email=json.dumps(answers.email))
-        add("budget", "Budget", "monthly", "E-mails before the month gets too expensive.", spec)
+        add("budget", "Budget", "monthly", "Sends an e-mail before the monthly cost reaches the limit.", spec)
     return {**texts, **_overlays(answers)}
 
 

@@ -22,7 +22,7 @@ on:
       environment: {description: Environment to deploy, type: string, default: prod}
       digest: {description: Digest of a plan to approve, type: string}
       allow: {description: Token that lifts the vetoes of one plan, type: string}
-      unpin: {description: "What a rollback pinned and this deploy ships: all, or parts", type: string}
+      unpin: {description: "Pinned parts that this deploy updates: all, or a list", type: string}
 """,
     "rollback": """\
 on:
@@ -34,7 +34,7 @@ on:
       reason: {description: Reason for the rollback, type: string}
       allow: {description: Token that lifts the vetoes of one plan, type: string}
       plan-only: {description: Whether to only show the plan, type: boolean, default: false}
-      unlock: {description: Whether to free the lock of a run that hangs, type: boolean, default: false}
+      unlock: {description: Whether to unlock a stuck run first, type: boolean, default: false}
 """,
     "promote": """\
 on:
@@ -43,7 +43,7 @@ on:
     inputs:
       environment: {description: Environment that gets the release, type: string, default: prod}
       source: {description: Environment that has proved it, type: string}
-      release: {description: Number of the release there; the default is the newest that may go, type: string}
+      release: {description: Number of the release in the source; the default is the newest eligible one, type: string}
       skip-soak: {description: Whether not to wait for the soak time, type: boolean, default: false}
       allow: {description: Token that lifts the vetoes of one plan, type: string}
 """,

@@ -104,7 +104,7 @@ class BucketSource:
             except AwsError as error:
                 raise Problems.from_message(f"cannot read {self}{file.name}: {error}", hint="run it again") from None
             except BODY_READ_ERRORS as error:
-                message = f"{self}{file.name} did not arrive whole ({type(error).__name__})"
+                message = f"{self}{file.name} was not received completely ({type(error).__name__})"
                 raise Problems.from_message(message, hint="run the same command again: it copies the rest") from None
             stream.flush()
             if os.fstat(stream.fileno()).st_size != file.size:

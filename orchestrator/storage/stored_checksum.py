@@ -49,7 +49,7 @@ def read_stored(caller: AwsCaller, bucket: str, key: str) -> StoredObject | None
             f"cannot read s3://{bucket}/{key}: {error}", hint=error.advice or "run the same command again"
         ) from None
     except BODY_READ_ERRORS as error:
-        message = f"s3://{bucket}/{key} did not arrive whole ({type(error).__name__})"
+        message = f"s3://{bucket}/{key} was not received completely ({type(error).__name__})"
         raise Problems.from_message(message, hint="run the same command again") from None
     return StoredObject(int(head["ContentLength"]), digest, str(head.get("ContentType", "")), str(head["ETag"]))
 

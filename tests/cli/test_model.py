@@ -129,7 +129,7 @@ def test_any_version_is_taken_back(storage: S3FileStorage, run: Run, tmp_path: P
     wrong = run("model", "use", "v7")
     assert wrong.code == 1
     assert "no model v7" in wrong.err
-    assert "there are: v1, v2" in wrong.err
+    assert "uploaded versions: v1, v2" in wrong.err
 
 
 def test_the_pointer_is_as_its_schema_says(storage: S3FileStorage, run: Run, tmp_path: Path) -> None:

@@ -49,11 +49,11 @@ def test_an_orderly_account_has_a_short_page(aws: Emulator, run: Run) -> None:
     assert [call.name for call in aws.calls if call.access == "write"] == []
     assert "| bucket.files | 0.11 | 0.11 | 0.11 |" in page["Cost"]
     assert "* budget.monthly: 22 % of 0.5 USD a month; the first alert is at 0.2 USD." in page["Cost"]
-    assert page["Cost"][-1] == "* What AWS has billed was not asked: add --actual (0.01 USD)."
-    assert page["Leftovers"] == ["Nothing was found that nothing deletes."]
+    assert page["Cost"][-1] == "* Billed costs were not read: to read them, add --actual (0.01 USD)."
+    assert page["Leftovers"] == ["No leftover resources were found."]
     assert page["Access keys"] == ["The account has no active access key of an IAM user."]
     assert page["Drift"][0].startswith("0 drifted, ")
-    assert page["Not checked"] == ["Everything was read."]
+    assert page["Not checked"] == ["All data was read."]
 
 
 def test_what_nobody_deletes_and_what_is_old_is_named(
@@ -77,9 +77,11 @@ def test_what_nobody_deletes_and_what_is_old_is_named(
     page = sections(review_page.render(monthly_review.gather(Settings(manifests), now=later)))
 
     text = "\n".join(page["Leftovers"])
-    assert "shop-files (s3_bucket.shop-files) is in AWS and in no manifest. A veto protects it" in text
-    assert "Snapshot before-the-import of shop-prod-main, 20 GB, is 91 days old. Nothing deletes it." in text
-    assert "Log group /aws/apprunner/shop-prod-api/0123/application, 0.0 MB, is of a service that" in text
+    assert "shop-files (s3_bucket.shop-files) is in AWS but not in the manifests. A veto protects it" in text
+    assert (
+        "Snapshot before-the-import of shop-prod-main, 20 GB, is 91 days old. It is not deleted automatically." in text
+    )
+    assert "Log group /aws/apprunner/shop-prod-api/0123/application, 0.0 MB, belongs to a service that" in text
     assert "other-prod" not in text
     assert page["Access keys"] == [f"* ana, key ...{key[-4:]}: 91 days old: replace it, or use roles."]
     assert key not in str(page)

@@ -151,7 +151,7 @@ def test_the_report_stands_beside_the_estimate(tmp_path: Path) -> None:
 
     lines = spend_report.render_text(found.months, estimate(), found.read_at, found.requests, 0.01).splitlines()
 
-    assert lines[1] == "This month until 2026-11-15: 10.00 USD, which makes about 20.00 in the whole month."
+    assert lines[1] == "This month until 2026-11-15: 10.00 USD; forecast for the whole month: 20.00 USD."
     assert lines[2] == "Credits and refunds in 2026-10: -10.00 USD."
     assert lines[4:9] == [
         "AWS service                         last month  this month  estimated",
@@ -160,9 +160,9 @@ def test_the_report_stands_beside_the_estimate(tmp_path: Path) -> None:
         "Amazon Simple Email Service                  -        1.50          -",
         "total                                    23.49       10.00      17.14",
     ]
-    assert lines[-1] == "Asked Cost Explorer with 1 request, which AWS bills with 0.01 USD; kept for a day."
+    assert lines[-1] == "Sent 1 request to Cost Explorer, for 0.01 USD; the answer is cached for a day."
     kept = spend_report.render_text(found.months, estimate(), found.read_at, 0, 0.01)
-    assert kept.endswith("of 2026-11-16 08:30 UTC, kept for a day; nothing was charged.")
+    assert kept.endswith("at 2026-11-16 08:30 UTC and cached for a day; nothing was charged.")
     data = spend_report.to_json(found.months, estimate(), found.read_at, 1)
     assert json.loads(json.dumps(data))["this_month_projected_usd"] == 20.0
 

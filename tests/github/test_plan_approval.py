@@ -73,10 +73,10 @@ COUNT: dict[str, Act] = {
 }
 DO_NOT_COUNT: dict[str, tuple[Act, str]] = {
     "nobody": (lambda review: None, "nobody has approved it"),
-    "the author": (lambda review: review.hub.review(review.number, ANA), "nobody but its author"),
+    "the author": (lambda review: review.hub.review(review.number, ANA), "nobody except its author"),
     "the author by comment": (
         lambda review: review.hub.comment(review.number, ANA, "/approve"),
-        "nobody but its author",
+        "nobody except its author",
     ),
     "a workflow": (lambda review: review.hub.review(review.number, BOT), "nobody has approved it"),
     "a workflow by comment": (lambda review: review.hub.comment(review.number, BOT, "/approve"), "nobody has approved"),
@@ -93,7 +93,7 @@ DO_NOT_COUNT: dict[str, tuple[Act, str]] = {
     "an earlier plan": (plan_after, "nobody has approved"),
     "a dismissed review": (approve_and_dismiss, "nobody has approved"),
     "a refusal": (approve_and_refuse, "ben has requested changes"),
-    "who pushed it": (push_and_approve, "nobody but its author or who pushed it"),
+    "who pushed it": (push_and_approve, "nobody except its author or the person who pushed it"),
 }
 
 
@@ -123,4 +123,4 @@ def test_unapproved_changes_are_never_applied() -> None:
     decision = approval_policy.decide(FULL_PLAN, "review", (), ())
 
     assert not decision.is_approved
-    assert "requires a review of every change by somebody else than its author" in decision.reason
+    assert "requires a review of every change by someone other than its author" in decision.reason

@@ -44,7 +44,7 @@ def test_past_its_day_it_is_drift_again() -> None:
     plan = planned("policy", "2026-11-23", policy=allow("b"))
 
     assert [change.action for change in plan.pending_changes] == [Action.UPDATE]
-    assert "The waiver has expired: it is drift." in " ".join(plan.notes)
+    assert "The waiver has expired, so the difference is drift." in " ".join(plan.notes)
     assert drift.build_view(plan).has_drifted
     assert "was ignored until 2026-11-23" in drift.render_text(drift.build_view(plan), Style())
 
@@ -152,7 +152,7 @@ def test_an_unused_waiver_is_found_beside_one_of_the_same_field_that_is_used() -
     notes = plan_roles(waiver({"iam_role.api"}, "policy"), expired).notes
 
     (note,) = [note for note in notes if "Remove the entry" in note]
-    assert note.startswith("service.y: the waiver for `policy` ended on 2026-11-01 and nothing differs.")
+    assert note.startswith("service.y: the waiver for `policy` expired on 2026-11-01, and the field does not differ.")
 
 
 @pytest.mark.parametrize("order", [1, -1])

@@ -60,7 +60,7 @@ def test_a_dropped_table_comes_back(project: Project) -> None:
     )
 
     assert project.rows() == ["first", "second"]
-    assert "public.notes: comes back with 2 rows" in told
+    assert "public.notes: restored with 2 rows" in told
     assert "--undo" in told
     restored, kept = project.instances()[NAME], next(name for name in project.instances() if "-before-" in name)
     assert restored["DbiResourceId"] != before["DbiResourceId"]
@@ -109,10 +109,10 @@ def test_an_instance_that_is_gone_comes_back(project: Project) -> None:
 @pytest.mark.parametrize(
     ("choice", "refusal"),
     [
-        (["--to", "2001-01-01 00:00"], "outside of what RDS can restore"),
-        (["--to", "yesterday"], "is not a time"),
+        (["--to", "2001-01-01 00:00"], "outside the period that RDS can restore"),
+        (["--to", "yesterday"], "is not a valid time"),
         (["--snapshot", "none"], "has no available snapshot `none`"),
-        (["--undo"], "nothing to undo"),
+        (["--undo"], "no replaced instance exists"),
         ([], "choose one of --to, --snapshot, --latest and --undo"),
         (["--latest", "--undo"], "choose one of"),
     ],

@@ -65,7 +65,7 @@ def test_a_drill_reads_every_row_and_leaves_only_its_result(project: Project) ->
     project.execute("CREATE TABLE later (id int PRIMARY KEY)")
     exit_code, told = project.run(*drill, "--snapshot", "before")
     assert exit_code == 4
-    assert "missing: table public.later is missing in the restored one" in told
+    assert "missing: table public.later is missing in the restored database" in told
     assert set(project.instances()) == {NAME}
     assert project.tags(NAME)["orchestrator:last-drill"].startswith("failed ")
 
@@ -152,12 +152,13 @@ def test_a_plan_names_a_drill_that_is_late(project: Project) -> None:
         assert "No changes" in printed
         return printed
 
-    assert "Nobody has ever restored the backups of database.main as a drill" in project.succeed("plan")
+    assert "The backups of database.main have never been tested" in project.succeed("plan")
     assert ": passed, 12 min to recover." in plan_after("passed", 29)
-    assert "the manifest wants one every 30 days. Run: orchestrator restore database main --drill" in plan_after(
-        "passed", 30
+    assert (
+        "the manifest requires one every 30 days. To run one: orchestrator restore database main --drill"
+        in plan_after("passed", 30)
     )
-    assert "failed. Run it again" in plan_after("failed", 1)
+    assert "failed. To run it again" in plan_after("failed", 1)
 
 
 def test_the_scheduled_drill_runs_once_it_is_due(
@@ -173,7 +174,7 @@ def test_the_scheduled_drill_runs_once_it_is_due(
 
     told = project.succeed("github", "drill")
 
-    assert "Nobody will look at the rows: " in told
+    assert "The rows will not be verified: " in told
     assert summary.read_text().startswith("Restore drill of `database.main`: unverified, restored in ")
     assert project.tags(NAME)["orchestrator:last-drill"].startswith("unverified ")
     assert set(project.instances()) == {NAME}

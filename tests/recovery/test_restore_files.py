@@ -86,8 +86,8 @@ def test_deleted_files_come_back_and_newer_ones_stay(files: Files) -> None:
 
     exit_code, shown = files.run(*command, "--plan")
     assert exit_code == 0
-    assert "2 files come back" in shown
-    assert "= photos/edited.png  written since, stays" in shown
+    assert "restore 2 files" in shown
+    assert "= photos/edited.png  written later, so it stays" in shown
     exit_code, told = files.run(*command)
 
     assert exit_code == 0, told
@@ -100,7 +100,7 @@ def test_deleted_files_come_back_and_newer_ones_stay(files: Files) -> None:
     assert files.contents() == restored
     head = files.clients.call("s3", "head_object", {"Bucket": BUCKET, "Key": "photos/one.png"})
     assert head["ContentType"] == "image/png"
-    assert "0 files come back" in files.run(*command)[1]
+    assert "restore 0 files" in files.run(*command)[1]
 
     assert files.run(*command, "--overwrite")[0] == 0
     assert files.contents() == {**restored, "photos/edited.png": "3"}

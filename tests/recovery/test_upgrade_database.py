@@ -92,6 +92,6 @@ def test_every_obstacle_is_named_with_its_remedy() -> None:
     assert list(judge(UpgradeFindings())) == []
     assert list(check_target(versions, "15.14", "17")) == []
     assert [(item.message, item.hint) for item in check_target(versions, "15.14", "18")] == [
-        ("RDS does not upgrade PostgreSQL 15.14 to 18", "it upgrades to: 16, 17")
+        ("RDS cannot upgrade PostgreSQL 15.14 to 18", "possible versions: 16, 17")
     ]
     assert list(check_target([], "15.14", "17")) != []

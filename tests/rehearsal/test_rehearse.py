@@ -81,7 +81,7 @@ FULL_STEPS = [
     "roll back to version 1",
     "edit by hand",
     "change the subnets",
-    "cut a run off and go on",
+    "interrupt a run and continue",
     "delete",
 ]
 

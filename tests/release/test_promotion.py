@@ -101,7 +101,7 @@ def test_a_deploy_follows_the_manifests_and_keeps_what_nobody_proved(shop: Promo
         shop.load("prod", PromotionRequest("staging", 2))
 
     shop.commit("two", schema=2)  # the schema is the target's: no build is put on one that it does not run on
-    with pytest.raises(NothingToPromoteError, match=r"containerservice\.api runs on database schema 1 to 1"):
+    with pytest.raises(NothingToPromoteError, match=r"containerservice\.api supports database schema 1 to 1"):
         shop.load("prod")
 
 
@@ -125,7 +125,7 @@ def hold_and_release(shop: PromotedProject) -> None:
     held = shop.load("prod")
     assert held.promotion is not None
     assert held.promotion.is_held
-    assert "a rollback of release 2 holds it (wrong prices)" in held.promotion.notes[0]
+    assert "it is held back by the rollback of release 2 (wrong prices)" in held.promotion.notes[0]
     assert "orchestrator promote --from staging --to prod" in held.promotion.notes[0]
     assert pipeline.plan(held.desired, clients=shop.clients).plan.pending_changes == ()
 
@@ -186,7 +186,7 @@ def history(*entries: str) -> Ledger:
         (("healthy@5h", "healthy@3h", "rollback:1@1h"), "1h", 1, ""),  # what was rolled back never goes
         (("healthy@5h", "healthy@3h", "rollback:1@1h", "healthy@20m"), "30m", 1, ""),
         (("healthy@5h", "failed@3h", "rollback:1@3h"), "4h", 1, ""),  # a failure that went back ends nothing
-        (("unproved@3h",), "0m", None, "no probe has verified it"),
+        (("unproved@3h",), "0m", None, "no probe has passed"),
         (("started@3h",), "0m", None, "failed or did not finish"),
         ((), "0m", None, "staging has no release yet"),
     ],

@@ -90,4 +90,4 @@ def test_what_is_not_ours_is_said_with_what_to_do(owner: str | None, said: str) 
     with pytest.raises(Problems, match=f"{NAME} already exists and {said}") as raised:
         _existing.check_owner(SCOPE, NAME, LiveResource({}, owner=owner))
 
-    assert raised.value.problems[0].hint == "it was not there when the plan was made: plan again"
+    assert raised.value.problems[0].hint == "it was created after the plan: plan again"

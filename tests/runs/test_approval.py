@@ -21,7 +21,7 @@ def terminal(typed: str = "", *, interactive: bool = True) -> Terminal:
 
 def test_without_a_terminal_nobody_is_asked() -> None:
     """A run in CI that nobody approved is refused, with the three ways to approve it."""
-    with pytest.raises(Problems, match="there is no terminal to ask on") as found:
+    with pytest.raises(Problems, match="there is no terminal to confirm it") as found:
         Approval().confirm(terminal("yes\n", interactive=False), "Apply?", "yes")
 
     hint = found.value.problems[0].hint or ""

@@ -182,7 +182,7 @@ inet_aton(3), Amazon EC2 User Guide "Instance metadata")."""
 def test_nothing_is_sent_to_this_machine_or_its_metadata(host: str) -> None:
     with receiver() as there:
         port = there.url.rpartition(":")[2]
-        with pytest.raises(webhook_target.ForbiddenTargetError, match="not a target of webhooks"):
+        with pytest.raises(webhook_target.ForbiddenTargetError, match="cannot be a webhook target"):
             webhook_target.post(f"http://{host}:{port}/hook", b"{}", {})
         assert there.letters == []
 

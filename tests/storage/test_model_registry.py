@@ -104,10 +104,10 @@ def test_any_uploaded_version_is_used_at_once(storage: LocalFileStorage, tmp_pat
     assert registry.read_pointer(storage) == pointer
     assert registry.use(storage, "v2")[1].version == "v2"
     assert {stored.key: stored.etag for stored in storage.list("") if stored.key != registry.POINTER_KEY} == before
-    with pytest.raises(Problems, match=r"no model v9 .*there are: v1, v2"):
+    with pytest.raises(Problems, match=r"no model v9 .*uploaded versions: v1, v2"):
         registry.use(storage, "v9")
     storage.delete("ml-models/v1/weights-1.bin")
-    with pytest.raises(Problems, match=r"model v1 is not whole .*weights-1\.bin"):
+    with pytest.raises(Problems, match=r"model v1 is incomplete .*weights-1\.bin"):
         registry.use(storage, "v1")
     now = registry.read_pointer(storage)
     assert now is not None

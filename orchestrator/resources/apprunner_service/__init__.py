@@ -79,7 +79,7 @@ ARN = None
 IN_USE_CODES = ("InvalidRequestException",)
 FIELDS_WITHOUT_DEPLOYMENT = frozenset({"tags", "log_retention_days", "power"})
 ROLLING_DEPLOYMENT_EFFECT = "Rolling deployment: old and new instances run side by side for a few minutes. No downtime."
-WAKE_EFFECT = "Resumes the service: it answers again in some minutes."
+WAKE_EFFECT = "Resumes the service: it serves requests again within a few minutes."
 GENTLE = frozenset({ROLLING_DEPLOYMENT_EFFECT, WAKE_EFFECT})
 """Effects that need no approval."""
 TAKES_OVER = frozenset({"ecs_express_service"})
@@ -223,7 +223,7 @@ def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str
         return
     target_power = next((field.after for field in fields if field.path == ("power",)), None)
     if target_power == POWER_HIBERNATED:
-        yield "Pauses the service: it answers nobody and costs nothing until it is woken."
+        yield "Pauses the service: it serves no requests and costs nothing until it is resumed."
     elif target_power is not None and live.spec.get("power") in (POWER_HIBERNATED, POWER_STOPPED):
         yield WAKE_EFFECT
     if {field.path[0] for field in fields} - FIELDS_WITHOUT_DEPLOYMENT:

@@ -91,7 +91,7 @@ WATCHED = {
     "origin_protocol": Watched(
         f"{_CUSTOM}.[[OriginProtocolPolicy], OriginSslProtocols.Items][][] "
         "| [?@ && @ != 'https-only' && @ != 'TLSv1.2']",
-        f"The origin is reached another way than declared. {_UPDATE}",
+        f"CloudFront does not connect to the origin as declared. {_UPDATE}",
     ),
     "origin_ports": Watched(f"{_CUSTOM}.[HTTPPort, HTTPSPort][] | [?@ && @ != `80` && @ != `443`]", _UPDATE),
     "origin_ip_address_type": Watched(f"{_CUSTOM}.IpAddressType | [?@ != 'ipv4']", _UPDATE),

@@ -349,7 +349,7 @@ def _require_zones(spec: Mapping[str, Value]) -> None:
         message = (
             f"an Express service needs subnets of the right kind in {MIN_ZONES} zones; the network has {len(subnets)}"
         )
-        hint = "a public service needs subnets with a route to an internet gateway, a private one subnets without: "
+        hint = "a public service needs subnets with a route to an internet gateway, a private one subnets without one: "
         raise Problems.from_message(
             message, hint=f"{hint}list them in `network.subnets` of the Project, or set another VPC"
         )

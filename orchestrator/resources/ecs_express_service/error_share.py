@@ -41,9 +41,9 @@ class ErrorShare(Struct, frozen=True):
         if self.percent <= MAX_ERROR_PERCENT:
             return f"{counted}. ECS rolls a deployment back above {MAX_ERROR_PERCENT:g} %."
         return (
-            f"{counted}: above {MAX_ERROR_PERCENT:g} %, ECS rolls a deployment back, whatever the new version does. "
-            "Answer expected requests, such as those for missing files, with another status first, or deploy at a "
-            "quieter time."
+            f"{counted}: above {MAX_ERROR_PERCENT:g} %, ECS rolls a deployment back even if the new version works. "
+            "First return another status for expected requests, such as those for missing files, or deploy when there "
+            "is less traffic."
         )
 
 

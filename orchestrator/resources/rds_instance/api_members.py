@@ -129,7 +129,8 @@ WATCHED = {
     "replica_mode": Watched("ReplicaMode", _MODIFY),
     "backup_replication": Watched(
         "DBInstanceAutomatedBackupsReplications",
-        "Backups are copied to another region: `aws rds stop-db-instance-automated-backups-replication`",
+        "Backups are copied to another region; to stop that, run "
+        "`aws rds stop-db-instance-automated-backups-replication`",
     ),
     "aws_backup": Watched("AwsBackupRecoveryPointArn", "AWS Backup manages its backups"),
     "parameter_group": Watched(

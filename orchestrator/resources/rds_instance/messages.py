@@ -52,7 +52,7 @@ def refusals(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[st
     changed = {field.path[0]: field for field in fields}
     current = live.private.get("current", {})
     if live.private.get("status") == "stopped" and changed.keys() - TAG_FIELDS and "power" not in changed:
-        yield f"The database is stopped, and RDS changes no stopped instance. {HINTS_BY_STATUS['stopped']}"
+        yield f"RDS cannot change a stopped database. {HINTS_BY_STATUS['stopped']}"
     version = changed.get("version")
     if version is None or _is_withdrawn(version, current):
         return
@@ -86,8 +86,8 @@ def notes(spec: Mapping[str, Value], live: LiveResource, today: str) -> Iterator
     component = live.component or "the database"
     for throwaway in live.private.get("throwaways", ()):
         yield (
-            f"{throwaway} belongs to a restore drill of {component}. If none is running now, it was killed: the next "
-            "drill removes the instance, which costs money until then."
+            f"{throwaway} belongs to a restore drill of {component}. If none is running, that drill was killed: the "
+            "next drill deletes the instance, which costs money until then."
         )
     limit_days = spec.get("drill_every_days")
     if not isinstance(limit_days, WriteOnly):
@@ -95,13 +95,13 @@ def notes(spec: Mapping[str, Value], live: LiveResource, today: str) -> Iterator
     result = live.private.get("last_drill")
     command = f"orchestrator restore database {component.removeprefix('database.')} --drill"
     if result is None:
-        yield f"Nobody has ever restored the backups of {component} as a drill. Run: {command}"
+        yield f"The backups of {component} have never been tested. To run a restore drill: {command}"
     elif result.verdict == FAILED:
-        yield f"The last restore drill of {component}, on {result.at:%Y-%m-%d}, failed. Run it again: {command}"
+        yield f"The last restore drill of {component}, on {result.at:%Y-%m-%d}, failed. To run it again: {command}"
     elif is_drill_due(spec, live, today):
         yield (
-            f"The last restore drill of {component} was on {result.at:%Y-%m-%d}; the manifest wants one every "
-            f"{limit_days.value} days. Run: {command}"
+            f"The last restore drill of {component} was on {result.at:%Y-%m-%d}; the manifest requires one every "
+            f"{limit_days.value} days. To run one: {command}"
         )
     else:
         minutes = -(-result.seconds // 60)
@@ -121,7 +121,7 @@ def is_drill_due(spec: Mapping[str, Value], live: LiveResource, today: str) -> b
 
 IMMEDIATE_TEXT = "now"
 TAG_FIELDS = frozenset({"tags", "apply"})
-WAKE_EFFECT = "Starts the database, which takes some minutes. Its data are as they were."
+WAKE_EFFECT = "Starts the database, which takes a few minutes. Its data does not change."
 GENTLE = frozenset({WAKE_EFFECT})
 """Effects that need no approval."""
 HINTS_BY_STATUS = {
@@ -148,15 +148,15 @@ def _describe_timing(changed: Fields, live: LiveResource) -> str:
 
 def _restore_effects(changed: Fields) -> Iterator[str]:
     point = changed["restored_from"].after if "restored_from" in changed else changed["unfinished_restore"].before
-    yield f"A new instance is restored from {point} and takes the name of this one, which is kept under another name."
-    yield "The database does not answer for a few minutes while the two are renamed. Rows written since are not in it."
+    yield f"A new instance is restored from {point} and takes this name. The old one is kept under another name."
+    yield "The database is unavailable for a few minutes during the renames. Rows written since then are not restored."
 
 
 def _power_effects(changed: Fields, timing: str) -> Iterator[str]:
     if "power" not in changed:
         return
     if changed["power"].after == POWER_HIBERNATED:
-        yield "Stops the database: nothing can connect until it is woken. Storage and backups are kept and billed."
+        yield "Stops the database: nothing can connect until it is started. Storage and backups are kept and billed."
     elif changed["power"].before in (POWER_HIBERNATED, POWER_STOPPED):
         yield WAKE_EFFECT
 

@@ -55,25 +55,29 @@ def describe(restored: Inventory, old: Inventory | None) -> Iterator[str]:
         f"PostgreSQL {restored.version}: {len(restored.tables)} tables, {restored.rows} rows, "
         f"{len(restored.sequences)} sequences; extensions {', '.join(sorted(restored.extensions)) or 'none'}"
     )
-    yield f"newest row: {newest} UTC" if newest else "no table has a column that says when a row was written"
+    yield (
+        f"newest row: {newest} UTC"
+        if newest
+        else "the age of the newest row is unknown: no table has a timestamp column"
+    )
     if old is None:
-        yield "the old database does not answer, so there is nothing to compare with"
+        yield "the old database does not respond, so the contents were not compared"
         return
     lines = list(_iter_differences(restored, old))
     yield from lines[:MAX_LISTED_TABLES]
     if len(lines) > MAX_LISTED_TABLES:
         yield f"... and {len(lines) - MAX_LISTED_TABLES} more tables differ"
     if not lines:
-        yield "every table has as many rows as in the old database"
+        yield "every table has the same number of rows as in the old database"
 
 
 def _iter_differences(restored: Inventory, old: Inventory) -> Iterator[str]:
     for name in sorted({*restored.tables, *old.tables}):
         after, before = restored.tables.get(name), old.tables.get(name)
         if after is None and before is not None:
-            yield f"{name}: missing, the old database has it with {before.rows} rows"
+            yield f"{name}: missing; it has {before.rows} rows in the old database"
         elif after is not None and before is None:
-            yield f"{name}: comes back with {after.rows} rows"
+            yield f"{name}: restored with {after.rows} rows; not in the old database"
         elif after is not None and before is not None and after.rows != before.rows:
             yield f"{name}: {after.rows} rows, {before.rows} in the old database"
 

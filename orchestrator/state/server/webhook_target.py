@@ -48,7 +48,7 @@ def post(
     try:
         target = httpx.URL(url)
     except httpx.InvalidURL:
-        raise ForbiddenTargetError("the URL is not a target of webhooks: it is malformed") from None
+        raise ForbiddenTargetError("the URL cannot be a webhook target: it is malformed") from None
     port = target.port or (443 if target.scheme == "https" else 80)
     try:
         addresses = resolve(target.host, port)
@@ -78,7 +78,7 @@ def check_address(address: str, *, allows_loopback: bool = False) -> None:
         or any(parsed in network for network in METADATA_NETWORKS)
     )
     if is_forbidden or "%" in address:
-        raise ForbiddenTargetError(f"{address} is not a target of webhooks: it is this machine, its link or its cloud")
+        raise ForbiddenTargetError(f"{address} cannot be a webhook target: it is a local or cloud metadata address")
 
 
 def _unwrap(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

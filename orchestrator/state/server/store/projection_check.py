@@ -75,7 +75,7 @@ def _compare_table(table: Table, connection: Connection, rebuilt: Connection) ->
     expected = dict(_iter_rows(table, columns, rebuilt))
     for key, digest in _iter_rows(table, columns, connection):
         if expected.pop(key, None) != digest:
-            raise _difference(table, key, "is not what the history says")
+            raise _difference(table, key, "differs from the history")
     for key in expected:
         raise _difference(table, key, "is missing")
 
