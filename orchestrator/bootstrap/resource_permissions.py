@@ -47,6 +47,7 @@ DISCOVERY_RULES: Final = (
         "apprunner",
         "ListServices ListAutoScalingConfigurations ListVpcConnectors ListObservabilityConfigurations",
     ),
+    allow("read", "ec2", "DescribeSecurityGroups DescribeVpcEndpoints"),
     allow("read", "ecs", "ListServices"),
     allow("read", "s3", "ListAllMyBuckets"),
     allow("read", "budgets", "ViewBudget", "arn:aws:budgets::{a}:budget/*"),

@@ -33,9 +33,11 @@ EFFECTS: list[tuple[str, list[str], LiveResource, list[str]]] = [
     ("ecs_express_service", ["settled"], live(status="ACTIVE"), ["The run waits for the deployment in progress."]),
     ("ecs_express_service", ["settled"], live(status="ACTIVE", health=Health.FAILED), ["Canary deployment"]),
     ("ecs_express_service", ["image"], live(status="DRAINING"), ["The service is recreated with a new URL."]),
-    ("rds_instance", ["instance_class"], live(), ["Changing the class causes a few minutes of downtime"]),
+    ("rds_instance", ["instance_class"], live(), ["Changing the class causes a few minutes of downtime", "A snapshot is created first"]),
     ("rds_instance", ["tags"], live(), []),
     ("rds_subnet_group", ["description"], live(), []),
+    ("secretsmanager_secret", ["rotation"], live(), ["New values are generated."]),
+    ("secretsmanager_secret", ["description"], live(), []),
 ]  # fmt: skip
 LOSSES: list[tuple[str, LiveResource, list[str]]] = [
     ("apprunner_service", live(**RUNNING), ["https://x.example stops responding."]),
@@ -55,8 +57,7 @@ LOSSES: list[tuple[str, LiveResource, list[str]]] = [
 STUCK: list[tuple[str, LiveResource, str]] = [
     ("apprunner_service", live(status="RUNNING"), ""),
     ("apprunner_service", live(status="CREATE_FAILED"), "The first deployment failed."),
-    ("apprunner_service", live(status="PAUSED", private={"arn": "arn:x"}), "resume-service --service-arn arn:x"),
-    ("apprunner_service", live(status="PAUSED"), "resume-service --service-arn ARN"),
+    ("apprunner_service", live(status="PAUSED"), "Resume it: `orchestrator wake`."),
     ("cloudfront_distribution", live(), "CloudFront"),
     ("ec2_vpc", live(status="1 zone"), "1 zone; a database needs two."),
     ("ecs_express_service", live(status="ACTIVE", private={"refusal": "no quota"}), ""),
@@ -90,10 +91,10 @@ def test_effects(resource_type: str, names: list[str], found: LiveResource, star
 @pytest.mark.parametrize(
     ("before", "after", "named"),
     [
-        (["a", "b", "c"], ["c"], "Subnet a, b leaves the group."),
-        (["b", "a"], ["a"], "Subnet b leaves the group."),
+        (["a", "b", "c"], ["c"], "Subnet a, b is removed from the group."),
+        (["b", "a"], ["a"], "Subnet b is removed from the group."),
         (["a"], ["a", "b"], ""),
-        (["a"], None, "Subnet a leaves the group."),
+        (["a"], None, "Subnet a is removed from the group."),
     ],
 )
 def test_a_subnet_that_goes_is_named(before: Any, after: Any, named: str) -> None:
