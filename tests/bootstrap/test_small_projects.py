@@ -1,4 +1,4 @@
-"""A project that declares little can be planned and destroyed too: a plan searches for every type that it may have left.
+"""A project that declares little can be planned too: a plan searches for every type that it may have left behind.
 
 The other lifecycle tests declare everything, so each type's rules are there; here only one kind is declared.
 """

@@ -33,7 +33,7 @@ EFFECTS: list[tuple[str, list[str], LiveResource, list[str]]] = [
     ("ecs_express_service", ["settled"], live(status="ACTIVE"), ["The run waits for the deployment in progress."]),
     ("ecs_express_service", ["settled"], live(status="ACTIVE", health=Health.FAILED), ["Canary deployment"]),
     ("ecs_express_service", ["image"], live(status="DRAINING"), ["The service is recreated with a new URL."]),
-    ("rds_instance", ["instance_class"], live(), ["Changing the class causes a few minutes of downtime", "A snapshot is created first"]),
+    ("rds_instance", ["instance_class"], live(), ["Changing the class", "A snapshot is created first"]),
     ("rds_instance", ["tags"], live(), []),
     ("rds_subnet_group", ["description"], live(), []),
     ("secretsmanager_secret", ["rotation"], live(), ["New values are generated."]),
