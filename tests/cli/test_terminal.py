@@ -140,7 +140,7 @@ def test_the_demo_tells_its_story(manifests: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     healed = ["Validate", "Plan", "Apply", "Plan", "Manual", "Drift", "Apply", "Plan"]
     has_database = not lost_table.unsupported_reason()
-    recovered = ["Create", "Somebody", "Restore"] if has_database else []
+    recovered = ["Create", "Drop", "Restore"] if has_database else []
     assert chapters == [*healed, "Deploy", "Deploy", "Deploy", "Roll", *recovered]
     assert done.stdout.count("The table is back: 1000 sales, the last of 20") == has_database
     assert re.findall(r"^Version (\d) is live: http://", done.stdout, re.MULTILINE) == ["1", "2", "2", "1"]
