@@ -1,9 +1,7 @@
-"""Upgrade a database to another major version: check, take a snapshot, ask, upgrade, collect statistics, verify."""
+"""Upgrade a database to another major version: check, ask, snapshot and upgrade, collect statistics, verify."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
@@ -24,9 +22,6 @@ if TYPE_CHECKING:
     from orchestrator.postgresql.inventory import Inventory
     from orchestrator.vocabulary import DesiredState
 
-MAX_BASE_LENGTH = 200
-"""Characters of an instance's name that the name of its snapshot keeps: RDS allows 255."""
-
 
 class UpgradeOptions(Struct, frozen=True):
     """Options of ``upgrade database``: the version (the manifest's by default), and when.
@@ -43,9 +38,7 @@ class UpgradeOptions(Struct, frozen=True):
     run: RunOptions = field(default_factory=RunOptions)
 
 
-def upgrade_database(
-    settings: Settings, name: str, options: UpgradeOptions, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> int:
+def upgrade_database(settings: Settings, name: str, options: UpgradeOptions) -> int:
     """Upgrade the Database ``name`` to the version of its manifest, and return the exit code.
 
     Raises Problems if RDS would refuse, the manifest has another version, nobody approves, or it is locked.
@@ -64,13 +57,12 @@ def upgrade_database(
         return _finish(settings, database, target, None)
     _require_usable(database)
     check_upgrade(settings, clients, database, target, str(database.resource.spec["version"]))
-    snapshot = f"{database.resource.physical[:MAX_BASE_LENGTH]}-before-{_version_label(database)}-{now():%Y%m%d%H%M%S}"
-    _print_steps(settings, database, snapshot, options)
+    _print_steps(settings, database, _next_snapshot(clients, database), options)
     if options.plan_only:
         return ExitCode.OK
     store = checkout.find_store(manifest, clients)
     with write_lock(settings, manifest.scope, "apply", options.run, clients, store) as lock:
-        return _execute(settings, lock, database, target, snapshot, options)
+        return _execute(settings, lock, database, target, options)
 
 
 def live_version(database: LiveDatabase) -> str:
@@ -81,10 +73,6 @@ def live_version(database: LiveDatabase) -> str:
 def major_of(version: str) -> str:
     """Return the major version of ``15.14``."""
     return version.partition(".")[0]
-
-
-def _version_label(database: LiveDatabase) -> str:
-    return f"pg{major_of(str(database.resource.spec['version']))}"
 
 
 def _require_manifest_version(database: LiveDatabase, version: str) -> None:
@@ -153,7 +141,6 @@ def _execute(
     lock: WriteLock,
     database: LiveDatabase,
     target: ConnectionTarget | None,
-    snapshot: str,
     options: UpgradeOptions,
 ) -> int:
     from orchestrator.planning import pipeline
@@ -171,7 +158,6 @@ def _execute(
     with record_refusal(lock.record):
         options.approval.confirm(settings.terminal, question, "yes")
     before = read_inventory(target, with_checksums=False) if target else None
-    _take_snapshot(settings, lock.clients, database.resource.physical, snapshot)
     exit_code = apply_with_progress(planned, settings, MAX_PARALLEL_CHANGES, retry_command, lock)
     if exit_code != ExitCode.OK:
         return exit_code
@@ -204,18 +190,19 @@ def _restore_apply_mode(settings: Settings, lock: WriteLock, database: LiveDatab
     return apply_with_progress(planned, settings, MAX_PARALLEL_CHANGES, retry_command, lock)
 
 
-def _take_snapshot(settings: Settings, clients: Clients, name: str, snapshot: str) -> None:
-    """Take a snapshot and wait for it. Raises Problems; nothing was upgraded then."""
-    from orchestrator.aws import StepExecutor
-    from orchestrator.aws.step_executor import StepFailedError, WaitTimeoutError
-    from orchestrator.resources.rds_instance.manual_snapshot import take_snapshot
-    from orchestrator.steps import execute_steps
+def _next_snapshot(clients: Clients, database: LiveDatabase) -> str:
+    """Return the name of the snapshot with which the change of the version begins. Raises Problems."""
+    from orchestrator.aws import AwsError, Reader
+    from orchestrator.resources.rds_instance.modify import next_snapshot_name
 
-    settings.terminal.print_err(f"Take the snapshot {snapshot}.")
+    name, version = database.resource.physical, str(database.resource.spec["version"])
     try:
-        execute_steps(take_snapshot(name, snapshot), StepExecutor(clients).perform)
-    except (StepFailedError, WaitTimeoutError) as error:
-        raise Problems.from_message(f"no snapshot of {name}, so it was not upgraded: {error}") from None
+        snapshots = Reader(clients).all(
+            "rds", "describe_db_snapshots", "DBSnapshots", DBInstanceIdentifier=name, SnapshotType="manual"
+        )
+    except AwsError as error:
+        raise Problems.from_message(f"cannot list the snapshots of {name}: {error}") from None
+    return next_snapshot_name(name, version, snapshots)
 
 
 def _finish(

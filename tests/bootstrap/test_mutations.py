@@ -66,7 +66,7 @@ def restores() -> list[Request]:
         "RemoveTagsFromResource": (f"db:{name}", f"db:{kept}"),
         "DescribeDBInstanceAutomatedBackups": (f"db:{name}",),
         "DeleteDBInstance": (f"db:{name}-drill-1a2b3c4d",),
-        "CreateDBSnapshot": (f"db:{name}", f"snapshot:{name}-before-pg17-20261130140500"),
+        "CreateDBSnapshot": (f"db:{name}", f"snapshot:{name}-before-version-17"),
         "DescribeDBEngineVersions": ("pg:default.postgres16",),
     }
     return [Request(f"rds:{action}", SHOP.arn("rds", item)) for action, items in by_action.items() for item in items]

@@ -120,5 +120,5 @@ def test_rows_and_files_survive_everything(project: Project, tmp_path: Path) -> 
     project.succeed("apply", "--auto-approve")
     assert "No changes" in project.succeed("plan")
     snapshots = project.clients.call("rds", "describe_db_snapshots", {"DBInstanceIdentifier": NAME})["DBSnapshots"]
-    assert any(item["DBSnapshotIdentifier"].startswith(f"{NAME}-before-pg16-") for item in snapshots)
+    assert any(item["DBSnapshotIdentifier"] == f"{NAME}-before-version-16" for item in snapshots)
     assert not any("-drill-" in name for name in project.instances())

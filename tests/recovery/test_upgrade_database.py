@@ -42,12 +42,12 @@ def test_an_upgrade_waits_for_the_window_or_comes_now(project: Project) -> None:
     set_version(project, "16")
 
     shown = project.succeed(*command, "--plan")
-    assert "restore database main --snapshot shop-prod-main-before-pg16-" in shown
+    assert "restore database main --snapshot shop-prod-main-before-version-16" in shown
     assert snapshots(project) == []
     told = project.succeed(*command)
     assert "RDS upgrades in the maintenance window" in told
     assert project.instances()[NAME]["PendingModifiedValues"]["EngineVersion"].startswith("16.")
-    assert len(snapshots(project)) == 1
+    assert snapshots(project) == [f"{NAME}-before-version-16"]
     assert "waits for the maintenance window" in project.succeed(*command)
     assert len(snapshots(project)) == 1
 
@@ -56,7 +56,7 @@ def test_an_upgrade_waits_for_the_window_or_comes_now(project: Project) -> None:
     assert instance["EngineVersion"].startswith("16.")
     assert instance["DBParameterGroups"][0]["DBParameterGroupName"] == f"{NAME}-postgres16"
     assert project.tags(NAME)["orchestrator:apply"] == "maintenance-window"
-    assert len(snapshots(project)) == 2
+    assert snapshots(project) == [f"{NAME}-before-version-16", f"{NAME}-before-version-16-2"]
     project.succeed("apply", "--auto-approve")
     assert "No changes" in project.succeed("plan")
 

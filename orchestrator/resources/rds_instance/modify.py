@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from msgspec import Struct
 
+from orchestrator.resources._database_snapshot import find_free_suffix, snapshot_name
 from orchestrator.resources.rds_instance.api_members import (
     APPLY_IMMEDIATELY,
     BUSY_CODES,
@@ -97,6 +99,12 @@ def snapshot_purpose(values: Mapping[str, Value], live: LiveResource) -> str:
     if version and _major_version(version) != _major_version(live.private.get("version", "")):
         return f"version-{version}"
     return f"class-{values['instance_class']}" if values.get("instance_class") else ""
+
+
+def next_snapshot_name(name: str, version: str, snapshots: list[Any]) -> str:
+    """Return the name of the snapshot before an upgrade to ``version``, as DescribeDBSnapshots lists the others."""
+    base = snapshot_name(name, f"version-{version}")
+    return base + find_free_suffix({"DBSnapshots": snapshots}, base)
 
 
 def withdrawn_fields(spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> frozenset[str]:
