@@ -141,7 +141,7 @@ def test_a_list_of_objects_is_merged_by_its_key(name: str, path: str, node: dict
 
 
 def test_every_list_of_objects_with_a_natural_key_names_it() -> None:
-    """A list without a key is replaced as a whole: rules for origins and days, which have no name."""
+    """A list without a key is replaced as a whole: rules for origins and days, and queries, which have no name."""
     unkeyed = {
         f"{name}.{path}"
         for name in schema.list_names()
@@ -150,7 +150,12 @@ def test_every_list_of_objects_with_a_natural_key_names_it() -> None:
         if "properties" in node.get("items", {}) and "x-list-key" not in node
     }
     rules = "bucket.spec.lifecycle.rules"
-    assert unkeyed == {"bucket.spec.cors", f"{rules}.transitions", f"{rules}.oldVersionTransitions"}
+    assert unkeyed == {
+        "bucket.spec.cors",
+        f"{rules}.transitions",
+        f"{rules}.oldVersionTransitions",
+        "database.spec.fileReferences",
+    }
 
 
 def test_an_invalid_patch_is_a_problem_at_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

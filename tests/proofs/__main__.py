@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.proofs import proof_table, test_crash_anywhere
+from tests.proofs import proof_table, real_stack
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "explanation" / "safety.md"
@@ -33,7 +33,7 @@ def run_proofs(report_path: Path, pytest_options: list[str]) -> None:
     subprocess.run(
         [sys.executable, "-m", "pytest", *TEST_PATHS, f"--junit-xml={report_path}", *pytest_options],
         cwd=ROOT,
-        env={**os.environ, test_crash_anywhere.EVERY_POINT: "true"},
+        env={**os.environ, real_stack.EXHAUSTIVE: "true"},
         check=False,
     )
 

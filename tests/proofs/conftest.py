@@ -12,6 +12,21 @@ from orchestrator.vocabulary import DesiredState
 from tests.proofs import foreign_account, real_stack
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only `make proofs` and the weekly workflow run."""
+    if real_stack.is_exhaustive():
+        return
+    left_out = [
+        item
+        for item in items
+        if "tests/proofs/" in item.nodeid
+        and "[ministack" in item.nodeid
+        and not any(part in item.nodeid for part in real_stack.ON_BOTH)
+    ]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(params=real_stack.BACKENDS)
 def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     """Provide an empty account."""

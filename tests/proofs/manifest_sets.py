@@ -39,6 +39,9 @@ NEEDS_BUILD = (
 NEEDS_VALUE = tuple(f"Secret.spec.data{{}}.{name}" for name in ("external", "description", "pattern"))
 """Properties of values that somebody has to set before a plan goes ahead; ``tests/cli/test_secret.py`` covers them."""
 
+NEEDS_ENVIRONMENT = ("Project.spec.promotion",)
+"""Properties that name another environment; ``tests/release/test_promotion.py`` covers them."""
+
 Document: TypeAlias = dict[str, Any]
 PathStep: TypeAlias = tuple[str, Any]
 """A step into a schema: member NAME, value KEY (of a map), item, or form (KEYWORD, INDEX)."""
@@ -106,7 +109,7 @@ def iter_examples(kind: str) -> Iterator[Example]:
     """
     root = schema.load(kind.lower())
     for path, part in _iter_parts(root, root, ()):
-        if Example(kind, path, None).location.startswith((*NEEDS_BUILD, *NEEDS_VALUE)):
+        if Example(kind, path, None).location.startswith((*NEEDS_BUILD, *NEEDS_VALUE, *NEEDS_ENVIRONMENT)):
             continue
         values = [*part.get("examples", ()), *part.get("enum", ())]
         if part.get("type") == "boolean" and "const" not in part:

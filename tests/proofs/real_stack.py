@@ -132,6 +132,21 @@ def remove_files(*files: str) -> Edit:
     return edit
 
 
+EXHAUSTIVE = "ALL_PROOFS"
+"""Environment variable: `true` kills at every moment and runs each proof on both emulators, as `make proofs` does.
+
+Otherwise a sample of the moments is tried, and MiniStack runs the proofs of ``ON_BOTH`` only: the whole suite has to
+end within 20 minutes on two processors.
+"""
+ON_BOTH = ("crash_anywhere", "faults", "generated", "no_state", "plan_writes_nothing", "whole_stack", "destroy_leaves")
+"""Parts of the names of proofs that run on both emulators every time."""
+
+
+def is_exhaustive() -> bool:
+    """Return whether every proof runs on both emulators, and a run is killed at every moment."""
+    return os.environ.get(EXHAUSTIVE) == "true"
+
+
 @cache
 def _cached_clients(_endpoint: str, _region: str, attempts: int) -> Clients:
     return Clients(REGION, account=ACCOUNT, attempts=attempts)

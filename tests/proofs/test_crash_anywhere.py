@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,36 +11,29 @@ from typing import Any
 
 import pytest
 
+from tests.proofs import real_stack
 from tests.proofs.scenarios import POWER_SCENARIOS, RESTORE_SCENARIOS, UPDATES
 
 pytestmark = [pytest.mark.both_backends, pytest.mark.slow, pytest.mark.timeout(900)]
 
-EVERY_POINT = "EVERY_CRASH_POINT"
-"""Environment variable: `true` kills at every point, as `make proofs` does.
 
-Else every point of creating and destroying the stack is tried on moto, and a third of all others.
-"""
+SAMPLED = 5
+"""One moment of this many is tried, unless all proofs run."""
 
 
-def list_runs(backend: str) -> list[tuple[str, str]]:
+def list_runs() -> list[tuple[str, str]]:
     """The scenarios with their shares of the points to be killed at."""
-    is_whole = os.environ.get(EVERY_POINT) == "true"
-    third, shards = ["0/3"], [f"{index}/4" for index in range(4)]
     others = (*UPDATES, "create express", "destroy express", *RESTORE_SCENARIOS, *POWER_SCENARIOS)
-    return [
-        *(
-            (name, shard)
-            for name in ("create", "destroy")
-            for shard in (shards if is_whole or backend == "moto" else third)
-        ),
-        *((name, "0/1" if is_whole else "0/3") for name in others),
-    ]
+    if not real_stack.is_exhaustive():
+        return [(name, f"0/{SAMPLED}") for name in ("create", "destroy", *others)]
+    shards = [f"{index}/4" for index in range(4)]
+    return [*((name, shard) for name in ("create", "destroy") for shard in shards), *((name, "0/1") for name in others)]
 
 
 CASES = [
     pytest.param(*run, backend, marks=pytest.mark.xdist_group(f"crash-{backend}"), id=f"{' '.join(run)}-{backend}")
     for backend in ("moto", "ministack")
-    for run in list_runs(backend)
+    for run in list_runs()
 ]
 """All of a backend's are one worker's: the program that forks takes seconds to be ready."""
 
