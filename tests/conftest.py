@@ -5,6 +5,7 @@ Sockets are closed but for loopback (pyproject.toml). Nothing here patches: the 
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -105,6 +106,16 @@ def _nobodys_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     for name, value in AWAY.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(autouse=True)
+def _no_log_of_another_test() -> Iterator[None]:
+    """A command that ran in this process has sent the log to its terminal, which is closed when its test ends."""
+    yield
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if handler.get_name() == "orchestrator.logs"]:
+        root.removeHandler(handler)
+        root.setLevel(logging.WARNING)
 
 
 @pytest.fixture(scope="session")
