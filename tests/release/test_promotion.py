@@ -78,7 +78,7 @@ def test_the_same_digests_arrive_and_nothing_is_built(shop: PromotedProject) -> 
     assert len(shop.list_images("prod")) == 2, "the image and its SBOM"
 
     shop.upload_model("prod", "v9")
-    assert any("model v9 was uploaded here" in note for note in shop.load("prod", BY_HAND).desired.notes)
+    assert any("model v9 was uploaded to this environment" in note for note in shop.load("prod", BY_HAND).desired.notes)
     assert shop.load("prod", BY_HAND).artefacts.models == {}
 
 
