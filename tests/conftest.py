@@ -49,12 +49,12 @@ def pytest_configure() -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Three workers on two processors: a third of a test's time is waiting, for a process, a page, or AWS to settle.
+    """Four workers on two processors: much of a test's time is waiting, for a process, a page, or AWS to settle.
 
     What starts no server does not wait, and each worker collects all tests.
     """
     processors = os.cpu_count() or 1
-    return processors if _leaves_out_real_parts(config) else processors * 3 // 2
+    return processors if _leaves_out_real_parts(config) else processors * 2
 
 
 REAL_PARTS = (

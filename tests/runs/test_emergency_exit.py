@@ -89,8 +89,17 @@ AWAY: dict[str, Answer] = {
 }
 
 
-@pytest.mark.parametrize("answer", AWAY.values(), ids=AWAY)
-@pytest.mark.parametrize("credential", ["token", "workflow"])
+IN_TOKEN_EXCHANGE = ("the database is away", "a firewall", "a redirect to a sign-in", "an unknown or expired token")
+"""Answers that are tried where a workflow exchanges its token, too: one that passes, two that are no service, a no."""
+
+
+@pytest.mark.parametrize(
+    ("credential", "answer"),
+    [
+        *(pytest.param("token", answer, id=f"token-{name}") for name, answer in AWAY.items()),
+        *(pytest.param("workflow", AWAY[name], id=f"workflow-{name}") for name in IN_TOKEN_EXCHANGE),
+    ],
+)
 def test_a_rollback_goes_on_whatever_is_wrong_with_the_service(
     released: Run, answer: Answer, credential: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
