@@ -81,7 +81,7 @@ def copy_tree(target: Path) -> None:
 def run_tests(folder: Path, tests: Iterable[str], *options: str) -> Results:
     """Run tests in a copy of the tree."""
     report = folder / "report.xml"
-    env = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    env = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "ALL_PROOFS": "true"}
     command = [sys.executable, "-m", "pytest", *PYTEST, f"--junit-xml={report}", *options, *dict.fromkeys(tests)]
     process = subprocess.run(command, cwd=folder, env=env, check=False, capture_output=True, text=True)
     if not report.exists():
