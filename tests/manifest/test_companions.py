@@ -35,10 +35,11 @@ def test_no_example_is_overlooked(kind: str) -> None:
 
 
 def set_by_people(kind: str) -> Iterator[str]:
-    """The examples of fields that need a value which somebody sets: a set of documents is planned without any."""
+    """The examples of fields that need a value which somebody sets, or another environment: sets have neither."""
     places = {place.replace("{}", "") for place in manifest_sets.NEEDS_VALUE}
     for found in explain.describe_fields(kind):
-        if f"{kind}.{found.path}" in places:
+        place = f"{kind}.{found.path}"
+        if place in places or place.startswith(manifest_sets.NEEDS_ENVIRONMENT):
             yield from (*found.examples, *map(json.dumps, found.examples))
 
 
