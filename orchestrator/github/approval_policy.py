@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -15,6 +15,7 @@ from orchestrator.vocabulary import Action, Change, Plan
 
 ApprovalPolicy = Literal["review", "strict", "safe", "none"]
 
+LOOSEST_FIRST: Final[tuple[ApprovalPolicy, ...]] = ("none", "safe", "strict", "review")
 STRICT_POLICIES = frozenset({"review", "strict"})
 """Policies under which only reviewed changes are applied; `review` also asks who has approved them."""
 
@@ -31,15 +32,32 @@ class ApprovalDecision(Struct, frozen=True):
     rejected_reviews: tuple[str, ...] = ()
 
 
+def effective_policy(declared: ApprovalPolicy, released: str) -> ApprovalPolicy:
+    """Return the stricter of the policy that the checkout declares and the one of the last release.
+
+    Otherwise whoever merges a pull request by themselves could switch the approval off in it.
+    """
+    known = [policy for policy in LOOSEST_FIRST if policy in (declared, released)]
+    return known[-1]
+
+
 def decide(
-    plan: Plan, policy: ApprovalPolicy, reviewed_plans: Iterable[ReviewedPlan], released_components: Container[str]
+    plan: Plan,
+    policy: ApprovalPolicy,
+    reviewed_plans: Iterable[ReviewedPlan],
+    released_components: Container[str],
+    declared: ApprovalPolicy | None = None,
 ) -> ApprovalDecision:
-    """Decide on ``plan`` by the Project's approval ``policy`` and the plans reviewed on the merged pull requests.
+    """Decide on ``plan`` by the approval ``policy`` and the plans reviewed on the merged pull requests.
 
     ``released_components`` are the components of the last complete release: updating any other component finishes an
-    interrupted creation, so it counts as safe even if the component holds data.
+    interrupted creation, so it counts as safe even if the component holds data.  ``declared`` is the policy of the
+    checkout, if it is another one than the ``policy`` that applies: loosening it needs a review as a change does.
     """
     reviews = tuple(reviewed_plans)
+    if declared not in (None, policy) and not any(review.approval == declared for review in reviews):
+        loosening = f"approval: {policy} to {declared} was not reviewed"
+        return ApprovalDecision(False, _denial_reason(policy, reviews), (loosening,))
     if not plan.pending_changes:
         return ApprovalDecision(True, "no changes")
     if policy == "none":

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, cast
 
 from msgspec.structs import replace
 
-from orchestrator.github import approval_policy, plan_status, review_evidence
+from orchestrator.github import approval_policy, plan_status, review_evidence, run_starter
+from orchestrator.github.approval_policy import ApprovalDecision
+from orchestrator.github.review_evidence import PlanSource
 from orchestrator.github.reviewed_plan import ReviewedPlan
 from orchestrator.problems import ExitCode, Problems
 from orchestrator.release import manifest_documents
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.github.notifications import GitHubNotifier
     from orchestrator.github.review_evidence import ReviewCheck
     from orchestrator.manifest.check import Manifest
-    from orchestrator.release import Ledger
+    from orchestrator.release import Ledger, Release
     from orchestrator.runs.settings import Settings
     from orchestrator.vocabulary import Plan
 
@@ -31,13 +33,16 @@ HOW_TO_LIFT = "to accept it, run the workflow by hand with `allow` {token}"
 class DeployNotifier(Notifier):
     """Reports one run to GitHub.
 
-    ``approved_digest`` is the digest of a plan that a person approved by starting the run; ``is_approved`` that
-    whatever the run does is approved that way.
+    ``approved_digest`` is the digest of a plan that a person approved by starting the run, ``allow`` a token that lifts
+    its vetoes; ``is_approved`` that whatever the run does is approved that way.
     """
 
-    def __init__(self, github: GitHubNotifier, approved_digest: str = "", *, is_approved: bool = False) -> None:
+    def __init__(
+        self, github: GitHubNotifier, approved_digest: str = "", allow: str = "", *, is_approved: bool = False
+    ) -> None:
         self._github = github
         self._approved_digest = approved_digest
+        self._allow = allow
         self._is_approved = is_approved
 
     @property
@@ -78,23 +83,51 @@ class DeployNotifier(Notifier):
         self._github.start_deployment(description)
 
     def is_plan_approved(self, settings: Settings, manifest: Manifest, plan: Plan, ledger: Ledger) -> bool:
-        if self._is_approved:
+        declared = cast("ApprovalPolicy", manifest.project.spec["approval"])
+        policy = approval_policy.effective_policy(declared, _released_approval(ledger))
+        doubt = self._find_starter_doubt(ledger) if policy == "review" else ""
+        if self._is_approved and not doubt:
             return True
-        policy = cast("ApprovalPolicy", manifest.project.spec["approval"])
-        is_required = policy != "none" and bool(plan.pending_changes)
-        checks = self._check_reviews(ledger, needs_approval=policy == "review") if is_required else []
-        reviewed = [ReviewedPlan(self._approved_digest)] if self._approved_digest else []
-        reviewed += [check.plan for check in checks if check.plan is not None]
-        decision = approval_policy.decide(plan, policy, reviewed, _released_handles(ledger))
-        if not decision.is_approved:
-            rejections = tuple(check.rejection for check in checks if check.rejection)
-            decision = replace(decision, rejected_reviews=rejections)
+        decision = (
+            ApprovalDecision(False, f"{doubt}, because a token lifts vetoes of its plan")
+            if self._allow and doubt
+            else self._decide(plan, ledger, (declared, policy), doubt)
+        )
         settings.terminal.print_out(f"Approval: {decision.reason}.")
         for sentence in (*decision.unreviewed_changes, *decision.rejected_reviews):
             settings.terminal.print_err(f"  {sentence}")
         if not decision.is_approved:
             self._github.report_not_approved(f"{plan.project}/{plan.environment}", decision, plan.digest)
         return decision.is_approved
+
+    def _decide(
+        self, plan: Plan, ledger: Ledger, policies: tuple[ApprovalPolicy, ApprovalPolicy], doubt: str
+    ) -> ApprovalDecision:
+        """Decide by the reviews of merged pull requests; and by the starter of the run, if there is no ``doubt``."""
+        declared, policy = policies
+        is_required = policy != "none" and (bool(plan.pending_changes) or declared != policy)
+        checks = self._check_reviews(ledger, needs_approval=policy == "review") if is_required else []
+        reviewed = [check.plan for check in checks if check.plan is not None]
+        if self._approved_digest and not doubt:
+            reviewed.append(ReviewedPlan(self._approved_digest, approval=declared))
+        decision = approval_policy.decide(plan, policy, reviewed, _released_handles(ledger), declared)
+        if decision.is_approved:
+            return decision
+        rejections = (doubt, *(check.rejection for check in checks))
+        return replace(decision, rejected_reviews=tuple(filter(None, rejections)))
+
+    def _find_starter_doubt(self, ledger: Ledger) -> str:
+        """Return why who started the run cannot approve its plan; empty if they can, or were not asked to."""
+        github = self._github.github
+        if github is None or not (self._is_approved or self._approved_digest or self._allow):
+            return ""
+        deployed = _find_last_deploy(ledger)
+        base_commit = deployed.commit if deployed else ""
+        return run_starter.find_doubt(github, self._github.run, base_commit, self._github.commit)
+
+    @property
+    def _plan_source(self) -> PlanSource:
+        return PlanSource(self._github.run.default_branch, review_evidence.find_plan_workflows(Path.cwd()))
 
     def report_run(self, run: DeployRun) -> None:
         if run.result and run.view:
@@ -115,15 +148,28 @@ class DeployNotifier(Notifier):
         if github is None:
             return []
         base_commit = ledger.last_complete.commit if ledger.last_complete else ""
-        source = review_evidence.PlanSource(
-            notifier.run.default_branch, review_evidence.find_plan_workflows(Path.cwd())
-        )
         return [
             review_evidence.check_review(
-                github, pull_request, notifier.environment, notifier.marker, source, needs_approval=needs_approval
+                github,
+                pull_request,
+                notifier.environment,
+                notifier.marker,
+                self._plan_source,
+                needs_approval=needs_approval,
             )
             for pull_request in plan_status.list_pull_requests_since(github, base_commit, notifier.commit)
         ]
+
+
+def _find_last_deploy(ledger: Ledger) -> Release | None:
+    """Return the last complete deploy: a rollback has the newest commit, but not what that commit says."""
+    deploys = (release for release in reversed(ledger.releases) if release.is_complete and release.of is None)
+    return next(deploys, None)
+
+
+def _released_approval(ledger: Ledger) -> str:
+    deployed = _find_last_deploy(ledger)
+    return manifest_documents.read_approval(ledger.documents_of(deployed)) if deployed else ""
 
 
 def _released_handles(ledger: Ledger) -> set[str]:

@@ -84,12 +84,20 @@ def check_review(
         github, pull_request, comment, artifact_name(environment, comment["body"]), source
     )
     if not doubt and needs_approval:
-        runs = _list_runs(github, pull_request, source)
-        pushers = {str((run.get("actor") or {}).get("login") or "") for run in runs}
+        pushers = list_pushers(github, pull_request, source)
         doubt = plan_approval.find_doubt(github, pull_request, str(comment["updated_at"]), pushers)
     if doubt:
         return ReviewCheck(rejection=f"the plan of #{pull_request['number']} does not count: {doubt}")
     return ReviewCheck(plan)
+
+
+def list_pushers(github: GitHub, pull_request: Mapping[str, Any], source: PlanSource) -> set[str]:
+    """Return who has pushed to the branch of a pull request, by login: each push has started a plan.
+
+    Not of its last commit only: whoever merges the main branch into it pushes last, and has written nothing.
+    """
+    runs = _list_runs_of_branch(github, pull_request, source)
+    return {str((run.get("actor") or {}).get("login") or "") for run in runs}
 
 
 def _find_doubt(github: GitHub, pull_request: Mapping[str, Any], source: PlanSource) -> str:
@@ -170,15 +178,24 @@ def _last_base_change(github: GitHub, number: int) -> str:
 
 def _list_runs(github: GitHub, pull_request: Mapping[str, Any], source: PlanSource) -> Iterator[Mapping[str, Any]]:
     """Yield the runs of the plan workflows for the head commit of the pull request."""
-    head, branch = str(pull_request["head"]["sha"]), pull_request["head"]["ref"]
+    head = str(pull_request["head"]["sha"])
+    runs = _list_runs_of_branch(github, pull_request, source, head_sha=head)
+    return (run for run in runs if run["head_sha"] == head)
+
+
+def _list_runs_of_branch(
+    github: GitHub, pull_request: Mapping[str, Any], source: PlanSource, **query: str
+) -> Iterator[Mapping[str, Any]]:
+    """Yield the newest runs of the plan workflows for the branch of the pull request."""
+    branch = str(pull_request["head"]["ref"])
     for workflow in source.workflows:
         path = f"/actions/workflows/{quote(workflow, safe='')}/runs"
-        response = github.find(path, event="pull_request", head_sha=head, per_page=100) or {}
+        response = github.find(path, event="pull_request", branch=branch, per_page=100, **query) or {}
         for run in response.get("workflow_runs", ()):
             is_from_repository = (run.get("head_repository") or {}).get("full_name") == github.repository
             file = str(run["path"]).partition("@")[0]
-            identity = (run["event"], run["head_sha"], run["head_branch"], file)
-            if is_from_repository and identity == ("pull_request", head, branch, f".github/workflows/{workflow}"):
+            identity = (run["event"], run["head_branch"], file)
+            if is_from_repository and identity == ("pull_request", branch, f".github/workflows/{workflow}"):
                 yield run
 
 

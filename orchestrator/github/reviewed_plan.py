@@ -27,19 +27,24 @@ _MARKER_PATTERN: Final = re.compile(r"<!-- orchestrator:seen ([A-Za-z0-9+/=]+) -
 
 
 class ReviewedPlan(Struct, frozen=True):
-    """A plan's ``digest`` and the hashes of its changes by address; no hashes if they did not fit."""
+    """A plan's ``digest`` and the hashes of its changes by address; no hashes if they did not fit.
+
+    ``approval`` is that of the Project whose plan it is, "" if the comment does not say.
+    """
 
     digest: str
     changes: Mapping[str, str] = field(default_factory=dict)
+    approval: str = ""
 
     def has_reviewed(self, change: Change) -> bool:
         """Return whether exactly this change was reviewed."""
         return self.changes.get(change.address) == hash_change(change)
 
 
-def from_plan(plan: Plan) -> ReviewedPlan:
-    """Return the reviewed form of ``plan``."""
-    return ReviewedPlan(plan.digest, {change.address: hash_change(change) for change in plan.pending_changes})
+def from_plan(plan: Plan, approval: str = "") -> ReviewedPlan:
+    """Return the reviewed form of ``plan``, whose Project has this ``approval``."""
+    changes = {change.address: hash_change(change) for change in plan.pending_changes}
+    return ReviewedPlan(plan.digest, changes, approval)
 
 
 def hash_change(change: Change) -> str:
@@ -50,19 +55,22 @@ def hash_change(change: Change) -> str:
     return canonical_json.digest((change.address, change.action, change.physical, change.fields, change.steps))
 
 
-def create_marker(plan: Plan) -> tuple[str, ReviewedPlan]:
+def create_marker(plan: Plan, approval: str = "") -> tuple[str, ReviewedPlan]:
     """Return the hidden line of a comment, and the reviewed plan that it holds."""
-    reviewed_plan = from_plan(plan)
+    reviewed_plan = from_plan(plan, approval)
     marker = _format_marker(reviewed_plan)
     if len(marker) > MAX_MARKER_CHARACTERS:
-        reviewed_plan = ReviewedPlan(plan.digest)
+        reviewed_plan = ReviewedPlan(plan.digest, approval=approval)
         marker = _format_marker(reviewed_plan)
     return marker, reviewed_plan
 
 
 def parse_marker(body: str) -> ReviewedPlan | None:
-    """Return the reviewed plan that a comment holds; None if there is no valid marker."""
-    marker_match = _MARKER_PATTERN.search(body)
+    """Return the reviewed plan that a comment holds; None if there is no valid marker.
+
+    Only its last line is one: above it, the comment shows values of manifests, which may look like a marker.
+    """
+    marker_match = _MARKER_PATTERN.fullmatch(body.strip().rpartition("\n")[2].strip())
     if marker_match is None:
         return None
     try:
@@ -70,7 +78,7 @@ def parse_marker(body: str) -> ReviewedPlan | None:
         data = decompressor.decompress(base64.b64decode(marker_match[1], validate=True), MAX_DECOMPRESSED_BYTES)
         payload = json.loads(data)
         changes = {str(address): str(digest) for address, digest in payload["changes"].items()}
-        return ReviewedPlan(str(payload["digest"]), changes)
+        return ReviewedPlan(str(payload["digest"]), changes, str(payload.get("approval", "")))
     except (ValueError, zlib.error, KeyError, TypeError, AttributeError):
         return None
 

@@ -28,6 +28,7 @@ from orchestrator.release import (
     garbage_collection,
     ledger_entry,
     live_versions,
+    manifest_documents,
     pins,
     rollback,
     schema_versions,
@@ -36,7 +37,6 @@ from orchestrator.release import (
 from orchestrator.release.checkout import ReleaseCandidate
 from orchestrator.release.ledger_entry import Origin
 from orchestrator.release.ledger_store import LedgerStore
-from orchestrator.release.manifest_documents import prune_documents
 from orchestrator.release.probe import run_probes
 from orchestrator.release.rollback import RollbackTarget
 from orchestrator.release.ship import Prober, ShipResult, ship, verify
@@ -97,7 +97,8 @@ class Deployment:
 
     def _deploy(self, planned: PreparedPlan, candidate: ReleaseCandidate, on_failure: OnFailure) -> DeployResult:
         current_release = candidate.ledger.current_release
-        if not planned.plan.pending_changes and current_release is not None and current_release.is_complete:
+        has_changes = bool(planned.plan.pending_changes) or _has_other_approval(candidate)
+        if current_release is not None and current_release.is_complete and not has_changes:
             return self._confirm_unchanged(candidate, current_release)
         # A release that did not complete says what it intended, not what AWS holds.
         previous_release = candidate.ledger.last_complete
@@ -276,7 +277,7 @@ class Deployment:
 
         def discard(ledger: Ledger) -> Ledger:
             kept = tuple(release for release in ledger.releases if release.number != started_release.number)
-            return prune_documents(replace(ledger, releases=kept))
+            return manifest_documents.prune_documents(replace(ledger, releases=kept))
 
         try:
             if started_release.number:
@@ -416,6 +417,17 @@ def _explain_unrecorded(summary: str) -> Iterator[None]:
         messages = (f"{summary}, but could not be recorded: {item}" for item in error_messages)
         hint = "run the command again: only the ledger entry is missing"
         raise Problems([Problem(message, hint=hint) for message in messages]) from None
+
+
+def _has_other_approval(candidate: ReleaseCandidate) -> bool:
+    """Return whether ``approval`` differs from that of the newest release.
+
+    That is recorded although it changes nothing in AWS, because the next deploy is judged by what was released.
+    """
+    current_release = candidate.ledger.current_release
+    documents = candidate.ledger.documents_of(current_release) if current_release else ()
+    recorded = manifest_documents.read_approval(documents)
+    return recorded not in ("", manifest_documents.read_approval(candidate.documents.values()))
 
 
 def _join_messages(error: Problems) -> str:

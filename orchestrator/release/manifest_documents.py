@@ -12,6 +12,9 @@ from orchestrator.manifest.check import Manifest
 from orchestrator.manifest.load import Layer, Sources, document_from_value
 from orchestrator.release import Ledger, ManifestDocument
 
+DEFAULT_APPROVAL = "safe"
+"""The ``approval`` of a Project that does not set one, as the schema says."""
+
 
 def from_manifest(manifest: Manifest) -> dict[str, ManifestDocument]:
     """Return every document of ``manifest`` by handle, merged with its environment."""
@@ -34,6 +37,12 @@ def manifests_digest(documents: Iterable[ManifestDocument]) -> str:
 def document_handle(document: ManifestDocument) -> str:
     """Return a document's component handle, such as ``bucket.files``."""
     return f"{str(document.value['kind']).lower()}.{document.value['metadata']['name']}"
+
+
+def read_approval(documents: Iterable[ManifestDocument]) -> str:
+    """Return the ``approval`` of the Project among ``documents``; "" if there is no Project."""
+    projects = (document.value for document in documents if document.value["kind"] == "Project")
+    return next((str(value["spec"].get("approval", DEFAULT_APPROVAL)) for value in projects), "")
 
 
 def add_documents(ledger: Ledger, documents: Mapping[str, ManifestDocument]) -> Ledger:

@@ -86,6 +86,7 @@ def escape(text: str) -> str:
 
 def code_span(text: str) -> str:
     """Return ``text`` as a code span, even if it contains backticks."""
+    text = _hide_comments(text)
     longest_run = max((len(backticks) for backticks in re.findall("`+", text)), default=0)
     fence = "`" * (longest_run + 1)
     padding = " " if longest_run or not text.strip() else ""
@@ -94,9 +95,15 @@ def code_span(text: str) -> str:
 
 def code_block(lines: list[str], language: str) -> str:
     """Return ``lines`` as a code block, even if they contain fences."""
+    lines = [_hide_comments(line) for line in lines]
     longest_run = max((len(backticks) for line in lines for backticks in re.findall("`+", line)), default=0)
     fence = "`" * max(3, longest_run + 1)
     return "\n".join([f"{fence}{language}", *lines, fence])
+
+
+def _hide_comments(text: str) -> str:
+    """Return text that cannot be taken for a marker: code is not escaped, and markers are HTML comments."""
+    return text.replace("<!--", f"<{_ZERO_WIDTH_SPACE}!--")
 
 
 def _count_bytes(text: str) -> int:

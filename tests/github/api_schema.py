@@ -34,6 +34,8 @@ GET /pulls/{pull_number}
 PATCH /pulls/{pull_number}
 GET /commits/{commit_sha}/pulls
 GET /compare/{basehead}
+GET /commits
+GET /activity
 GET /deployments
 POST /deployments
 GET /deployments/{deployment_id}/statuses

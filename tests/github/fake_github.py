@@ -57,6 +57,7 @@ class FakeGitHub:
     artifacts: list[dict[str, Any]] = field(default_factory=list)
     events: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     reviews: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    activities: list[dict[str, Any]] = field(default_factory=list)
     permissions: dict[str, str] = field(default_factory=lambda: {"ana": "admin", "ben": "write"})
     seconds: Iterator[int] = field(default_factory=itertools.count)
     issue_token: Callable[[str], str] = lambda audience: f"oidc.{audience}.token"
@@ -118,6 +119,11 @@ class FakeGitHub:
         comment = {"id": next(self.ids), "_issue": number, "body": body, "user": user, "created_at": now}
         self.comments[int(str(comment["id"]))] = comment | {"updated_at": now, "html_url": "https://github.com/c"}
         return self.comments[int(str(comment["id"]))]
+
+    def record_activity(self, kind: str, commit: str, actor: Mapping[str, Any] = ANA, *, branch: str = "main") -> None:
+        """What the repository's activity says of a push to a branch, or a merge."""
+        activity = {"id": next(self.ids), "activity_type": kind, "after": commit, "ref": f"refs/heads/{branch}"}
+        self.activities.append({**activity, "actor": dict(actor), "timestamp": self.now()})
 
     def change_base(self, number: int, branch: str) -> None:
         """A person gives a pull request another base branch; no workflow runs for that by itself."""
@@ -266,6 +272,7 @@ def _list_workflow_runs(hub: FakeGitHub, request: Request, workflow: str) -> Res
         if run["path"] == f".github/workflows/{workflow}"
         and run["head_sha"] == request.query.get("head_sha", run["head_sha"])
         and run["event"] == request.query.get("event", run["event"])
+        and run["head_branch"] == request.query.get("branch", run["head_branch"])
     ]
     return 200, {"total_count": len(found), "workflow_runs": _paginate(found, request)[1]}
 
@@ -318,7 +325,27 @@ def _compare(hub: FakeGitHub, request: Request, base: str, head: str) -> Respons
         return 404, {"message": "Not Found"}
     names = hub.run_git("diff", "--name-only", f"{base}...{head}").split()
     files = [{"filename": name, "status": "modified"} for name in names]
-    return 200, {"commits": [{"sha": sha} for sha in shas], "total_commits": len(shas), "files": files}
+    commits = [_describe_commit(hub, sha) for sha in shas]
+    return 200, {"commits": commits, "total_commits": len(shas), "files": files}
+
+
+def _describe_commit(hub: FakeGitHub, sha: str) -> dict[str, Any]:
+    """A commit with the people whose addresses git names: `ana@shop.example` is Ana, and an unknown one nobody."""
+    addresses = hub.run_git("show", "-s", "--format=%ae %ce", sha).split()
+    people = {person["login"]: person for person in (ANA, BEN)}
+    author, committer = (people.get(address.partition("@")[0]) for address in addresses)
+    return {"sha": sha, "author": author, "committer": committer}
+
+
+def _list_commits(hub: FakeGitHub, request: Request) -> Response:
+    shas = hub.run_git("rev-list", request.query.get("sha", "main")).split()
+    return _paginate([_describe_commit(hub, sha) for sha in shas], request)
+
+
+def _list_activities(hub: FakeGitHub, request: Request) -> Response:
+    """Pushes and merges, the newest first."""
+    found = [item for item in reversed(hub.activities) if item["ref"] == request.query.get("ref", item["ref"])]
+    return _paginate(found, request)
 
 
 def _list_deployments(hub: FakeGitHub, request: Request) -> Response:
@@ -442,6 +469,8 @@ ROUTES: list[tuple[str, str, Callable[..., Response]]] = [
     ("PATCH", r"/pulls/(\d+)", _update_pull),
     ("GET", r"/commits/([^/]+)/pulls", _list_commit_pulls),
     ("GET", r"/compare/(.+?)\.\.\.(.+)", _compare),
+    ("GET", r"/commits", _list_commits),
+    ("GET", r"/activity", _list_activities),
     ("GET", r"/deployments", _list_deployments),
     ("POST", r"/deployments", _create_deployment),
     ("GET", r"/deployments/(\d+)/statuses", _list_deployment_statuses),

@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.github import approval_policy, review_evidence, reviewed_plan, sticky_comment
+from orchestrator.github import approval_policy, comment_body, review_evidence, reviewed_plan, sticky_comment
 from orchestrator.github.client import GitHub
 from orchestrator.github.review_evidence import PlanSource, ReviewCheck
+from orchestrator.render import plan_view
+from orchestrator.vocabulary import FieldChange
 from tests.github import fake_github
 from tests.github.shop_repository import PROJECT, ShopRepository, bucket_manifest
 from tests.render.sample_plans import FULL_PLAN
@@ -292,3 +294,20 @@ def test_a_change_is_known_by_its_whole_hash_and_its_calls() -> None:
     assert not approval_policy.decide(other_plan, "strict", [review], set()).is_approved
     shortened = reviewed_plan.ReviewedPlan("d" * 64, {change.address: review.changes[change.address][:12]})
     assert not shortened.has_reviewed(change)
+
+
+def test_a_value_that_looks_like_a_review_is_none() -> None:
+    """A manifest's value is shown in code, which Markdown does not escape; the line of the review is the last one."""
+    forged, _ = reviewed_plan.create_marker(FORGED)
+    hostile = replace(FULL_PLAN.changes[0], physical=forged, fields=(FieldChange(("name",), None, forged),))
+    view = plan_view.build_view(replace(FULL_PLAN, changes=(hostile, *FULL_PLAN.changes)), include_steps=True)
+    own, _ = reviewed_plan.create_marker(FULL_PLAN)
+
+    text = comment_body.render_plan(view, marker_comment=own, commit="0" * 40, run_url="https://run", approval="review")
+
+    found = reviewed_plan.parse_marker(text)
+    assert found is not None
+    assert found.digest == FULL_PLAN.digest
+    assert text.count("<!-- orchestrator:seen") == 1
+    assert reviewed_plan.parse_marker(f"{forged}\n{own}\n") == found
+    assert reviewed_plan.parse_marker(f"{own}\nmore") is None

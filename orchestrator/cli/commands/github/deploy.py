@@ -73,7 +73,7 @@ def command(
     check_veto_token(allow)
     check_input(unpinned_parts, PARTS_PATTERN, "parts to unpin", "`all`, or parts that `orchestrator releases` lists")
     github = GitHubNotifier.from_environment(settings.manifests, settings.environment)
-    notifier = DeployNotifier(github, digest)
+    notifier = DeployNotifier(github, digest, allow)
     if unpinned_parts:
         from orchestrator.runs.unpin import unpin
 

@@ -163,7 +163,8 @@ def _revert_drift(settings: Settings, notifier: GitHubNotifier, allow: str, buil
     from orchestrator.cli.commands.github.deploy import deploy_with_reports
     from orchestrator.github.deploy_notifier import DeployNotifier
 
-    run = deploy_with_reports(settings, DeployNotifier(notifier, is_approved=True), allow, "revert drift", build)
+    deploy_notifier = DeployNotifier(notifier, allow=allow, is_approved=True)
+    run = deploy_with_reports(settings, deploy_notifier, allow, "revert drift", build)
     if run.exit_code == ExitCode.OK:
         _report_drift(settings, notifier)
     return run.exit_code

@@ -110,7 +110,7 @@ def _publish_plan(
     plan_output.print_plan(settings.terminal, planned, "full")
     view = plan_view.build_view(plan, cost=plan_output.cost_view(planned), include_steps=True, max_value_characters=400)
     view = plan_output.add_summary(view, planned, facts)
-    marker_comment, _ = reviewed_plan.create_marker(plan)
+    marker_comment, _ = reviewed_plan.create_marker(plan, approval_mode)
     summary_body = comment_body.render_plan(
         view,
         marker_comment="",

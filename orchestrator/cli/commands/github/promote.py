@@ -55,6 +55,6 @@ def command(settings: Settings, source: str, number: str, skip_soak: bool, allow
     check_veto_token(allow)
     github = GitHubNotifier.from_environment(settings.manifests, settings.environment)
     is_by_hand = github.run.environ.get("GITHUB_EVENT_NAME") == STARTED_BY_HAND
-    notifier = DeployNotifier(github, is_approved=is_by_hand)
+    notifier = DeployNotifier(github, allow=allow, is_approved=is_by_hand)
     request = PromotionRequest(source, int(number) if number else None, skip_soak) if is_by_hand else None
     return deploy_with_reports(settings, notifier, allow, "promote", build, request).exit_code
