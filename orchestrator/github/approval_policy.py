@@ -37,8 +37,7 @@ def effective_policy(declared: ApprovalPolicy, released: str) -> ApprovalPolicy:
 
     Otherwise whoever merges a pull request by themselves could switch the approval off in it.
     """
-    known = [policy for policy in LOOSEST_FIRST if policy in (declared, released)]
-    return known[-1]
+    return [policy for policy in LOOSEST_FIRST if policy in (declared, released)][-1]
 
 
 def decide(
