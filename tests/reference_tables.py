@@ -54,12 +54,13 @@ def render_outputs() -> str:
         f"| `{name}` | [{output_file(name)}](outputs/{output_file(name)}) |"
         for name in output_types.list_output_types()
     ]
+    rows += [f"| all others | [{output_file('')}](outputs/{output_file('')}) |"]
     return "\n".join(rows)
 
 
 def output_file(name: str) -> str:
-    """Return the name of the schema of a command's JSON."""
-    return f"{name.replace(' ', '-')}.schema.json"
+    """Return the name of the schema of a command's JSON; that of "" is for commands without data of their own."""
+    return f"{name.replace(' ', '-') or 'command-result'}.schema.json"
 
 
 def render_output_schema(name: str) -> str:
@@ -221,7 +222,7 @@ def main() -> None:
         path = REFERENCE / "kinds" / f"{name}.md"
         path.parent.mkdir(exist_ok=True)
         path.write_text(render_kind(name))
-    for name in output_types.list_output_types():
+    for name in ("", *output_types.list_output_types()):
         path = REFERENCE / "outputs" / output_file(name)
         path.parent.mkdir(exist_ok=True)
         path.write_text(render_output_schema(name))

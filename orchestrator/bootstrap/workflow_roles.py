@@ -6,7 +6,7 @@ They have a scope of their own, so plans and deploys of the environment never ma
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, NotRequired, TypedDict
 
 from msgspec import Struct
 
@@ -70,7 +70,19 @@ def expand(desired: DesiredState, repository: Repository) -> DesiredState:
     return DesiredState(desired.scope.github_scope, tuple(resources))
 
 
-def describe_access(access: DesiredState) -> dict[str, dict[str, Any]]:
+class AccessDocument(TypedDict):
+    """What ``orchestrator bootstrap github --plan --format json`` prints.
+
+    Policies and trust policies by name, in IAM's form, and the settings that GitHub lacks.  Without a GitHub token
+    there are only policies.
+    """
+
+    policies: dict[str, dict[str, Any]]
+    roles: NotRequired[dict[str, dict[str, Any]]]
+    settings: NotRequired[list[str]]
+
+
+def describe_access(access: DesiredState) -> AccessDocument:
     """Return the whole policy documents and trust policies of expanded access, by name, in IAM's form."""
     return {
         "policies": {item.physical: item.spec["document"] for item in access.resources if item.type == "iam_policy"},

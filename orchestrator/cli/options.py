@@ -12,7 +12,6 @@ import click
 from orchestrator.cli.value_completion import complete_environment, complete_target
 from orchestrator.runs.reporter import MAX_WAIT_SECONDS, RunOptions
 from orchestrator.runs.settings import Settings
-from orchestrator.runs.terminal import Terminal
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -47,7 +46,7 @@ def common_options(function: F) -> F:
         settings: Settings = context.ensure_object(Settings)
         for name in ("manifests", "environment", "verbose", "log_format"):
             setattr(settings, name, options.pop(name))
-        settings.terminal = Terminal.from_environment(no_colour=no_color)
+        settings.set_terminal(no_colour=no_color)
         if log := settings.create_logger():
             log.debug(
                 "command_started",

@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final, TypedDict
 
-from orchestrator.doctor import Finding
+from orchestrator.doctor import Finding, FindingState
 from orchestrator.problems import Problem
 from orchestrator.redaction.redact import sanitise
 from orchestrator.render.style import Style
 
 _STATE_STYLES: Final = {"ok": "green", "missing": "alarm", "not checked": "yellow"}
 _COLUMN_WIDTHS: Final = (13, 13)
+
+
+class FindingDocument(TypedDict):
+    """One finding; ``fix``, ``file`` and ``line`` are None if there is none."""
+
+    check: str
+    state: FindingState
+    what: str
+    fix: str | None
+    file: str | None
+    line: int | None
+
+
+class DoctorDocument(TypedDict):
+    """What ``orchestrator doctor --format json`` prints.  States are ``ok``, ``missing`` and ``not checked``."""
+
+    environment: str | None
+    missing: int
+    not_checked: int
+    findings: list[FindingDocument]
 
 
 def render_text(findings: Sequence[Finding], style: Style) -> str:
@@ -51,7 +71,7 @@ def to_problems(findings: Sequence[Finding]) -> list[Problem]:
     ]
 
 
-def to_document(findings: Sequence[Finding], environment: str | None) -> dict[str, Any]:
+def to_document(findings: Sequence[Finding], environment: str | None) -> DoctorDocument:
     """Return the findings as a JSON document."""
     return {
         "environment": environment,

@@ -63,6 +63,12 @@ class CatalogueComparison(Struct, frozen=True):
         return f"{', '.join(parts)}: {self.share:.0%} of the products differ (threshold {self.threshold:.0%})."
 
 
+class ModelStatus(CatalogueComparison, frozen=True, kw_only=True):
+    """What ``orchestrator model status --format json`` prints: the comparison, and what follows from it."""
+
+    training_needed: bool
+
+
 def is_hidden(key: str) -> bool:
     """Return whether a file is a hidden file of a desktop system."""
     name = key.rpartition("/")[2].lower()

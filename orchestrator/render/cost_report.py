@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
-from typing import Protocol
+from typing import NotRequired, Protocol, TypedDict
 
 from orchestrator.cost import Estimate, format_headline, format_line_items, list_warnings
 from orchestrator.cost.account_offers import CREDITS_SINCE, MAX_CREDITS_USD, months_covered, offer_for
 from orchestrator.cost.deadlines import Deadline
-from orchestrator.values import Value
+from orchestrator.render.spend_report import SpendDocument
 
 
 class ComponentRow(Protocol):
@@ -26,6 +26,56 @@ class ComponentRow(Protocol):
 
     @property
     def active(self) -> float: ...
+
+
+class ComponentCost(TypedDict):
+    """Monthly cost of one component in USD."""
+
+    component: str
+    idle_usd: float
+    expected_usd: float
+    active_usd: float
+
+
+class ResourceCost(TypedDict):
+    """Monthly cost of one resource in USD, and what the figures assume."""
+
+    address: str
+    idle_usd: float
+    active_usd: float
+    assumptions: str
+
+
+class UnpricedResource(TypedDict):
+    """A resource without a price, and why."""
+
+    address: str
+    reason: str
+
+
+class UsageCost(TypedDict):
+    """Monthly cost in USD by the use that the manifests declare; None where they declare none."""
+
+    low: float | None
+    expected: float | None
+    high: float | None
+
+
+class CostDocument(TypedDict):
+    """What ``orchestrator cost --format json`` prints.  ``actual`` only with ``--actual``."""
+
+    region: str
+    prices_of: str
+    is_complete: bool
+    idle_usd: float
+    active_usd: float
+    usage_usd: UsageCost
+    components: list[ComponentCost]
+    resources: list[ResourceCost]
+    not_estimated: list[UnpricedResource]
+    warnings: list[str]
+    advice: list[str]
+    actual: NotRequired[SpendDocument]
 
 
 def render_text(
@@ -67,7 +117,7 @@ def to_json(
     on: date,
     account_created: date | None,
     advice: Sequence[str] = (),
-) -> dict[str, Value]:
+) -> CostDocument:
     """Return the report as data; amounts are USD per month before VAT."""
     low, expected, high = estimate.by_usage or (None, None, None)
     return {

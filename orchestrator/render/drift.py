@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
 from msgspec import Struct, to_builtins
@@ -42,6 +42,30 @@ class ResourceDrift(Struct, frozen=True):
     reason: str = ""
     action: str = ""
     fields: tuple[FieldView, ...] = ()
+
+
+class SettingCounts(Struct, frozen=True):
+    """How many of the settings that AWS's service models define for these resources are checked."""
+
+    checked: int
+    total: int
+
+
+class DriftDocument(Struct, frozen=True):
+    """What ``orchestrator drift --format json`` prints: counts of resources by sync status, and each resource."""
+
+    coverage: float
+    drifted: int
+    environment: str
+    ignored: int
+    lost_releases: tuple[str, ...]
+    in_sync: int
+    not_checked: int
+    not_looked_at: Mapping[str, Mapping[str, tuple[str, ...]]]
+    pending: int
+    resources: tuple[ResourceDrift, ...]
+    settings: SettingCounts
+    unhealthy: int
 
 
 class DriftView(Struct, frozen=True):
@@ -203,21 +227,21 @@ def render_markdown(drift: DriftView) -> str:
 
 def to_json(drift: DriftView) -> str:
     """Return the drift as indented JSON that ends with a newline."""
-    document = {
-        "coverage": drift.coverage,
-        "drifted": drift.count(SyncStatus.DRIFTED),
-        "environment": drift.title,
-        "ignored": drift.count(SyncStatus.IGNORED),
-        "lost_releases": list(drift.lost_releases),
-        "in_sync": drift.count(SyncStatus.IN_SYNC),
-        "not_checked": drift.count(SyncStatus.NOT_CHECKED),
-        "not_looked_at": to_builtins(drift.settings.not_looked_at),
-        "pending": drift.count(SyncStatus.PENDING),
-        "resources": to_builtins(drift.resources),
-        "settings": {"checked": drift.settings.checked, "total": drift.settings.total},
-        "unhealthy": drift.count(SyncStatus.UNHEALTHY),
-    }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    document = DriftDocument(
+        coverage=drift.coverage,
+        drifted=drift.count(SyncStatus.DRIFTED),
+        environment=drift.title,
+        ignored=drift.count(SyncStatus.IGNORED),
+        lost_releases=drift.lost_releases,
+        in_sync=drift.count(SyncStatus.IN_SYNC),
+        not_checked=drift.count(SyncStatus.NOT_CHECKED),
+        not_looked_at=drift.settings.not_looked_at,
+        pending=drift.count(SyncStatus.PENDING),
+        resources=drift.resources,
+        settings=SettingCounts(drift.settings.checked, drift.settings.total),
+        unhealthy=drift.count(SyncStatus.UNHEALTHY),
+    )
+    return json.dumps(to_builtins(document), indent=2, ensure_ascii=False) + "\n"
 
 
 def _build_resource(change: Change, waived: list[Waived]) -> ResourceDrift:

@@ -4,10 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
+from typing import TypedDict
 
 from orchestrator.cost.billed_months import MonthSpend, ServiceComparison, compare_services
 from orchestrator.cost.estimate import Estimate
-from orchestrator.values import Value
+
+
+class ServiceSpend(TypedDict):
+    """What one AWS service has cost, and its share of the estimate, in USD; None where AWS has no figure."""
+
+    service: str
+    last_month_usd: float | None
+    this_month_usd: float | None
+    estimated_usd: float | None
+
+
+class SpendDocument(TypedDict):
+    """What AWS has billed the account, in USD before credits.  ``requests`` to Cost Explorer were billed for it."""
+
+    read_at: str
+    requests: int
+    last_month_usd: float | None
+    this_month_usd: float | None
+    this_month_projected_usd: float | None
+    services: list[ServiceSpend]
 
 
 def split_months(months: Sequence[MonthSpend], today: date) -> tuple[MonthSpend | None, MonthSpend | None]:
@@ -35,7 +55,7 @@ def render_text(months: Sequence[MonthSpend], estimate: Estimate, read_at: datet
     )
 
 
-def to_json(months: Sequence[MonthSpend], estimate: Estimate, read_at: datetime, requests: int) -> dict[str, Value]:
+def to_json(months: Sequence[MonthSpend], estimate: Estimate, read_at: datetime, requests: int) -> SpendDocument:
     """Return the spend as data; amounts are USD before credits."""
     last_month, this_month = split_months(months, read_at.date())
     return {

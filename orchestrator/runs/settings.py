@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import shlex
+from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from orchestrator.runs.terminal import Terminal
 
 
 class Settings(Struct):
-    """Options of every command; one object per process, filled when the command line is parsed."""
+    """Options of every command; one object per process, filled when the command line is parsed.
+
+    ``kept_output`` keeps the output of the command ``command_name`` for the document that ends it.
+    """
 
     manifests: Path = Path("manifests")
     environment: str | None = None
     verbose: bool = False
     log_format: Literal["text", "json"] = "text"
     terminal: Terminal = field(default_factory=Terminal.from_environment)
+    command_name: str = ""
+    kept_output: StringIO | None = None
+
+    def set_terminal(self, *, no_colour: bool) -> None:
+        """Use the terminal of this process, or with ``kept_output`` one whose output is plain and kept."""
+        terminal = Terminal.from_environment(no_colour=no_colour)
+        if self.kept_output is not None:
+            terminal = replace(terminal, out=self.kept_output, has_colour=False, width=0)
+        self.terminal = terminal
 
     def choose_environment(self) -> None:
         """Ask for the environment on a terminal, if there are several and none was given."""

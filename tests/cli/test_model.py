@@ -6,11 +6,13 @@ import hashlib
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from orchestrator.manifest import schema
 from orchestrator.model_registry import registry
+from orchestrator.model_registry.staleness import ModelStatus
 from orchestrator.storage.s3 import S3FileStorage
 from tests.cli.conftest import MANIFESTS, ByHand, Run
 from tests.storage.test_model_registry import version
@@ -68,6 +70,7 @@ def test_training_is_needed_when_the_shop_has_moved_on(storage: S3FileStorage, r
     assert "Next: python -m ml.download_photos" in due.out
     assert run("model", "status", "--threshold", "1", "--detailed-exitcode").code == 0
     told = json.loads(run("model", "status", "--format", "json").out)
+    msgspec.convert(told, ModelStatus, strict=True)
     assert (told["training_needed"], told["added"], told["version"]) == (True, ["pearl"], "v1")
 
 

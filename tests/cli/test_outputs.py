@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,18 +56,76 @@ def test_every_list_has_json_with_a_schema() -> None:
     assert [name for name in output_types.list_output_types() if "json" not in formats(COMMANDS[name])] == []
 
 
+def test_every_command_has_json_but_those_that_pass_on_a_stream() -> None:
+    """Both ways: a type of its own for each command that has data, the common result for all others."""
+    streams = {name for name, command in COMMANDS.items() if "json" not in formats(command)}
+    assert streams == {
+        *("completion", "console database", "emulator", "exec", "history export", "logs", "mcp", "render", "serve")
+    }
+    page = (reference_tables.REFERENCE / "commands.md").read_text()
+    assert [name for name in streams if f"`{name.removesuffix(' database')}`" not in page] == []
+    assert [name for name, command in COMMANDS.items() if has_data(command)] == [
+        name for name in COMMANDS if name in output_types.list_output_types()
+    ]
+
+
+def has_data(command: click.Command) -> bool:
+    """Whether a command has a ``--format`` of its own."""
+    return any("--format" in option.opts and option.expose_value for option in command.params)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "output", "problem"),
+    [
+        (["validate"], 0, "The manifests are valid.", ""),
+        (["validate", "-e", "nowhere"], 1, "", "nowhere"),
+        (["live", "123"], 1, "", "no complete release"),
+        (["apply", "--target", "nothing"], 1, "", "nothing"),
+    ],
+)
+def test_any_command_ends_with_one_document(
+    arguments: list[str],
+    exit_code: int,
+    output: str,
+    problem: str,
+    stack: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([*arguments, "--format", "json", "-f", str(stack)]) == exit_code
+    result = json.loads(capsys.readouterr().out)
+
+    jsonschema.validate(result, strict(output_types.build_schema("")), jsonschema.Draft202012Validator)
+    assert result["command"] == f"orchestrator {arguments[0]}"
+    assert result["exit_code"] == exit_code
+    assert output in "\n".join(result["output"])
+    assert [problem in found["message"] for found in result["problems"]] == [True] * bool(problem)
+
+
+def test_a_problem_has_its_place_as_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree("manifests", tmp_path / "manifests")
+    file = tmp_path / "manifests" / "buckets.yaml"
+    file.write_text(file.read_text() + "  versoning: true\n")
+    assert main(["validate", "--format", "json", "-f", str(file.parent)]) == 1
+    [problem] = json.loads(capsys.readouterr().out)["problems"]
+
+    assert (Path(problem["file"]).name, problem["column"]) == (file.name, 3)
+    assert problem["line"] == len(file.read_text().splitlines())
+
+
 def test_the_published_schemas_are_those_of_the_types() -> None:
     """`python -m tests.reference_tables` writes them."""
-    for name in output_types.list_output_types():
+    for name in ("", *output_types.list_output_types()):
         text = (OUTPUTS / reference_tables.output_file(name)).read_text()
         assert text == reference_tables.render_output_schema(name)
         jsonschema.Draft202012Validator.check_schema(json.loads(text))
-    assert len(list(OUTPUTS.iterdir())) == len(output_types.list_output_types())
+    assert len(list(OUTPUTS.iterdir())) == len(output_types.list_output_types()) + 1
 
 
 @pytest.mark.parametrize(
     ("command", "arguments"),
     [
+        ("cost", []),
+        ("drift", []),
         ("explain", ["bucket.spec.lifecycle"]),
         ("graph", []),
         ("outlook", ["--days", "3650"]),
@@ -87,6 +146,29 @@ def test_what_is_printed_is_what_the_schema_says(
 
     assert bool(printed) is (command != "releases")
     jsonschema.validate(printed, schema, jsonschema.Draft202012Validator)
+
+
+def test_access_is_printed_by_its_schema(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree("manifests", tmp_path / "manifests")
+    project = tmp_path / "manifests" / "project.yaml"
+    project.write_text(project.read_text() + "  permissionsBoundary: true\n")
+    monkeypatch.setenv("GITHUB_TOKEN", "")
+    monkeypatch.setenv("PATH", "")  # nor a token of gh
+    assert main(["bootstrap", "github", "--plan", "--format", "json", "-f", str(project.parent)]) == 0
+    printed = json.loads(capsys.readouterr().out)
+
+    assert len(printed["policies"]) > 2
+    jsonschema.validate(printed, strict(output_types.build_schema("bootstrap")), jsonschema.Draft202012Validator)
+
+
+def test_findings_are_printed_by_their_schema(stack: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--timeout", "1", "--format", "json", "-f", str(stack)]) in (0, 1)
+    printed = json.loads(capsys.readouterr().out)
+
+    assert len(printed["findings"]) > 5
+    jsonschema.validate(printed, strict(output_types.build_schema("doctor")), jsonschema.Draft202012Validator)
 
 
 def test_tokens_are_printed_by_their_schema(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,7 +57,8 @@ def doctor(
         if only:
             desired, aws = pipeline.load_desired(folder, "prod", include_artefacts=False), Clients(REGION, attempts=2)
             results = (ACCOUNT_CHECK_FUNCTIONS[name](desired, aws, "orchestrator bootstrap github") for name in only)
-            report = finding_report.to_document([item for result in results for item in result], "prod")
+            findings = [item for result in results for item in result]
+            report: Any = finding_report.to_document(findings, "prod")
         else:
             capsys.readouterr()
             main(["doctor", "--account", "--format", "json", "-f", str(folder)])

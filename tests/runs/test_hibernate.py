@@ -102,9 +102,11 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture
 def stack(deployed: Stack) -> Iterator[Stack]:
-    """The stack, awake by its schedule, with what was called before forgotten."""
-    (deployed.folder / "shop.yaml").write_text(STACK)
+    """The stack as STACK declares it, awake by its schedule, with what was called before forgotten."""
     with real_stack.aws_environment(deployed.aws):
+        if (deployed.folder / "shop.yaml").read_text() != STACK:
+            (deployed.folder / "shop.yaml").write_text(STACK)
+            assert deployed.run("apply", "--auto-approve").code == 0
         deployed.follow_schedule(DAY)
         deployed.aws.clear_calls()
         yield deployed
@@ -192,7 +194,7 @@ def test_what_somebody_stopped_by_hand_is_named_and_a_wake_starts_it(stack: Stac
 
     drift = stack.run("drift")
 
-    assert (drift.code, "1 unhealthy" in drift.out) == (2, True)
+    assert (drift.code, "1 unhealthy" in drift.out) == (2, True), drift.out
     assert "orchestrator wake" in drift.out
     assert stack.run("wake", "--auto-approve").code == 0
     assert stack.states == ("RUNNING", "available")

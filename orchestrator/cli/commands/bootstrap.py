@@ -113,12 +113,12 @@ def _print_access(settings: Settings, desired: DesiredState, repository_name: st
     import json
 
     from orchestrator.bootstrap import github_settings, workflow_roles
-    from orchestrator.bootstrap.workflow_roles import Repository
+    from orchestrator.bootstrap.workflow_roles import AccessDocument, Repository
     from orchestrator.problems import ExitCode
 
     if find_github_token() is None:
         access = workflow_roles.describe_access(workflow_roles.expand(desired, Repository(repository_name, 0, 0)))
-        document: dict[str, object] = {"policies": access["policies"]}
+        document: AccessDocument = {"policies": access["policies"]}
         settings.terminal.print_err("Trust policies and GitHub settings are left out: no GitHub token found.")
     else:
         github = github_client(repository_name)

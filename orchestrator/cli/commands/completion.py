@@ -17,6 +17,7 @@ KEYS_WITH_COLONS = "COMP_WORDBREAKS=${COMP_WORDBREAKS//:/}"
     'eval "$(orchestrator completion bash)"     # in ~/.bashrc',
     'eval "$(orchestrator completion zsh)"      # in ~/.zshrc',
     "orchestrator completion fish > ~/.config/fish/completions/orchestrator.fish",
+    streams=True,
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @common_options

@@ -22,6 +22,7 @@ def command() -> None:
         "orchestrator console database -e prod",
         "orchestrator console database main --via api --write",
     ),
+    streams=True,
 )
 @click.argument("name", default="main", shell_complete=complete_database)
 @click.option(

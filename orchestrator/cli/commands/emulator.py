@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     "orchestrator emulator",
     "orchestrator emulator --port 0 --latency 50 --faults faults.yaml",
     "orchestrator emulator --record recording.json",
+    streams=True,
 )
 @click.option(
     "--port",

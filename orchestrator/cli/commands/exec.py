@@ -14,6 +14,7 @@ from orchestrator.runs.settings import Settings
     "exec",
     "orchestrator exec api -e prod -- /bin/sh",
     "orchestrator exec api -- dotnet --info",
+    streams=True,
 )
 @click.argument("component", shell_complete=complete_service)
 @click.argument("words", nargs=-1, required=True, metavar="-- COMMAND...")

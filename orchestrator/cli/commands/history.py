@@ -47,7 +47,7 @@ def verify(settings: Settings, export: Path | None, database: str) -> int:
     return 0
 
 
-@command.command("export", cls=CliCommand, examples=("orchestrator history export > all.jsonl",))
+@command.command("export", cls=CliCommand, examples=("orchestrator history export > all.jsonl",), streams=True)
 @DATABASE_OPTION
 @common_options
 def export(settings: Settings, database: str) -> int:

@@ -35,6 +35,7 @@ def parse_pattern(_context: click.Context, _parameter: click.Parameter, value: s
     "orchestrator logs api -e prod",
     "orchestrator logs api --since 2h --grep 'ERROR|Exception'",
     "orchestrator logs api --follow",
+    streams=True,
 )
 @click.argument("component", shell_complete=complete_service)
 @click.option(

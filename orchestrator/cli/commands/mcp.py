@@ -12,7 +12,7 @@ INSTRUCTIONS = (
 )
 
 
-@cli_command("mcp", "orchestrator mcp -f manifests", "claude mcp add orchestrator -- orchestrator mcp")
+@cli_command("mcp", "orchestrator mcp -f manifests", "claude mcp add orchestrator -- orchestrator mcp", streams=True)
 @common_options
 def command(settings: Settings) -> None:
     """Give a coding agent read-only access to the project.

@@ -60,7 +60,9 @@ def status(settings: Settings, threshold: float, *, detailed_exitcode: bool, pub
         staleness.publish_status(storage, comparison, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
     if output_format == "json":
         settings.terminal.print_out(
-            canonical_json.dump({**asdict(comparison), "training_needed": comparison.is_retraining_due}).decode()
+            canonical_json.dump(
+                staleness.ModelStatus(**asdict(comparison), training_needed=comparison.is_retraining_due)
+            ).decode()
         )
     else:
         settings.terminal.print_out(format_comparison(comparison, format_location(settings)))

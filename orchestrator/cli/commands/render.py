@@ -13,6 +13,7 @@ from orchestrator.runs.settings import Settings
     "render",
     "orchestrator render -e prod",
     "orchestrator render --diff prod staging",
+    streams=True,
 )
 @click.option(
     "--diff", "diff_names", nargs=2, metavar="FROM TO", help="Print what differs between two environments instead."

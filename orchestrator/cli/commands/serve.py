@@ -17,6 +17,7 @@ from orchestrator.runs.settings import Settings
     "serve",
     "orchestrator serve",
     "orchestrator serve --database postgresql://orchestrator@localhost/orchestrator --port 8080",
+    streams=True,
 )
 @click.option("--host", default="", help="Address to listen on; default State__Host, else 127.0.0.1.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on; default State__Port, else 8420.")
