@@ -1,6 +1,6 @@
 """The result of a command as one JSON document, for programs: ``--format json`` of commands without data of their own.
 
-While the command runs, its output is kept; progress and prompts stay on standard error.
+The output is captured while the command runs; progress and prompts stay on standard error.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class CommandResult(Struct, frozen=True):
 
 
 def build_result_option() -> click.Option:
-    """Return ``--format text|json``, which keeps the output of the command for its result."""
+    """Return ``--format text|json``, which captures the output of the command for its result."""
     return click.Option(
         ["--format"],
         type=click.Choice(["text", "json"]),
@@ -45,14 +45,14 @@ def build_result_option() -> click.Option:
         show_default=True,
         expose_value=False,
         is_eager=True,
-        callback=_keep_output,
+        callback=_capture_output,
         help="Format of the output. `json` prints one document at the end: exit code, output and problems.",
     )
 
 
 def print_result(settings: Settings, exit_code: int, problems: Sequence[Problem]) -> None:
-    """Print the result of a command whose output was kept; nothing if it was not."""
-    if settings.kept_output is None:
+    """Print the result of a command whose output was captured; nothing otherwise."""
+    if settings.captured_output is None:
         return
     from orchestrator import canonical_json
     from orchestrator.render import problem_text
@@ -60,7 +60,7 @@ def print_result(settings: Settings, exit_code: int, problems: Sequence[Problem]
     result = CommandResult(
         settings.command_name,
         exit_code,
-        tuple(settings.kept_output.getvalue().splitlines()),
+        tuple(settings.captured_output.getvalue().splitlines()),
         tuple(
             ProblemDocument(*(entry[name] for name in ProblemDocument.__struct_fields__))  # type: ignore[arg-type]
             for entry in problem_text.to_log_entries(problems)
@@ -69,7 +69,7 @@ def print_result(settings: Settings, exit_code: int, problems: Sequence[Problem]
     Terminal.from_environment().print_out(canonical_json.dump(result).decode())
 
 
-def _keep_output(context: click.Context, _option: click.Parameter, value: Any) -> None:
+def _capture_output(context: click.Context, _option: click.Parameter, value: Any) -> None:
     settings: Settings = context.ensure_object(Settings)
     settings.command_name = context.command_path
-    settings.kept_output = io.StringIO() if value == "json" else None
+    settings.captured_output = io.StringIO() if value == "json" else None

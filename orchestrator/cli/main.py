@@ -115,7 +115,7 @@ def _run(arguments: Sequence[str] | None, command: click.Command) -> int:
     settings = Settings()
     problems: list[Problem] = []
     exit_code = _run_command(arguments, command, settings, problems)
-    if settings.kept_output is not None:
+    if settings.captured_output is not None:
         from orchestrator.cli import command_result
 
         command_result.print_result(settings, exit_code, problems)
@@ -123,14 +123,14 @@ def _run(arguments: Sequence[str] | None, command: click.Command) -> int:
 
 
 def _run_command(
-    arguments: Sequence[str] | None, command: click.Command, settings: Settings, found: list[Problem]
+    arguments: Sequence[str] | None, command: click.Command, settings: Settings, collected: list[Problem]
 ) -> int:
-    """Run a command, print its problems, add them to ``found``, and return the exit code."""
+    """Run a command, print its problems, add them to ``collected``, and return the exit code."""
     try:
         exit_code = command.main(args=arguments, prog_name="orchestrator", obj=settings, standalone_mode=False)
         return int(exit_code or ExitCode.OK)
     except Problems as problems:
-        found += problems.problems
+        collected += problems.problems
         _print_problems(problems, settings)
         return int(problems.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -16,7 +16,7 @@ from orchestrator.runs.terminal import Terminal
 class Settings(Struct):
     """Options of every command; one object per process, filled when the command line is parsed.
 
-    ``kept_output`` keeps the output of the command ``command_name`` for the document that ends it.
+    ``captured_output`` captures the output of the command ``command_name`` for the document that ends it.
     """
 
     manifests: Path = Path("manifests")
@@ -25,13 +25,13 @@ class Settings(Struct):
     log_format: Literal["text", "json"] = "text"
     terminal: Terminal = field(default_factory=Terminal.from_environment)
     command_name: str = ""
-    kept_output: StringIO | None = None
+    captured_output: StringIO | None = None
 
     def set_terminal(self, *, no_colour: bool) -> None:
-        """Use the terminal of this process, or with ``kept_output`` one whose output is plain and kept."""
+        """Use the terminal of this process, or with ``captured_output`` one whose output is plain and captured."""
         terminal = Terminal.from_environment(no_colour=no_colour)
-        if self.kept_output is not None:
-            terminal = replace(terminal, out=self.kept_output, has_colour=False, width=0)
+        if self.captured_output is not None:
+            terminal = replace(terminal, out=self.captured_output, has_colour=False, width=0)
         self.terminal = terminal
 
     def choose_environment(self) -> None:
