@@ -53,6 +53,10 @@ class Scope(Struct, frozen=True):
         """The prefix of this environment's physical names."""
         return f"{self.project}-{self.environment}"
 
+    def name_of(self, component: Component) -> str:
+        """Return the name in AWS of a component's resources, and the beginning of it if it has several of a type."""
+        return f"{self.name_prefix}-{component.aws_name}"
+
     @property
     def iam_path(self) -> str:
         """The IAM path of this environment's roles."""
@@ -90,18 +94,32 @@ def parse_owner(tags: Mapping[str, str]) -> str | None:
 
 
 class Component(Struct, frozen=True):
-    """One checked manifest: ``spec`` has the environment's overrides and the schema's defaults merged in."""
+    """One checked manifest: ``spec`` has the environment's overrides and the schema's defaults merged in.
+
+    ``renamed_from`` is the name with which its resources were created, if it was renamed since.
+    """
 
     kind: str
     name: str
     spec: Mapping[str, Value]
     where: Position
     adopt: bool = False
+    renamed_from: str = ""
 
     @property
     def handle(self) -> str:
         """The name by which manifests refer to it: ``bucket.files``."""
         return f"{self.kind.lower()}.{self.name}"
+
+    @property
+    def aws_name(self) -> str:
+        """The name that its resources have in AWS, which a renamed component keeps."""
+        return self.renamed_from or self.name
+
+    @property
+    def aws_handle(self) -> str:
+        """The handle that its resources have in what AWS does not let one change."""
+        return f"{self.kind.lower()}.{self.aws_name}"
 
 
 class Resource(Struct, frozen=True):

@@ -110,6 +110,7 @@ WEEKLY = (
     "release/test_site.py::test_killed_anywhere_the_site_before_comes_back_whole",
     "release/test_story_express.py::",
     "test_readme.py::test_every_command_prints_what_the_page_shows[docs/how-to/pinned-content",
+    "test_readme.py::test_every_command_prints_what_the_page_shows[docs/how-to/rename-components",
     "test_readme.py::test_every_command_prints_what_the_page_shows[docs/how-to/resolve-drift",
     "test_readme.py::test_every_command_prints_what_the_page_shows[docs/how-to/roll-back",
     "state/pages/test_browser.py::test_the_other_colours_are_as_legible[(390",

@@ -56,12 +56,23 @@ class Stack(Struct, frozen=True):
         handle = (self.project.spec.get("releases") or {}).get("bucket")
         return None if handle is None else str(self.get_export(handle, "name"))
 
+    def aws_handle(self, handle: str) -> str:
+        """Return the handle that a component has in what AWS does not let one change: the one before it was renamed."""
+        return self.components[handle].aws_handle
+
     def grants_for(self, component: Component, kind: str) -> tuple[Grant, ...]:
         """Return the grants of one kind that other components need from ``component``."""
-        return tuple(grant for grant in self.grants_by_target.get(component.handle, ()) if grant.kind == kind)
+        handles = dict.fromkeys((component.handle, component.aws_handle))
+        grants = (grant for handle in handles for grant in self.grants_by_target.get(handle, ()))
+        return tuple(grant for grant in grants if grant.kind == kind)
 
     def get_export(self, handle: str, name: str) -> Value:
-        """Return the value of ``${handle.name}``; it exists, because references are checked before."""
+        """Return the value of ``${handle.name}``; it exists, because references are checked before.
+
+        A renamed component also has the handle that it had before.
+        """
+        if handle not in self.exports_by_handle:
+            handle = next(item.handle for item in self.components.values() if item.aws_handle == handle)
         return self.exports_by_handle[handle][name]
 
 

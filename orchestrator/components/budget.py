@@ -55,7 +55,7 @@ def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[F
 
 
 def _budget_name(component: Component, scope: Scope) -> str:
-    return f"{scope.name_prefix}-{component.name}"
+    return scope.name_of(component)
 
 
 def _notification(kind: str, amount: float, email: list[Value]) -> dict[str, Value]:

@@ -59,7 +59,7 @@ def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
     """Yield conflicting keys, names that AWS advises against, and passwords that two Secrets hold."""
     data = component.spec["data"]
     keys_by_variable: dict[str, str] = {}
-    reserved_prefixes = tuple(_database_key(handle, "") for handle in _list_databases(component))
+    reserved_prefixes = tuple(_database_key(_aws_handle(name, siblings), "") for name in _list_databases(component))
     for key in list_keys(data):
         first_key = keys_by_variable.setdefault(key.replace(":", "__"), key)
         if first_key != key:
@@ -223,6 +223,10 @@ def _referenced_databases(value: Value) -> Iterator[str]:
                     yield from _referenced_databases(part)
 
 
+def _aws_handle(handle: str, siblings: Siblings) -> str:
+    return siblings[handle].aws_handle if handle in siblings else handle
+
+
 def _database_key(handle: str, suffix: str) -> str:
     """Return the document key: ``Database:main:Password`` for ``database.main`` and ``Password``."""
     return f"Database:{handle.partition('.')[2]}:{suffix}"
@@ -237,7 +241,7 @@ def _is_external(value: Value) -> bool:
 
 
 def _physical_name(component: Component, scope: Scope) -> str:
-    return str(component.spec.get("name") or f"{scope.name_prefix}-{component.name}")
+    return str(component.spec.get("name") or scope.name_of(component))
 
 
 def _check_shared_passwords(component: Component, siblings: Siblings) -> Iterator[Finding]:

@@ -72,6 +72,7 @@ class _Checker:
         merged_declarations = overlay.merge(self.sources.documents, layer, self.problems)
         self.declarations = {declaration.handle: declaration for declaration in merged_declarations}
         self._check_schemas()
+        self._check_renames()
         self._check_for_secrets(layer)
         project = self._find_project(complete)
         if project is not None:
@@ -108,6 +109,19 @@ class _Checker:
             hint = "keep one of them: a manifest folder describes one project"
             self.problems.append(Problem(message, duplicate.where(), hint))
         return self.valid_components.get(projects[0].handle) if projects else None
+
+    def _check_renames(self) -> None:
+        """Report former names that the manifests still use: two components would have the same names in AWS."""
+        for handle, component in self.valid_components.items():
+            if component.renamed_from and component.aws_handle in self.declarations:
+                former = component.aws_handle
+                is_own = former == handle
+                message = f"metadata.renamedFrom: {component.renamed_from} is " + (
+                    "the component's present name" if is_own else f"the name of {former}, which is declared too"
+                )
+                hint = "remove `renamedFrom`" if is_own else f"remove `renamedFrom`, or rename {former}"
+                where = self.declarations[handle].where(("metadata", "renamedFrom"))
+                self.problems.append(Problem(message, where, hint))
 
     def _check_references(self, resolution: ReferenceResolver) -> None:
         """Resolve every reference, then validate the values that could not be validated as references."""
@@ -192,8 +206,10 @@ def project_scope(project: Component, environment: str) -> Scope:
 
 def _build_component(declaration: Declaration) -> Component:
     filled_value = cast(dict[str, Any], schema.fill_defaults(declaration.kind.lower(), declaration.value))
-    adopt = bool(filled_value["metadata"].get("adopt", False))
-    return Component(declaration.kind, declaration.name, filled_value.get("spec", {}), declaration.where(), adopt)
+    metadata = filled_value["metadata"]
+    adopt, renamed_from = bool(metadata.get("adopt", False)), str(metadata.get("renamedFrom", ""))
+    spec = filled_value.get("spec", {})
+    return Component(declaration.kind, declaration.name, spec, declaration.where(), adopt, renamed_from)
 
 
 def _load_kind_module(kind: str) -> object:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from orchestrator import components
 from orchestrator.manifest import references, suggest
 from orchestrator.manifest.document import Declaration, Path, format_path
@@ -79,18 +81,12 @@ class ReferenceResolver:
         self._open_handles: list[str] = []
 
     def _with_lazy_spec(self, component: Component) -> Component:
-        return Component(component.kind, component.name, _LazySpec(self, component), component.where, component.adopt)
+        return replace(component, spec=_LazySpec(self, component))
 
     def resolve_component(self, handle: str) -> Component:
         """Return the component with every reference of its spec resolved."""
         lazy_component = self._lazy_components[handle]
-        return Component(
-            lazy_component.kind,
-            lazy_component.name,
-            dict(lazy_component.spec),
-            lazy_component.where,
-            lazy_component.adopt,
-        )
+        return replace(lazy_component, spec=dict(lazy_component.spec))
 
     def exports_of(self, handle: str) -> Mapping[str, Value]:
         """Return the exports of a valid component; ``_can_resolve`` rules out reference cycles first."""

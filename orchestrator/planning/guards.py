@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from orchestrator import resources
 from orchestrator.cost import declared_usage
-from orchestrator.planning import planned_cost
+from orchestrator.planning import planned_cost, renaming
 from orchestrator.planning.snapshot import Snapshot
 from orchestrator.vocabulary import Action, Change, DesiredState, DiscoveredResource, LiveResource, Plan, Resource, Veto
 
@@ -174,6 +174,15 @@ def check_adoption(plan: Plan, context: GuardContext) -> Iterator[Veto]:
         yield Veto("NothingToAdopt", f"{message}. {remedy}.", token_lifts=True)
 
 
+def check_renames(plan: Plan, context: GuardContext) -> Iterator[Veto]:
+    """Veto a renaming that changes more than the marks of the component: it has to be applied by itself."""
+    others = renaming.find_other_changes(plan, context.desired.components, context.tasks)
+    former_names = {component.handle: component.renamed_from for component in context.desired.components}
+    for handle, changes in others.items():
+        message = f"renaming {former_names[handle]} to {handle} would also change {'; '.join(changes)}"
+        yield Veto("RenameOnly", f"{message}. Undo these changes, apply the renaming, then make them again.")
+
+
 def _is_adopted(task: Task) -> bool:
     return task.resource is not None and task.resource.adopt
 
@@ -255,6 +264,7 @@ PLAN_GUARDS: tuple[Callable[[Plan, GuardContext], Iterator[Veto]], ...] = (
     check_empty_manifests,
     check_mass_deletion,
     check_adoption,
+    check_renames,
     check_budget,
     check_unreadable,
 )

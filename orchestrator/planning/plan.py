@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from orchestrator import canonical_json, resources
 from orchestrator.cost import declared_usage
 from orchestrator.cost.declared_usage import UsageByComponent
-from orchestrator.planning import guards, retention, waivers
+from orchestrator.planning import guards, renaming, retention, waivers
 from orchestrator.planning.diff import diff
 from orchestrator.planning.snapshot import Snapshot
 from orchestrator.problems import Problem, Problems
@@ -110,7 +110,12 @@ def build(
         region=desired.scope.region,
         changes=changes,
         unread=tuple(_redact_reason(unread[address]) for address in sorted(unread)),
-        notes=(*retention.describe_retained(retained, snapshot.orphans), *desired.notes, *builder.describe_notes()),
+        notes=(
+            *retention.describe_retained(retained, snapshot.orphans),
+            *renaming.suggest_renames(changes),
+            *desired.notes,
+            *builder.describe_notes(),
+        ),
         waived=tuple(builder.waived),
     )
     plan = replace(plan, digest=compute_digest(plan))

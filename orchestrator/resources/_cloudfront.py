@@ -40,6 +40,13 @@ def component_of(scope: Scope, name: str) -> str:
     return "cdn." + name.removeprefix(f"{scope.name_prefix}-")
 
 
+def list_components(scope: Scope, name: str, spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the components that marks may name: that of the spec, and the one whose name a renamed one has kept."""
+    return tuple(
+        dict.fromkeys((spec.get("tags", {}).get(TAG_COMPONENT) or component_of(scope, name), component_of(scope, name)))
+    )
+
+
 def may_own_part(scope: Scope, name: str, comment: str) -> bool:
     """Return whether an untaggable part of a distribution may belong to ``scope``; ``read_part_ownership`` decides."""
     owner = parse_ownership_comment(comment)["owner"]
@@ -49,22 +56,22 @@ def may_own_part(scope: Scope, name: str, comment: str) -> bool:
 def read_part_ownership(aws: AwsReader, scope: Scope, comment: str, name: str, reference: str) -> Ownership:
     """Return the owner of an untaggable part of a distribution: its comment's, else the owner of what uses it.
 
-    ``reference`` is how the distribution of the component to which ``name`` belongs refers to it: an id or an ARN.
+    ``reference`` is how a distribution refers to it: an id or an ARN.
     Raises AwsError.
     """
     ownership = parse_ownership_comment(comment)
-    component = component_of(scope, name)
-    if ownership["owner"] is None and _is_used(aws, scope, component, reference):
-        return Ownership(owner=scope.owner, component=component, deletable=False)
-    return ownership
+    component = _find_user(aws, scope, component_of(scope, name), reference) if ownership["owner"] is None else None
+    return Ownership(owner=scope.owner, component=component, deletable=False) if component else ownership
 
 
-def _is_used(aws: AwsReader, scope: Scope, component: str, reference: str) -> bool:
-    for distribution_id, tags in list_tagged_distributions(aws, scope).items():
-        response = read_distribution(aws, distribution_id) if tags.get(TAG_COMPONENT) == component else None
+def _find_user(aws: AwsReader, scope: Scope, component: str, reference: str) -> str | None:
+    """Return the component of the distribution that uses a part; ``component`` is the one that the name suggests."""
+    tags_by_id = list_tagged_distributions(aws, scope)
+    for distribution_id in sorted(tags_by_id, key=lambda name: tags_by_id[name].get(TAG_COMPONENT) != component):
+        response = read_distribution(aws, distribution_id)
         if response and reference in _iter_texts(response["Distribution"]["DistributionConfig"]):
-            return True
-    return False
+            return tags_by_id[distribution_id].get(TAG_COMPONENT)
+    return None
 
 
 def _iter_texts(value: Any) -> Iterator[str]:

@@ -35,11 +35,12 @@ def test_no_example_is_overlooked(kind: str) -> None:
 
 
 def set_by_people(kind: str) -> Iterator[str]:
-    """The examples of fields that need a value which somebody sets, or another environment: sets have neither."""
+    """The examples of fields that need a value which somebody sets, or something that exists: sets have neither."""
     places = {place.replace("{}", "") for place in manifest_sets.NEEDS_VALUE}
     for found in explain.describe_fields(kind):
         place = f"{kind}.{found.path}"
-        if place in places or place.startswith(manifest_sets.NEEDS_ENVIRONMENT):
+        needs_more = (*manifest_sets.NEEDS_EXISTING, *manifest_sets.NEEDS_ENVIRONMENT)
+        if place in places or place.startswith(needs_more):
             yield from (*found.examples, *map(json.dumps, found.examples))
 
 

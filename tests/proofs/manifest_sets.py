@@ -39,6 +39,9 @@ NEEDS_BUILD = (
 NEEDS_VALUE = tuple(f"Secret.spec.data{{}}.{name}" for name in ("external", "description", "pattern"))
 """Properties of values that somebody has to set before a plan goes ahead; ``tests/cli/test_secret.py`` covers them."""
 
+NEEDS_EXISTING = ("Cdn.spec.distributionId",)
+"""Properties that name something that exists already; ``tests/planning/test_own_names.py`` covers them."""
+
 NEEDS_ENVIRONMENT = ("Project.spec.promotion",)
 """Properties that name another environment; ``tests/release/test_promotion.py`` covers them."""
 
@@ -109,7 +112,9 @@ def iter_examples(kind: str) -> Iterator[Example]:
     """
     root = schema.load(kind.lower())
     for path, part in _iter_parts(root, root, ()):
-        if Example(kind, path, None).location.startswith((*NEEDS_BUILD, *NEEDS_VALUE, *NEEDS_ENVIRONMENT)):
+        if Example(kind, path, None).location.startswith(
+            (*NEEDS_BUILD, *NEEDS_VALUE, *NEEDS_EXISTING, *NEEDS_ENVIRONMENT)
+        ):
             continue
         values = [*part.get("examples", ()), *part.get("enum", ())]
         if part.get("type") == "boolean" and "const" not in part:
@@ -196,7 +201,7 @@ def iter_claims(manifest: Document) -> Iterator[str]:
     """Yield what must be unique in a set: handle, name in AWS, a database's password."""
     yield "the project" if manifest["kind"] == "Project" else get_handle(manifest)
     spec = manifest["spec"]
-    for name in (spec.get("name"), spec.get("image", {}).get("repository")):
+    for name in (spec.get("name"), spec.get("identifier"), spec.get("image", {}).get("repository")):
         if name:
             yield f"{manifest['kind']} {name}"
     if manifest["kind"] == "Secret":

@@ -117,7 +117,7 @@ def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[F
 
 
 def _bucket_name(component: Component, scope: Scope) -> str:
-    name: str = component.spec.get("name") or f"{scope.name_prefix}-{component.name}"
+    name: str = component.spec.get("name") or scope.name_of(component)
     if component.spec["namespace"] == "account-regional":
         return f"{name}-{scope.account}-{scope.region}-an"
     return name

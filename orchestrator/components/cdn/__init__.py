@@ -55,7 +55,7 @@ def expand(component: Component, stack: Stack) -> list[Resource]:
         specs["cloudfront_headers"] = {"comment": ownership_comment, **_headers_policy_spec(spec["securityHeaders"])}
     specs["cloudfront_distribution"] = _distribution_spec(component, stack, sites)
     buckets = frozenset(f"s3_{handle}" for handle in _list_origins(component) if _is_bucket(handle))
-    physical = f"{scope.name_prefix}-{component.name}"
+    physical = scope.name_of(component)
     return [
         Resource(
             resource_type,
@@ -179,12 +179,17 @@ def _distribution_spec(component: Component, stack: Stack, sites: tuple[ServedSi
         "price_class": PRICE_CLASSES[spec["priceClass"]],
         "http_version": spec["httpVersion"],
         "ipv6": spec["ipv6"],
-        "origins": {handle: _origin_spec(handle, component, stack) for handle in _list_origins(component)},
-        "default_behaviour": _default_behaviour_spec(component, sites),
-        "behaviours": {path["pattern"]: _path_behaviour_spec(path, component, sites) for path in spec["paths"]},
+        "origins": {stack.aws_handle(name): _origin_spec(name, component, stack) for name in _list_origins(component)},
+        "default_behaviour": _with_origin_id(_default_behaviour_spec(component, sites), stack),
+        "behaviours": {
+            path["pattern"]: _with_origin_id(_path_behaviour_spec(path, component, sites), stack)
+            for path in spec["paths"]
+        },
         "order": [path["pattern"] for path in spec["paths"]],
         "tags": {**spec["tags"], **ownership_tags.build_ownership_tags(scope, component.handle)},
     }
+    if "distributionId" in spec:
+        distribution["distribution_id"] = WriteOnly(spec["distributionId"])
     if "firewall" in spec:
         distribution["waf"] = "" if spec["firewall"] == "none" else spec["firewall"]
     if "geo" in spec:
@@ -193,6 +198,11 @@ def _distribution_spec(component: Component, stack: Stack, sites: tuple[ServedSi
         is_off = spec["logs"]["bucket"] == "none"
         distribution["logging"] = {"bucket": "", "prefix": "", "cookies": False} if is_off else dict(spec["logs"])
     return distribution
+
+
+def _with_origin_id(behaviour: Mapping[str, Value], stack: Stack) -> dict[str, Value]:
+    """Return the behaviour with the id of its origin, which is the origin's handle before it was renamed."""
+    return {**behaviour, "origin": stack.aws_handle(behaviour["origin"])}
 
 
 def _origin_spec(handle: str, component: Component, stack: Stack) -> dict[str, Value]:

@@ -37,5 +37,5 @@ def build_server_error_alarm(
         "missing": "notBreaching",
         "actions": [Ref("sns_topic.alerts", "arn")] if alert_emails else [],
     }
-    physical = f"{stack.scope.name_prefix}-{component.name}-5xx"
+    physical = f"{stack.scope.name_of(component)}-5xx"
     yield build_resource(component, stack, "cloudwatch_alarm", physical, spec, name=f"{component.name}-5xx")

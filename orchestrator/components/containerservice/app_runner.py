@@ -86,22 +86,22 @@ def network(component: Component, stack: Stack) -> Iterator[Resource]:
         "alternate_group": WriteOnly(Ref(f"ec2_security_group.{databases[0].partition('.')[2]}", "id")),
     }
     yield builders.build_resource(
-        component, stack, "apprunner_connector", builders.service_name(component, stack.scope), connector
+        component, stack, "apprunner_connector", builders.part_name(component, stack.scope), connector
     )
 
 
 def service(component: Component, stack: Stack) -> Iterator[Resource]:
     """Yield the scaling configuration, the service and its alarm."""
-    physical = builders.service_name(component, stack.scope)
+    physical, part_name = builders.service_name(component, stack.scope), builders.part_name(component, stack.scope)
     instances = component.spec["instances"]
     autoscaling_spec = {
         "min_size": instances["min"],
         "max_size": instances["max"],
         "max_concurrency": instances["concurrency"],
     }
-    yield builders.build_resource(component, stack, "apprunner_autoscaling", physical, autoscaling_spec)
+    yield builders.build_resource(component, stack, "apprunner_autoscaling", part_name, autoscaling_spec)
     if component.spec["tracing"]:
-        yield builders.build_resource(component, stack, "apprunner_observability", physical, {})
+        yield builders.build_resource(component, stack, "apprunner_observability", part_name, {})
     yield builders.build_resource(
         component,
         stack,

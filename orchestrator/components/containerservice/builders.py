@@ -67,7 +67,7 @@ def build_role(
         spec["policy"] = {"Version": "2012-10-17", "Statement": statements} if statements else None
     if stack.project.spec.get("permissionsBoundary"):
         spec["boundary"] = stack.scope.permissions_boundary_arn
-    physical = shorten_name(f"{stack.scope.name_prefix}-{component.name}-{suffix}", MAX_ROLE_NAME_LENGTH)
+    physical = shorten_name(f"{stack.scope.name_of(component)}-{suffix}", MAX_ROLE_NAME_LENGTH)
     return build_resource(component, stack, "iam_role", physical, spec, name=f"{component.name}-{suffix}")
 
 
@@ -87,11 +87,11 @@ def build_security_group(component: Component, stack: Stack) -> Resource:
     """Return the security group that databases allow; it has no inbound rules and allows all outbound traffic."""
     spec: Mapping[str, Value] = {
         "vpc": Ref("ec2_vpc.network", "id"),
-        "description": f"{component.handle} of {stack.scope.owner}",
+        "description": f"{component.aws_handle} of {stack.scope.owner}",
         "ingress": [],
         "egress": [{"protocol": "-1", "port": "all", "source": "0.0.0.0/0"}],
     }
-    return build_resource(component, stack, "ec2_security_group", f"{stack.scope.name_prefix}-{component.name}", spec)
+    return build_resource(component, stack, "ec2_security_group", stack.scope.name_of(component), spec)
 
 
 def list_prerequisites(component: Component, stack: Stack) -> frozenset[str]:
@@ -118,7 +118,12 @@ def list_accessed_secrets(component: Component) -> list[str]:
 
 def service_name(component: Component, scope: Scope) -> str:
     """Return the name of the service in AWS."""
-    return shorten_name(f"{scope.name_prefix}-{component.name}", MAX_SERVICE_NAME_LENGTH)
+    return str(component.spec.get("name") or part_name(component, scope))
+
+
+def part_name(component: Component, scope: Scope) -> str:
+    """Return the name in AWS of what is made for the service: its scaling, its connector."""
+    return shorten_name(scope.name_of(component), MAX_SERVICE_NAME_LENGTH)
 
 
 def shorten_name(name: str, limit: int) -> str:

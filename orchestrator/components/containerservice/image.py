@@ -33,7 +33,7 @@ def environment_variables(component: Component, stack: Stack) -> dict[str, Value
     release_variable = (
         {RELEASE_VARIABLE: get_image_artefact(component, stack).tag} if is_built else {}
     )  # A probe compares it to know which build answers.
-    return {**component.spec["environment"], **fingerprint_variables(component), **release_variable}
+    return {**component.spec["environment"], **fingerprint_variables(component, stack), **release_variable}
 
 
 def is_private(component: Component) -> bool:

@@ -33,13 +33,18 @@ def list_variable_sources(secrets_spec: Any, stack: Stack) -> list[tuple[str, st
     ]
 
 
-def fingerprint_variables(component: Component) -> dict[str, Value]:
+def fingerprint_variables(component: Component, stack: Stack) -> dict[str, Value]:
     """Return one variable per secret that changes with it: a runtime reads secrets only when a deployment starts."""
-    secret_names = [handle.partition(".")[2] for handle in list_injected_secrets(component)]
     return {
-        f"ORCHESTRATOR_{name.upper().replace('-', '_')}_FINGERPRINT": Ref(f"secretsmanager_value.{name}", "fingerprint")
-        for name in secret_names
+        _fingerprint_variable(stack.components[handle]): Ref(
+            f"secretsmanager_value.{handle.partition('.')[2]}", "fingerprint"
+        )
+        for handle in list_injected_secrets(component)
     }
+
+
+def _fingerprint_variable(secret: Component) -> str:
+    return f"ORCHESTRATOR_{secret.aws_name.upper().replace('-', '_')}_FINGERPRINT"
 
 
 def list_injected_secrets(component: Component) -> list[str]:

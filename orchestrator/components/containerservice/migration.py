@@ -34,7 +34,7 @@ def build_migration(component: Component, stack: Stack) -> list[Resource]:
         "within": float(migration_spec["withinSeconds"]),
         "snapshots": database_names if migration_spec["destructive"] else [],
     }
-    physical = f"{stack.release_bucket}/migrations/{stack.scope.environment}/{component.name}/{image.tag}"
+    physical = f"{stack.release_bucket}/migrations/{stack.scope.environment}/{component.aws_name}/{image.tag}"
     values = (f"secretsmanager_value.{handle.partition('.')[2]}" for _, handle, _ in sources)
     after = frozenset({*(f"rds_instance.{name}" for name in databases), f"ecr_image.{component.name}", *values})
     spec = {"build": image.tag, "how": run_options}

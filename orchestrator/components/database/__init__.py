@@ -30,7 +30,7 @@ PASSWORD_EXPORT = "password"  # noqa: S105 - the name of an export
 def exports(component: Component, scope: Scope) -> Mapping[str, Value]:
     """Return its address, user and connection strings; only Secrets may use values that contain the password."""
     spec = component.spec
-    host, password = Ref(f"rds_instance.{component.name}", "host"), Ref(component.handle, PASSWORD_EXPORT)
+    host, password = Ref(f"rds_instance.{component.name}", "host"), Ref(component.aws_handle, PASSWORD_EXPORT)
     user, port, database = spec["username"], str(spec["port"]), spec["database"]
     pool = spec["pool"]
     connection_target = f";Port={port};Database={database};Username={user};Password="
@@ -40,7 +40,7 @@ def exports(component: Component, scope: Scope) -> Mapping[str, Value]:
     tls_query = f"sslmode=verify-full&sslrootcert={ca_file}" if ca_file else "sslmode=require"
     pool_options = f";{tls};Minimum Pool Size={pool['min']};Maximum Pool Size={pool['max']}"
     return {
-        "name": f"{scope.name_prefix}-{component.name}",
+        "name": instance_name(component, scope),
         "host": host,
         "port": spec["port"],
         "database": database,
@@ -49,6 +49,11 @@ def exports(component: Component, scope: Scope) -> Mapping[str, Value]:
         "connectionString": TemplateString(("Host=", host, connection_target, password, pool_options)),
         "url": TemplateString((f"postgresql://{user}:", password, "@", host, f":{port}/{database}?{tls_query}")),
     }
+
+
+def instance_name(component: Component, scope: Scope) -> str:
+    """Return the identifier of the instance in RDS."""
+    return str(component.spec.get("identifier") or scope.name_of(component))
 
 
 def access(component: Component, scope: Scope) -> Iterator[Mapping[str, Any]]:
@@ -88,14 +93,14 @@ def expand(component: Component, stack: Stack) -> list[Resource]:
 def _build_resource(
     component: Component, stack: Stack, resource_type: str, spec: Mapping[str, Value], *, physical: str | None = None
 ) -> Resource:
-    physical_name = physical or f"{stack.scope.name_prefix}-{component.name}"
+    physical_name = physical or stack.scope.name_of(component)
     tagged_spec = {"tags": build_ownership_tags(stack.scope, component.handle), **spec}
     where, adopt = component.where, component.adopt
     return Resource(resource_type, component.name, physical_name, tagged_spec, component.handle, where, adopt=adopt)
 
 
 def _describe(component: Component, stack: Stack) -> str:
-    return f"{component.handle} of {stack.scope.owner}"
+    return f"{component.aws_handle} of {stack.scope.owner}"
 
 
 def _security_group_spec(component: Component, stack: Stack) -> Mapping[str, Value]:
@@ -123,7 +128,7 @@ def _parameter_group_family(component: Component) -> str:
 
 def _parameter_group_name(component: Component, stack: Stack) -> str:
     """Return the final name of the parameter group; a pending upgrade is recognised by it."""
-    own_name = f"{stack.scope.name_prefix}-{component.name}-{_parameter_group_family(component)}"
+    own_name = f"{stack.scope.name_of(component)}-{_parameter_group_family(component)}"
     return own_name if component.spec.get("parameters") else f"default.{_parameter_group_family(component)}"
 
 
@@ -134,7 +139,9 @@ def _build_instance(component: Component, stack: Stack) -> Resource:
         "tags": build_ownership_tags(stack.scope, component.handle, deletable=deletable),
     }
     prerequisites = {f"rds_parameter_group.{component.name}"} if component.spec.get("parameters") else set()
-    return replace(_build_resource(component, stack, "rds_instance", spec), depends_on=frozenset(prerequisites))
+    physical = instance_name(component, stack.scope)
+    instance = _build_resource(component, stack, "rds_instance", spec, physical=physical)
+    return replace(instance, depends_on=frozenset(prerequisites))
 
 
 def _instance_spec(component: Component, stack: Stack) -> Mapping[str, Value]:

@@ -57,7 +57,7 @@ def _build_alarm(component: Component, stack: Stack, metric: _AlarmMetric, thres
         "description": f"{description} [{format_ownership_comment(scope, component.handle)}]",
         "namespace": "AWS/RDS",
         "metric": metric.metric,
-        "dimensions": {"DBInstanceIdentifier": f"{scope.name_prefix}-{component.name}"},
+        "dimensions": {"DBInstanceIdentifier": stack.get_export(component.handle, "name")},
         "statistic": metric.statistic,
         "evaluation_periods": metric.periods,
         "threshold": threshold * metric.scale,
@@ -65,6 +65,6 @@ def _build_alarm(component: Component, stack: Stack, metric: _AlarmMetric, thres
         "actions": actions,
         "tags": build_ownership_tags(scope, component.handle),
     }
-    physical = f"{scope.name_prefix}-{name}"
+    physical = f"{scope.name_of(component)}-{metric.name}"
     where, adopt = component.where, component.adopt
     return Resource("cloudwatch_alarm", name, physical, spec, component.handle, where, adopt=adopt)

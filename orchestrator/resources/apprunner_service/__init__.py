@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
-from orchestrator.resources import AwsReader, read_ownership, read_tags
+from orchestrator.resources import AwsReader, list_tagged, read_ownership, read_tags
 from orchestrator.resources._power import describe_exceptions, parse_power
 from orchestrator.resources._watched import Watched, find_changes
 from orchestrator.resources.apprunner_service import pause_and_resume
@@ -139,8 +139,10 @@ def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
 
     The tagging API lags, and what a service uses cannot be deleted before it.
     """
+    tagged = {item["ResourceARN"] for item in list_tagged(aws, scope)}
     for name, arn in _list_services(aws):
-        if not name.startswith(scope.name_prefix[:20]):  # saves a tag lookup for services of others
+        # Saves a tag lookup for services of others; one with a name of its own is found once AWS lists its tags.
+        if not name.startswith(scope.name_prefix[:20]) and arn not in tagged:
             continue
         if read_ownership(aws, scope, arn, partial(_fetch_tags, aws, arn))["owner"] == scope.owner:
             yield name

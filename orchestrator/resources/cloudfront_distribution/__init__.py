@@ -24,6 +24,7 @@ from orchestrator.resources import AwsReader
 from orchestrator.resources._cloudfront import (
     DISTRIBUTION_NOT_FOUND_CODES,
     component_of,
+    list_components,
     list_tagged_distributions,
     read_distribution,
 )
@@ -31,7 +32,7 @@ from orchestrator.resources._existing import check_owner, check_unchanged
 from orchestrator.resources._watched import find_changes
 from orchestrator.resources.cloudfront_distribution.config import WATCHED, merge_config, normalise, parse_config
 from orchestrator.steps import ApiCall, Compute, Steps, Wait
-from orchestrator.values import Sensitive, Value, join_parts
+from orchestrator.values import Sensitive, Value, WriteOnly, join_parts
 from orchestrator.vocabulary import TAG_COMPONENT, Health, LiveResource, Scope
 
 __all__ = [
@@ -72,14 +73,16 @@ _DISTRIBUTION_ID = re.compile(r"\bE[0-9A-Z]{8,}\b")
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """Return the distribution with its configuration and tags, or None.
 
-    Of several, return the component's own; else the one that serves a declared alias, whoever created it.
+    Of several, return the component's own; else the declared one, or the one that serves a declared alias, whoever
+    created it.
     """
+    components = list_components(scope, name, spec)
     listed_tags = list_tagged_distributions(aws, scope)
     aliased_lives: list[LiveResource] = []
     for distribution_id, is_aliased in _list_candidates(aws, scope, name, spec, listed_tags).items():
         confirmed_tags = _confirm_tags(listed_tags.get(distribution_id, {}), spec)
         live = _read_live(aws, scope, name, distribution_id, confirmed_tags, spec)
-        if live is not None and live.owner == scope.owner and live.component == component_of(scope, name):
+        if live is not None and live.owner == scope.owner and live.component in components:
             return live
         if live is not None and is_aliased:
             aliased_lives.append(live)
@@ -101,7 +104,13 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """Create the distribution and wait until it is deployed.
 
     If the caller reference is taken, an earlier attempt created it: AWS's message then names the distribution.
+    Raises Problems if the spec names an existing distribution: there is none with that id.
     """
+    if declared_id := _declared_id(spec):
+        raise Problems.from_message(
+            f"the distribution {declared_id} does not exist in account {scope.account}",
+            hint="correct `distributionId`, or remove it to create a new distribution",
+        )
     config = {**merge_config(spec, {}), "CallerReference": _caller_reference(scope, name)}
     config_with_tags = {"DistributionConfig": config, "Tags": {"Items": to_aws_tags(spec["tags"])}}
     response = yield ApiCall(
@@ -187,6 +196,12 @@ def _wait_until_deployed(distribution_id: Value, deleted_codes: tuple[str, ...] 
     )
 
 
+def _declared_id(spec: Mapping[str, Value]) -> str:
+    """Return the id of the distribution that the manifest names, or ""."""
+    declared = spec.get("distribution_id", "")
+    return str(declared.value if isinstance(declared, WriteOnly) else declared)
+
+
 def _caller_reference(scope: Scope, name: str) -> str:
     return f"orchestrator/{scope.owner}/{name}"
 
@@ -202,14 +217,18 @@ def _list_candidates(
     spec: Mapping[str, Value],
     listed_tags: Mapping[str, Mapping[str, str]],
 ) -> dict[str, bool]:
-    """Return the ids of distributions that may be the component's, tagged ones first, and whether an alias hints it."""
-    component = component_of(scope, name)
-    comment = format_ownership_comment(scope, component)
-    aliases = {alias for alias in spec.get("aliases", ()) if isinstance(alias, str)}
-    tagged_ids = [key for key, tags in listed_tags.items() if tags.get(TAG_COMPONENT) == component]
-    candidates = dict.fromkeys(tagged_ids, False)
+    """Return the ids of distributions that may be the component's, tagged ones first, and whether the manifest says so.
+
+    It names the id, or an alias that the distribution serves.
+    """
+    components = list_components(scope, name, spec)
+    comments = [format_ownership_comment(scope, component) for component in components]
+    declared_id = _declared_id(spec)
+    aliases = {alias for alias in spec.get("aliases", ()) if isinstance(alias, str) and not declared_id}
+    tagged_ids = [key for key, tags in listed_tags.items() if tags.get(TAG_COMPONENT) in components]
+    candidates = dict.fromkeys(tagged_ids, False) | ({declared_id: True} if declared_id else {})
     for summary in _list_summaries(aws):
-        if summary.get("Comment") == comment:
+        if summary.get("Comment") in comments:
             candidates.setdefault(summary["Id"], False)
         if aliases.intersection(summary.get("Aliases", {}).get("Items", ())):
             candidates[summary["Id"]] = True
@@ -275,7 +294,9 @@ def _read_existing(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, V
     live = _read_live(aws, scope, name, match_[0], {}, {}) if match_ else read(aws, scope, name, spec)
     if live is None:
         return None
-    if not scope.owns(live.spec["tags"]) or live.spec["tags"].get(TAG_COMPONENT) != component_of(scope, name):
+    if not scope.owns(live.spec["tags"]) or live.spec["tags"].get(TAG_COMPONENT) not in list_components(
+        scope, name, spec
+    ):
         problem = f"distribution {live.private['id']} was created for {name}, but no longer has its tags"
         raise Problems.from_message(problem, hint="restore its tags or delete it, then plan again")
     check_owner(scope, name, live)

@@ -18,7 +18,7 @@ from typing import Any
 
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership
 from orchestrator.problems import Problems
-from orchestrator.resources import AwsReader
+from orchestrator.resources import AwsReader, list_tagged
 from orchestrator.resources._existing import confirm_existing
 from orchestrator.resources._watched import Watched, find_changes
 from orchestrator.resources.ecs_express_service.api_shape import (
@@ -179,9 +179,11 @@ def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
         return
     request = {"cluster": CLUSTER_NAME, "resourceManagementType": "ECS"}
     service_arns = aws.all("ecs", "list_services", "serviceArns", **request, missing=NOT_FOUND_CODES)
+    tagged = {item["ResourceARN"] for item in list_tagged(aws, scope)}
     for arn in service_arns:
         name = arn.rpartition("/")[2]
-        if name.startswith(scope.name_prefix[:20]):  # saves a lookup for services of others
+        # Saves a lookup for services of others; one with a name of its own is found once AWS lists its tags.
+        if name.startswith(scope.name_prefix[:20]) or arn in tagged:
             service = _read_service(aws, arn)
             if service is not None and scope.owns(from_aws_tags(service.get("tags"))):
                 yield name

@@ -1,0 +1,111 @@
+"""What a team has made by hand before it knew the orchestrator: one of each, with settings that it relies on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tests.proofs import real_stack
+
+IMAGE = "public.ecr.aws/docker/library/nginx:1.27"
+BUCKET, SECRET, REPOSITORY = "legacy-files", "legacy/app", "legacy/api"
+DATABASE, SERVICE = "legacy-postgres", "legacy-api"
+LIFECYCLE = {"ID": "old-logs", "Filter": {"Prefix": "log/"}, "Status": "Enabled", "Expiration": {"Days": 30}}
+CORS = {"AllowedOrigins": ["https://old.example"], "AllowedMethods": ["GET"]}
+PARTNER = {"AWS": "arn:aws:iam::210987654321:root"}
+STATEMENT = {"Effect": "Allow", "Principal": PARTNER, "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{BUCKET}/*"}
+DOCUMENT = {"Stripe": "sk_live_1", "Smtp": "pw", "Jwt:Key": "theirs"}
+
+MANIFESTS = """
+apiVersion: orchestrator/v1
+kind: Project
+metadata: {name: shop}
+spec: {repository: team/shop, region: eu-west-1, account: "123456789012"}
+---
+apiVersion: orchestrator/v1
+kind: Bucket
+metadata: {name: files, adopt: true}
+spec: {name: legacy-files}
+---
+apiVersion: orchestrator/v1
+kind: Secret
+metadata: {name: app, adopt: true}
+spec: {name: legacy/app, data: {"Jwt:Key": {generate: {length: 32}}, Issuer: shop}}
+---
+apiVersion: orchestrator/v1
+kind: Database
+metadata: {name: main, adopt: true}
+spec: {identifier: legacy-postgres, version: "16", database: shop, username: shop}
+---
+apiVersion: orchestrator/v1
+kind: ContainerService
+metadata: {name: api, adopt: true}
+spec: {name: legacy-api, image: {repository: legacy/api, prebuilt: "IMAGE"}}
+---
+apiVersion: orchestrator/v1
+kind: Cdn
+metadata: {name: web, adopt: true}
+spec: {origin: bucket.files, distributionId: DISTRIBUTION}
+"""
+
+
+def call(service: str, operation: str, **parameters: Any) -> Any:
+    return real_stack.clients().call(service, operation, parameters)
+
+
+def make_all() -> str:
+    """Make everything, and return the manifests that adopt it."""
+    make_bucket()
+    make_secret()
+    make_database()
+    make_repository()
+    make_service()
+    return MANIFESTS.replace("IMAGE", IMAGE).replace("DISTRIBUTION", make_distribution())
+
+
+def make_bucket() -> None:
+    where = {"LocationConstraint": real_stack.REGION}
+    call("s3", "create_bucket", Bucket=BUCKET, CreateBucketConfiguration=where)
+    rules: Mapping[str, Any] = {"Rules": [LIFECYCLE]}
+    call("s3", "put_bucket_lifecycle_configuration", Bucket=BUCKET, LifecycleConfiguration=rules)
+    call("s3", "put_bucket_cors", Bucket=BUCKET, CORSConfiguration={"CORSRules": [CORS]})
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [STATEMENT]})
+    call("s3", "put_bucket_policy", Bucket=BUCKET, Policy=policy)
+
+
+def make_secret() -> None:
+    call("secretsmanager", "create_secret", Name=SECRET, SecretString=json.dumps(DOCUMENT))
+
+
+def make_database() -> None:
+    request: dict[str, Any] = {"DBInstanceIdentifier": DATABASE, "Engine": "postgres", "EngineVersion": "16.4", "DBName": "shop"}
+    request |= {"DBInstanceClass": "db.t4g.small", "AllocatedStorage": 50, "BackupRetentionPeriod": 14}
+    call("rds", "create_db_instance", **request, MasterUsername="shop", MasterUserPassword="rather-secret")
+
+
+def make_repository() -> None:
+    call("ecr", "create_repository", repositoryName=REPOSITORY)
+    rule: dict[str, Any] = {"rulePriority": 1, "action": {"type": "expire"}}
+    rule |= {"selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 500}}
+    text = json.dumps({"rules": [rule]})
+    call("ecr", "put_lifecycle_policy", repositoryName=REPOSITORY, lifecyclePolicyText=text)
+
+
+def make_service() -> None:
+    image: dict[str, Any] = {"Port": "8080", "RuntimeEnvironmentVariables": {"MODE": "legacy"}}
+    source: dict[str, Any] = {"ImageIdentifier": IMAGE, "ImageRepositoryType": "ECR_PUBLIC", "ImageConfiguration": image}
+    configuration = {"ImageRepository": source, "AutoDeploymentsEnabled": False}
+    call("apprunner", "create_service", ServiceName=SERVICE, SourceConfiguration=configuration)
+
+
+def make_distribution() -> str:
+    """Make a distribution without an alias, and return its id."""
+    origin: dict[str, Any] = {"Id": "files", "DomainName": f"{BUCKET}.s3.eu-west-1.amazonaws.com"}
+    origin |= {"S3OriginConfig": {"OriginAccessIdentity": ""}}
+    behaviour = {"TargetOriginId": "files", "ViewerProtocolPolicy": "allow-all"}
+    behaviour |= {"CachePolicyId": "658327ea-f89d-4fab-a63d-7e88639e58f6"}
+    config: dict[str, Any] = {"CallerReference": "by hand", "Comment": "the shop", "Enabled": True, "DefaultRootObject": "home.html"}
+    config |= {"Origins": {"Quantity": 1, "Items": [origin]}, "DefaultCacheBehavior": behaviour}
+    response = call("cloudfront", "create_distribution", DistributionConfig=config)
+    return str(response["Distribution"]["Id"])
