@@ -79,7 +79,12 @@ def make_secret() -> None:
 
 
 def make_database() -> None:
-    request: dict[str, Any] = {"DBInstanceIdentifier": DATABASE, "Engine": "postgres", "EngineVersion": "16.4", "DBName": "shop"}
+    request: dict[str, Any] = {
+        "DBInstanceIdentifier": DATABASE,
+        "Engine": "postgres",
+        "EngineVersion": "16.4",
+        "DBName": "shop",
+    }
     request |= {"DBInstanceClass": "db.t4g.small", "AllocatedStorage": 50, "BackupRetentionPeriod": 14}
     call("rds", "create_db_instance", **request, MasterUsername="shop", MasterUserPassword="rather-secret")
 
@@ -94,7 +99,11 @@ def make_repository() -> None:
 
 def make_service() -> None:
     image: dict[str, Any] = {"Port": "8080", "RuntimeEnvironmentVariables": {"MODE": "legacy"}}
-    source: dict[str, Any] = {"ImageIdentifier": IMAGE, "ImageRepositoryType": "ECR_PUBLIC", "ImageConfiguration": image}
+    source: dict[str, Any] = {
+        "ImageIdentifier": IMAGE,
+        "ImageRepositoryType": "ECR_PUBLIC",
+        "ImageConfiguration": image,
+    }
     configuration = {"ImageRepository": source, "AutoDeploymentsEnabled": False}
     call("apprunner", "create_service", ServiceName=SERVICE, SourceConfiguration=configuration)
 
@@ -105,7 +114,8 @@ def make_distribution() -> str:
     origin |= {"S3OriginConfig": {"OriginAccessIdentity": ""}}
     behaviour = {"TargetOriginId": "files", "ViewerProtocolPolicy": "allow-all"}
     behaviour |= {"CachePolicyId": "658327ea-f89d-4fab-a63d-7e88639e58f6"}
-    config: dict[str, Any] = {"CallerReference": "by hand", "Comment": "the shop", "Enabled": True, "DefaultRootObject": "home.html"}
+    config: dict[str, Any] = {"CallerReference": "by hand", "Comment": "the shop", "Enabled": True}
+    config |= {"DefaultRootObject": "home.html"}
     config |= {"Origins": {"Quantity": 1, "Items": [origin]}, "DefaultCacheBehavior": behaviour}
     response = call("cloudfront", "create_distribution", DistributionConfig=config)
     return str(response["Distribution"]["Id"])
