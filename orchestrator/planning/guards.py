@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from orchestrator import resources
 from orchestrator.cost import declared_usage
-from orchestrator.planning import planned_cost, renaming
+from orchestrator.planning import adoption, planned_cost, renaming
 from orchestrator.planning.snapshot import Snapshot
 from orchestrator.vocabulary import Action, Change, DesiredState, DiscoveredResource, LiveResource, Plan, Resource, Veto
 
@@ -174,6 +174,18 @@ def check_adoption(plan: Plan, context: GuardContext) -> Iterator[Veto]:
         yield Veto("NothingToAdopt", f"{message}. {remedy}.", token_lifts=True)
 
 
+def check_adoption_losses(change: Change, context: GuardContext) -> Iterator[Veto]:
+    """Veto an adoption that removes something: what a team has set by hand is not lost without its consent."""
+    task = context.tasks[change.address]
+    if not adoption.is_adoption(task):
+        return
+    losses = list(adoption.list_losses(change, task))
+    if losses:
+        message = f"adopting {change.physical} removes {'; '.join(losses)}"
+        remedy = f"To keep it, declare it in {change.component}"
+        yield Veto("AdoptionLoses", f"{message}. {remedy}.", token_lifts=True)
+
+
 def check_renames(plan: Plan, context: GuardContext) -> Iterator[Veto]:
     """Veto a renaming that changes more than the marks of the component: it has to be applied by itself."""
     others = renaming.find_other_changes(plan, context.desired.components, context.tasks)
@@ -257,6 +269,7 @@ CHANGE_GUARDS: tuple[Callable[[Change, GuardContext], Iterator[Veto]], ...] = (
     check_replacement,
     check_refusals,
     check_missing_values,
+    check_adoption_losses,
 )
 PLAN_GUARDS: tuple[Callable[[Plan, GuardContext], Iterator[Veto]], ...] = (
     check_account,

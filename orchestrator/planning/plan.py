@@ -110,12 +110,7 @@ def build(
         region=desired.scope.region,
         changes=changes,
         unread=tuple(_redact_reason(unread[address]) for address in sorted(unread)),
-        notes=(
-            *retention.describe_retained(retained, snapshot.orphans),
-            *renaming.suggest_renames(changes),
-            *desired.notes,
-            *builder.describe_notes(),
-        ),
+        notes=(*retention.describe_retained(retained, snapshot.orphans), *desired.notes, *builder.describe_notes()),
         waived=tuple(builder.waived),
     )
     plan = replace(plan, digest=compute_digest(plan))
@@ -205,7 +200,7 @@ class _PlanBuilder:
         self.changes.append(replace(change, health=live.health, status=live.status))
 
     def describe_notes(self) -> tuple[str, ...]:
-        """Return the notes about waivers, about live resources, and about tags that no manifest declares."""
+        """Return the notes about new names, waivers and live resources, and about tags that no manifest declares."""
         waiver_notes = waivers.describe_waivers(self.waived, self._waivers, self._today)
         resource_notes = [
             note
@@ -213,7 +208,8 @@ class _PlanBuilder:
             if task.resource is not None and task.live is not None
             for note in resources.notes(task.resource.type, task.resource.spec, task.live, self._today)
         ]
-        return (*waiver_notes, *resource_notes, *describe_undeclared_tags(self.tasks))
+        rename_notes = renaming.suggest_renames(self.changes)
+        return (*rename_notes, *waiver_notes, *resource_notes, *describe_undeclared_tags(self.tasks))
 
     def add_deletion(self, address: str, discovered: DiscoveredResource, live: LiveResource) -> None:
         module = resources.load(discovered.type)
@@ -260,7 +256,7 @@ class _PlanBuilder:
             fields=fields,
             steps=tuple(map(to_planned_step, step_trace.steps)),
             depends_on=tuple(sorted(collect_dependencies(resource))),
-            effects=resources.update_effects(resource.type, fields, live) if live and fields else (),
+            effects=_list_effects(resource.type, fields, live) if live and fields else (),
             where=resource.where,
             health=live.health if live else LiveResource({}).health,
             status=_describe_status(resource.type, action, live) if live else "",
@@ -280,6 +276,12 @@ class _PlanBuilder:
             self.waived += waived
             kept += [] if any(not item.past for item in waived) else [setting]
         return tuple(kept)
+
+
+def _list_effects(resource_type: str, fields: tuple[FieldChange, ...], live: LiveResource) -> tuple[str, ...]:
+    overwritten = sorted(resources.overwritten_settings(resource_type, fields, live))
+    removal = (f"Removes what was set outside the manifests: {', '.join(overwritten)}.",) if overwritten else ()
+    return (*resources.update_effects(resource_type, fields, live), *removal)
 
 
 def _describe_status(resource_type: str, action: Action, live: LiveResource) -> str:

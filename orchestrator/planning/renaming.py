@@ -27,15 +27,15 @@ def find_other_changes(plan: Plan, components: Iterable[Component], tasks: Mappi
     for component in components:
         changes = [change for change in plan.changes if change.component == component.handle]
         if component.renamed_from and any(_has_former_mark(tasks[change.address], component) for change in changes):
-            found = [text for change in changes for text in _list_other_changes(change, component)]
-            others |= {component.handle: found} if found else {}
+            texts = [text for change in changes for text in _list_other_changes(change, component)]
+            others |= {component.handle: texts} if texts else {}
     return others
 
 
 def is_former_mark(field: FieldChange, former: str, handle: str) -> bool:
     """Return whether a field differs only in the component's handle: a tag, a comment, or part of a description."""
-    texts = isinstance(field.before, str) and isinstance(field.after, str)
-    return texts and field.before != field.after and field.before.replace(former, handle) == field.after
+    are_texts = isinstance(field.before, str) and isinstance(field.after, str)
+    return are_texts and field.before != field.after and field.before.replace(former, handle) == field.after
 
 
 def suggest_renames(changes: Iterable[Change]) -> Iterator[str]:

@@ -59,8 +59,8 @@ class ResourceType(Protocol):
     ``USES``       resource types it may refer to: it is deleted before them
     ``ARN``        pattern with group ``name`` that matches ARNs of the tagging API; None: found by ``discover``
 
-    Optional: ``discover``, ``effects``, ``refusals``, ``missing_values``, ``losses``, ``notes``, ``stuck``,
-    ``clean_up``, ``GENTLE``, ``TAKES_OVER``; see the functions of this package.
+    Optional: ``discover``, ``effects``, ``refusals``, ``missing_values``, ``losses``, ``adoption_losses``, ``notes``,
+    ``stuck``, ``clean_up``, ``GENTLE``, ``TAKES_OVER``, ``WATCHED``; see the functions of this package.
     """
 
     IMMUTABLE: frozenset[str]
@@ -233,6 +233,23 @@ def refusals(resource_type: str, fields: tuple[FieldChange, ...], live: LiveReso
 def missing_values(resource_type: str, spec: Mapping[str, Value], live: LiveResource | None) -> tuple[str, ...]:
     """Return the names of values that only a person can provide and nobody has provided."""
     hook = getattr(load(resource_type), "missing_values", None)
+    return () if hook is None else tuple(hook(spec, live))
+
+
+def overwritten_settings(resource_type: str, fields: tuple[FieldChange, ...], live: LiveResource) -> frozenset[str]:
+    """Return the settings of others that an update removes, because AWS replaces them with what the request has."""
+    module = load(resource_type)
+    untouching: frozenset[str] = getattr(module, "FIELDS_WITHOUT_DEPLOYMENT", frozenset())
+    watched: Mapping[str, Any] = getattr(module, "WATCHED", {})
+    if {field.path[0] for field in fields} <= untouching:
+        return frozenset()
+    names = (setting.field for setting in live.unmanaged)
+    return frozenset(name for name in names if getattr(watched.get(name), "overwritten", False))
+
+
+def adoption_losses(resource_type: str, spec: Mapping[str, Value], live: LiveResource) -> tuple[str, ...]:
+    """Return what adopting a resource replaces that no field shows, one phrase for each thing."""
+    hook = getattr(load(resource_type), "adoption_losses", None)
     return () if hook is None else tuple(hook(spec, live))
 
 

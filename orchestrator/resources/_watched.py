@@ -22,12 +22,14 @@ EMPTY_VALUES: tuple[Any, ...] = (None, "", [], {}, False, 0)
 class Watched(Struct, frozen=True):
     """A setting in AWS's response: its JMESPath, its values when nobody has set it, and how to remove what was set.
 
-    Values in EMPTY_VALUES always count as not set; ``expected`` adds others.
+    Values in EMPTY_VALUES always count as not set; ``expected`` adds others.  ``overwritten``: an update of the
+    resource removes it, because AWS replaces the whole resource with what the request has.
     """
 
     path: str
     remedy: str
     expected: tuple[Any, ...] = ()
+    overwritten: bool = False
 
 
 def find_changes(

@@ -35,17 +35,21 @@ DEFAULTS: Mapping[str, Value] = {
     "actions_enabled": True,
 }
 WATCHED = {
-    "insufficient_data_actions": Watched("InsufficientDataActions", "The next change of the alarm removes them"),
-    "datapoints_to_alarm": Watched("DatapointsToAlarm", "The next change of the alarm removes it"),
-    "extended_statistic": Watched("ExtendedStatistic", "The next change of the alarm replaces it"),
-    "metrics": Watched("Metrics", "The next change of the alarm replaces them"),
-    "unit": Watched("Unit", "The next change of the alarm removes it"),
-    "low_sample_percentile": Watched("EvaluateLowSampleCountPercentile", "The next change of the alarm removes it"),
-    "threshold_metric": Watched("ThresholdMetricId", "The next change of the alarm removes it"),
-    "evaluation_interval": Watched("EvaluationInterval", "The next change of the alarm removes it"),
-    "evaluation_window": Watched("EvaluationWindow", "The next change of the alarm removes it"),
-    "warm_up": Watched("WarmUpConfiguration", "The next change of the alarm removes it"),
-    "evaluation_criteria": Watched("EvaluationCriteria", "The next change of the alarm replaces it"),
+    "insufficient_data_actions": Watched(
+        "InsufficientDataActions", "The next change of the alarm removes them", overwritten=True
+    ),
+    "datapoints_to_alarm": Watched("DatapointsToAlarm", "The next change of the alarm removes it", overwritten=True),
+    "extended_statistic": Watched("ExtendedStatistic", "The next change of the alarm replaces it", overwritten=True),
+    "metrics": Watched("Metrics", "The next change of the alarm replaces them", overwritten=True),
+    "unit": Watched("Unit", "The next change of the alarm removes it", overwritten=True),
+    "low_sample_percentile": Watched(
+        "EvaluateLowSampleCountPercentile", "The next change of the alarm removes it", overwritten=True
+    ),
+    "threshold_metric": Watched("ThresholdMetricId", "The next change of the alarm removes it", overwritten=True),
+    "evaluation_interval": Watched("EvaluationInterval", "The next change of the alarm removes it", overwritten=True),
+    "evaluation_window": Watched("EvaluationWindow", "The next change of the alarm removes it", overwritten=True),
+    "warm_up": Watched("WarmUpConfiguration", "The next change of the alarm removes it", overwritten=True),
+    "evaluation_criteria": Watched("EvaluationCriteria", "The next change of the alarm replaces it", overwritten=True),
 }
 ALARM_MEMBERS = {
     "namespace": "Namespace",

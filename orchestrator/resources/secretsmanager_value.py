@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership
@@ -69,6 +69,18 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
         status=MANUAL_CHANGE if is_manually_changed else "",
         **parse_ownership(tags),
     )
+
+
+def adoption_losses(spec: Mapping[str, Value], live: LiveResource) -> Iterator[str]:
+    """Yield the keys whose values a first write replaces; values that are generated or set from outside stay."""
+    if live.outputs["version"] is None or "template" not in spec:
+        return
+    template: Mapping[str, Value] = spec["template"]
+    replaced = [key for key, text in template.items() if not (isinstance(text, str) and _PLACEHOLDER.fullmatch(text))]
+    if replaced:
+        yield f"the present values of the keys {', '.join(sorted(replaced))}, if it has them"
+    if "remove_unknown_keys" in spec:
+        yield "the values of all keys that the manifest does not name (`unknownKeys: remove`)"
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:

@@ -94,8 +94,12 @@ HEALTH_BY_STATUS = {
 
 
 WATCHED = {
-    "connection": Watched("AuthenticationConfiguration.ConnectionArn", "The next deployment removes it"),
-    "code_repository": Watched("CodeRepository", "It builds from source; the next deployment runs the image again"),
+    "connection": Watched(
+        "AuthenticationConfiguration.ConnectionArn", "The next deployment removes it", overwritten=True
+    ),
+    "code_repository": Watched(
+        "CodeRepository", "It builds from source; the next deployment runs the image again", overwritten=True
+    ),
 }
 """Settings of the source that manifests do not know."""
 

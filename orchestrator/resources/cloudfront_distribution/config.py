@@ -87,6 +87,7 @@ WATCHED = {
     "origin_access_identities": Watched(
         "Origins.Items[].S3OriginConfig.OriginAccessIdentity | [?@ != '']",
         "The next change of the distribution removes it",
+        overwritten=True,
     ),
     "origin_protocol": Watched(
         f"{_CUSTOM}.[[OriginProtocolPolicy], OriginSslProtocols.Items][][] "

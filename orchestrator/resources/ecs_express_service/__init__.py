@@ -116,12 +116,15 @@ GENTLE = frozenset({CANARY_DEPLOYMENT_EFFECT, DEPLOYMENT_WAIT_EFFECT, DEPLOYMENT
 
 WATCHED = {
     "repository_credentials": Watched(
-        "primaryContainer.repositoryCredentials.credentialsParameter", "The next deployment removes it"
+        "primaryContainer.repositoryCredentials.credentialsParameter",
+        "The next deployment removes it",
+        overwritten=True,
     ),
     "log_stream_prefix": Watched(
         "primaryContainer.awsLogsConfiguration.logStreamPrefix",
         "The next deployment sets it back",
         (LOG_STREAM_PREFIX,),
+        overwritten=True,
     ),
 }
 """Settings of the newest configuration that manifests do not know."""
