@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import emulator_use
+
 AWAY = {
     "AWS_CONFIG_FILE": "/nonexistent",
     "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
@@ -83,7 +85,8 @@ SERVER_FIXTURES = {
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark what `make fast` leaves out."""
-    if any(part in item.nodeid for part in REAL_PARTS) or SERVER_FIXTURES & set(getattr(item, "fixturenames", ())):
+    is_served = SERVER_FIXTURES & set(getattr(item, "fixturenames", ()))
+    if is_served or any(part in item.nodeid for part in REAL_PARTS) or emulator_use.starts_emulator(item):
         item.add_marker("real_parts")
 
 

@@ -40,33 +40,34 @@ def list_tests() -> tuple[Examined, ...]:
     return tuple(
         Examined(f"{name}::{node.name}", node, module)
         for name, module in parse_modules()
-        for node in ast.walk(module)
+        for node in walk(module)
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test")
     )
 
 
-def called_names(node: ast.AST) -> Iterator[str]:
-    for item in ast.walk(node):
-        if isinstance(item, ast.Call):
-            if isinstance(item.func, ast.Name):
-                yield item.func.id
-            elif isinstance(item.func, ast.Attribute):
-                yield item.func.attr
+@cache
+def walk(node: ast.AST) -> tuple[ast.AST, ...]:
+    """All nodes below a node; each rule asks for those of every test."""
+    return tuple(ast.walk(node))
+
+
+@cache
+def called_names(node: ast.AST) -> frozenset[str]:
+    calls = [item.func for item in walk(node) if isinstance(item, ast.Call)]
+    names = {function.id for function in calls if isinstance(function, ast.Name)}
+    return frozenset(names | {function.attr for function in calls if isinstance(function, ast.Attribute)})
 
 
 @cache
 def asserting_names() -> frozenset[str]:
     """The names of the functions of the tests that assert something, by themselves or by what they call."""
     functions = {
-        node.name: node
-        for _, module in parse_modules()
-        for node in ast.walk(module)
-        if isinstance(node, ast.FunctionDef)
+        node.name: node for _, module in parse_modules() for node in walk(module) if isinstance(node, ast.FunctionDef)
     }
-    names = {name for name, node in functions.items() if any(isinstance(item, ast.Assert) for item in ast.walk(node))}
+    names = {name for name, node in functions.items() if any(isinstance(item, ast.Assert) for item in walk(node))}
     names |= ASSERTING
     while True:
-        more = {name for name, node in functions.items() if names & set(called_names(node))}
+        more = {name for name, node in functions.items() if names & called_names(node)}
         if more <= names:
             return frozenset(names)
         names |= more
@@ -74,8 +75,8 @@ def asserting_names() -> frozenset[str]:
 
 def asserts_nothing(test: Examined) -> Iterator[str]:
     """A test without an assertion says only that nothing is raised."""
-    has_assert = any(isinstance(item, ast.Assert) for item in ast.walk(test.node))
-    if not has_assert and not set(called_names(test.node)) & (asserting_names() | {"check"}):
+    has_assert = any(isinstance(item, ast.Assert) for item in walk(test.node))
+    if not has_assert and not called_names(test.node) & (asserting_names() | {"check"}):
         yield test.where
 
 
@@ -90,11 +91,11 @@ def depths(body: list[ast.stmt], depth: tuple[ast.stmt, ...] = ()) -> Iterator[t
                 if isinstance(statement, ast.If) and statement.orelse:
                     yield from depths(statement.orelse, (*depth, statement))
             case ast.With() | ast.Try():
-                is_failing = isinstance(statement, ast.With) and set(called_names(statement)) & ASSERTING
+                is_failing = isinstance(statement, ast.With) and called_names(statement) & ASSERTING
                 if is_failing:
                     yield depth
                 yield from depths(statement.body, depth)
-            case ast.Expr() if set(called_names(statement)) & asserting_names():
+            case ast.Expr() if called_names(statement) & asserting_names():
                 yield depth
 
 
@@ -110,10 +111,10 @@ def is_never_empty(iterable: ast.expr, module: ast.Module) -> bool:  # noqa: PLR
         case ast.Name(id=name):
             return any(
                 is_never_empty(node.value, module)
-                for node in ast.walk(module)
+                for node in walk(module)
                 if isinstance(node, ast.Assign | ast.AnnAssign)
                 and node.value is not None
-                and name in {item.id for item in ast.walk(node) if isinstance(item, ast.Name)}
+                and name in {item.id for item in walk(node) if isinstance(item, ast.Name)}
                 and not isinstance(node.value, ast.Name)
             )
         case ast.Call(func=ast.Name(id="range" | "enumerate" | "zip" | "sorted" | "reversed"), args=args):
@@ -154,19 +155,19 @@ def is_one_sided(statement: ast.stmt) -> bool:
 
 def asserts_an_alternative(test: Examined) -> Iterator[str]:
     """``A or B`` passes when B follows from something else: say which of the two is expected, and when."""
-    for item in ast.walk(test.node):
+    for item in walk(test.node):
         if isinstance(item, ast.Assert) and isinstance(item.test, ast.BoolOp) and isinstance(item.test.op, ast.Or):
             yield test.where
 
 
 def asserts_what_is_always_so(test: Examined) -> Iterator[str]:
     """Something compared with itself, a tuple, a constant, a generator: true whatever the product does."""
-    for item in ast.walk(test.node):
+    for item in walk(test.node):
         if isinstance(item, ast.Assert):
             match item.test:
                 case ast.Compare(left=left, ops=[ast.Eq() | ast.Is() | ast.LtE() | ast.GtE()], comparators=[right]):
                     is_same = ast.dump(left) == ast.dump(right)
-                    is_repeated = any(isinstance(part, ast.Call) for part in ast.walk(left))  # twice the same is asked
+                    is_repeated = any(isinstance(part, ast.Call) for part in walk(left))  # twice the same is asked
                     if is_same and not is_repeated:
                         yield f"{test.where}: {ast.unparse(item.test)}"
                 case ast.Tuple() | ast.Constant() | ast.GeneratorExp() | ast.Lambda() | ast.JoinedStr():
@@ -180,7 +181,7 @@ def skips_for_another_reason(test: Examined) -> Iterator[str]:
 
 
 def skip_reasons(node: ast.AST) -> Iterator[str]:
-    for item in ast.walk(node):
+    for item in walk(node):
         if isinstance(item, ast.Call) and isinstance(item.func, ast.Attribute):
             reasons: list[ast.expr] = []
             if item.func.attr == "skip":
@@ -193,20 +194,21 @@ def skip_reasons(node: ast.AST) -> Iterator[str]:
                     yield text
 
 
+@cache
+def imported_names(module: ast.Module) -> frozenset[str]:
+    """The names that a module of the tests imports from the product."""
+    imports = [node for node in walk(module) if isinstance(node, ast.ImportFrom)]
+    of_product = [node for node in imports if (node.module or "").startswith(("orchestrator", "ml"))]
+    return frozenset(alias.asname or alias.name for node in of_product for alias in node.names)
+
+
 def has_no_cases(test: Examined) -> Iterator[str]:
     """Parametrized over nothing written in a test: a list that the product exports may become shorter unnoticed."""
-    imported = {
-        alias.asname or alias.name
-        for node in ast.walk(test.module)
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("orchestrator", "ml"))
-        for alias in node.names
-    }
+    imported = imported_names(test.module)
     for item in test.node.decorator_list:
         if isinstance(item, ast.Call) and isinstance(item.func, ast.Attribute) and item.func.attr == "parametrize":
             values = item.args[1] if len(item.args) > 1 else None
-            names = (
-                {part.id for part in ast.walk(values) if isinstance(part, ast.Name)} if values is not None else set()
-            )
+            names = {part.id for part in walk(values) if isinstance(part, ast.Name)} if values is not None else set()
             is_empty = isinstance(values, ast.List | ast.Tuple) and not values.elts
             if is_empty or (isinstance(values, ast.Name | ast.Attribute) and names <= imported):
                 yield f"{test.where}: {ast.unparse(item.args[1])}"
@@ -214,9 +216,13 @@ def has_no_cases(test: Examined) -> Iterator[str]:
 
 def applies_past_the_check(test: Examined) -> Iterator[str]:
     """``performed_calls.apply`` compares what is performed with the plan; ``pipeline.apply`` does not."""
-    for item in ast.walk(test.module):
-        if isinstance(item, ast.Call) and ast.unparse(item.func) == "pipeline.apply":
-            yield test.where.partition("::")[0]
+    if is_applying(test.module):
+        yield test.where.partition("::")[0]
+
+
+@cache
+def is_applying(module: ast.Module) -> bool:
+    return any(isinstance(node, ast.Call) and ast.unparse(node.func) == "pipeline.apply" for node in walk(module))
 
 
 RULES: tuple[Callable[[Examined], Iterator[str]], ...] = (

@@ -17,7 +17,7 @@ import orchestrator
 from orchestrator.cli.commands.github import COMMANDS as GITHUB_COMMANDS
 from orchestrator.cli.main import COMMANDS
 from tests import conftest, layer_table
-from tests.user_strings import list_strings
+from tests.user_strings import list_strings, parse
 
 pytestmark = pytest.mark.xdist_group("house")  # one worker parses all files once
 ROOT = Path(__file__).parent.parent
@@ -35,9 +35,9 @@ HEAVY = {"boto3", "botocore", "rich", "jsonschema", "fastapi", "sqlalchemy", "mo
 
 
 @cache
-def parse(path: Path) -> ast.Module:
-    """The syntax tree of a file, for all tests of this process."""
-    return ast.parse(path.read_text(encoding="utf-8"))
+def walk(path: Path) -> tuple[ast.AST, ...]:
+    """All nodes of a file, for all tests of this process."""
+    return tuple(ast.walk(parse(path)))
 
 
 def name(path: Path) -> str:
@@ -48,7 +48,7 @@ def functions() -> Iterator[tuple[str, int]]:
     for path in SHIPPED:
         if "migrations" in path.parts:  # one list of statements, frozen once it has run anywhere
             continue
-        for node in ast.walk(parse(path)):
+        for node in walk(path):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield f"{name(path)}:{node.lineno} {node.name}", (node.end_lineno or node.lineno) - node.lineno + 1
 
@@ -166,7 +166,7 @@ def test_literary_locals_only_become_fewer() -> None:
     locals_ = [
         node.id if isinstance(node, ast.Name) else node.arg
         for path in SHIPPED
-        for node in ast.walk(parse(path))
+        for node in walk(path)
         if (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)) or isinstance(node, ast.arg)
     ]
 

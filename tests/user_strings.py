@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,10 +42,16 @@ def list_strings() -> Iterator[UserString]:
         yield from _workflow_strings(path)
 
 
+@cache
+def parse(path: Path) -> ast.Module:
+    """Return the syntax tree of a file, parsed once in this process."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def _python_strings(path: Path) -> Iterator[UserString]:
-    tree = ast.parse(path.read_text())
-    skipped = {id(node) for node in _docstrings(tree)}
-    for node in ast.walk(tree):
+    nodes = list(ast.walk(parse(path)))
+    skipped = {id(node) for node in _docstrings(nodes)}
+    for node in nodes:
         if isinstance(node, ast.JoinedStr):
             skipped |= {id(value) for value in node.values}
             parts = [value.value if isinstance(value, ast.Constant) else "{}" for value in node.values]
@@ -57,9 +64,9 @@ def _python_strings(path: Path) -> Iterator[UserString]:
             yield UserString(str(path.relative_to(ROOT)), node.lineno, " ".join(text.split()))
 
 
-def _docstrings(tree: ast.Module) -> Iterator[ast.expr]:
+def _docstrings(nodes: list[ast.AST]) -> Iterator[ast.expr]:
     """Yield what documents code: docstrings but those of commands, and strings that stand alone."""
-    for node in ast.walk(tree):
+    for node in nodes:
         decorators = getattr(node, "decorator_list", [])
         is_command = any("command" in ast.unparse(decorator) for decorator in decorators)
         for statement in getattr(node, "body", []) if isinstance(getattr(node, "body", []), list) else []:

@@ -6,6 +6,7 @@ here: the Secret that refers to it generates the password and passes it to the d
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,6 +19,8 @@ from orchestrator.vocabulary import Component, Resource, Scope
 
 PASSWORD_EXPORT = "password"  # noqa: S105 - the name of an export
 PASSWORD_LENGTH = 32
+MAX_SECRET_BYTES = 65_536
+"""Size of a secret's value (Secrets Manager User Guide, "Quotas")."""
 MAX_GENERATED_VALUES = 30
 """Each generated or external value needs a tag, and AWS allows 50 tags."""
 
@@ -77,12 +80,25 @@ def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
             f"too many generated and external values: {tagged_count}; a Secret can have {MAX_GENERATED_VALUES}",
             "use several Secrets",
         )
+    size = _measure(data)
+    if size > MAX_SECRET_BYTES:
+        message = (
+            f"the values have at least {size} bytes; Secrets Manager stores at most {MAX_SECRET_BYTES} in a secret"
+        )
+        yield ("spec", "data"), message, "use several Secrets"
     for key, value in data.items():
         yield from _check_source(key, value)
     if _ARN_SUFFIX_PATTERN.fullmatch(str(component.spec.get("name", ""))) and "${" not in component.spec["name"]:
         message = "AWS mistakes the end of this name, a hyphen and six characters, for the suffix of an ARN"
         yield ("spec", "name"), message, "add or remove a character at the end"
     yield from _check_shared_passwords(component, siblings)
+
+
+def _measure(data: Mapping[str, Value]) -> int:
+    """Return the least size in bytes of the JSON document: what is generated has its length, what is external none."""
+    texts = {key: value if isinstance(value, str) else "" for key, value in data.items()}
+    generated = sum(int(value["generate"]["length"]) for value in data.values() if _is_generated(value))
+    return len(json.dumps(texts, ensure_ascii=False, separators=(",", ":")).encode()) + generated
 
 
 def _check_source(key: str, value: Value) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ handles, run each kind's own ``check``, scan for secrets.  Consequences of a rep
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
@@ -21,6 +22,8 @@ from orchestrator.problems import Position, Problem, Problems
 from orchestrator.vocabulary import Component, Scope
 
 PROJECT_KIND = "Project"
+_REGION_PATTERN = re.compile(r"^(?:arn:aws[a-z-]*:[a-z]+:)?([a-z]{2}(?:-[a-z]+)+-[0-9])(?:[a-z]$|:)")
+"""The region in an ARN or in the name of an availability zone."""
 
 
 class Manifest(Struct, frozen=True):
@@ -80,6 +83,7 @@ class _Checker:
             resolution = ReferenceResolver(scope, self.declarations, self.valid_components, complete=complete)
             self._check_references(resolution)
             self._check_handles(complete)
+            self._check_regions(scope.region)
             self._check_kinds()
         if self.problems or project is None:
             raise Problems(self._without_duplicates())
@@ -169,6 +173,16 @@ class _Checker:
         elif complete:
             hint = suggest.hint(value, matching_handles, list_prefix="allowed here") or _missing_component_hint(kinds)
             yield Problem(f"{format_path(path)}: unknown component {value[:60]}", declaration.where(path), hint)
+
+    def _check_regions(self, region: str) -> None:
+        """Check that keys and zones are in the Project's region: AWS uses those of another region nowhere here."""
+        for declaration in self.declarations.values():
+            for path, value, value_schema in schema.iter_values(declaration.kind.lower(), declaration.value):
+                is_regional = "x-region" in value_schema and isinstance(value, str)
+                named = _REGION_PATTERN.search(value) if is_regional else None
+                if named and named[1] != region:
+                    message = f"{format_path(path)}: {value[:100]} is in {named[1]}, and the Project in {region}"
+                    self.problems.append(Problem(message, declaration.where(path), f"use one in {region}"))
 
     def _check_kinds(self) -> None:
         """Run the ``check`` of each kind's module; it relies on valid specs, including those of the siblings."""

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from orchestrator import components
 from orchestrator.artefacts import Artefacts
 from orchestrator.components import Grant, Stack
-from orchestrator.manifest import aws_names, drift_ignore, references
+from orchestrator.manifest import aws_limits, aws_names, drift_ignore, references
 from orchestrator.manifest.check import Manifest, project_scope
 from orchestrator.manifest.reference_resolver import ReferenceResolver
 from orchestrator.problems import Problem, Problems
@@ -35,7 +35,12 @@ def expand(manifest: Manifest, artefacts: Artefacts | None = None) -> DesiredSta
     resources = [
         resource for component in stack.components.values() for resource in _expand_component(component, stack)
     ]
-    problems = [*_find_duplicates(resources), *aws_names.check_names(resources), *_find_missing_dependencies(resources)]
+    problems = [
+        *_find_duplicates(resources),
+        *aws_names.check_names(resources),
+        *aws_limits.check_limits(resources, manifest),
+        *_find_missing_dependencies(resources),
+    ]
     if problems:
         raise Problems(problems)
     notes = [note for component in stack.components.values() for note in components.notes(component, stack)]

@@ -1,14 +1,16 @@
 """Load the JSON Schemas of the manifests and answer what they say about a value.
 
-The schemas use draft 2020-12.  Every ``$ref`` stays in its own file, and nothing is fetched.  Three keywords are ours:
+The schemas use draft 2020-12.  Every ``$ref`` stays in its own file, and nothing is fetched.  Four keywords are ours:
 ``x-reason`` is the text to print when a constraint is violated, ``x-handle`` (true, or a list of kinds in lower case)
-marks a text that names a component, and ``x-list-key`` names the members by which overlays merge the items of a list.
+marks a text that names a component, ``x-region`` one that names a region, which has to be the Project's, and
+``x-list-key`` names the members by which overlays merge the items of a list.
 """
 
 from __future__ import annotations
 
 import json
 import pathlib
+import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from functools import cache
@@ -18,7 +20,7 @@ import orchestrator
 from orchestrator.manifest.document import Path
 
 if TYPE_CHECKING:
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft202012Validator, ValidationError
 
 Schema: TypeAlias = Mapping[str, Any]
 SUFFIX = ".schema.json"
@@ -64,9 +66,33 @@ def manifest_kinds() -> tuple[str, ...]:
 @cache
 def get_validator(name: str) -> Draft202012Validator:
     """Return the validator of one schema; it does not check formats, and tests check the schema itself."""
-    from jsonschema import Draft202012Validator
+    return cast("Draft202012Validator", _validator_class()(load(name)))
 
-    return Draft202012Validator(load(name))
+
+@cache
+def _validator_class() -> type:
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
+
+    return cast(type, cast(Any, extend)(Draft202012Validator, {"pattern": _check_pattern}))
+
+
+def _check_pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:
+    """Yield an error if a text does not match.  In JSON Schema, ``$`` is the end of the text.
+
+    In Python, it also matches before a line feed at the end, which a YAML block text has.
+    """
+    if isinstance(instance, str) and not _compile_pattern(pattern).search(instance):
+        from jsonschema import ValidationError
+
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+@cache
+def _compile_pattern(pattern: str) -> re.Pattern[str]:
+    """Return a JSON Schema pattern in Python's syntax; escaped and in brackets, ``$`` is a character."""
+    parts = re.findall(r"\\.|\[(?:\\.|[^\]\\])*\]|\$|[^$\\\[]+", pattern)
+    return re.compile("".join(r"\Z" if part == "$" else part for part in parts))
 
 
 def resolve_ref(root: Schema, schema: Any) -> Schema:

@@ -218,3 +218,25 @@ def test_what_s3_refuses_is_said_before(tmp_path: Path, spec: str, sentence: str
         manifest_stacks.load_desired(tmp_path, make_document("Bucket", "files", spec))
 
     assert sentence in str(found.value)
+
+
+def test_a_log_bucket_lets_s3_write_the_logs_of_its_source(tmp_path: Path) -> None:
+    """S3 User Guide, "Permissions for log delivery": the logging service, for the source bucket, from this account."""
+    logs = make_document("Bucket", "logs", "tlsOnly: false")
+    source = make_document("Bucket", "files", "name: shop-files\naccessLog: { bucket: bucket.logs, prefix: files/ }")
+    resources = manifest_stacks.load_resources(tmp_path, source, logs)
+
+    assert resources["s3_bucket.files"].spec["logging"] == {"bucket": "shop-prod-logs", "prefix": "files/"}
+    assert {"s3_bucket.logs", "s3_bucket_policy.logs"} <= resources["s3_bucket.files"].depends_on
+    assert resources["s3_bucket_policy.logs"].spec["statements"] == [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "logging.s3.amazonaws.com"},
+            "Action": "s3:PutObject",
+            "Resource": "arn:aws:s3:::shop-prod-logs/files/*",
+            "Condition": {
+                "ArnLike": {"aws:SourceArn": "arn:aws:s3:::shop-files"},
+                "StringEquals": {"aws:SourceAccount": "123456789012"},
+            },
+        }
+    ]

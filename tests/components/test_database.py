@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.components.database import parameter_checks
 from orchestrator.components.database.maintenance_windows import WEEKDAYS, duration_minutes, has_overlap
 from orchestrator.values import Ref, TemplateString
 from tests.components import manifest_stacks
@@ -257,3 +260,26 @@ def test_the_plan_names_the_connections_that_the_services_open(
     notes = manifest_stacks.load_desired(tmp_path, database(f"instanceClass: {instance_class}"), API).notes
 
     assert [note for note in notes if expected in note]
+
+
+@pytest.mark.skipif(shutil.which("postgres") is None, reason="needs postgres")
+def test_parameters_are_those_of_postgresql() -> None:
+    """Names, types and limits as the server of the same version lists them."""
+    version = subprocess.run(["postgres", "--version"], capture_output=True, text=True, check=True).stdout
+    if " 15." not in version:
+        pytest.skip("needs postgres 15, of which the list is")
+    listed = subprocess.run(["postgres", "--describe-config"], capture_output=True, text=True, check=True).stdout
+    rows = [line.split("\t") for line in listed.splitlines()]
+    types = {"BOOLEAN": "bool", "INTEGER": "integer", "REAL": "real", "STRING": "string", "ENUM": "enum"}
+    described = {row[0].lower(): (types[row[3]], *map(_round, row[5:7])) for row in rows}
+    ours = {
+        name: (parameter.type, _round(parameter.lowest), _round(parameter.highest))
+        for name, parameter in parameter_checks.list_parameters().items()
+        if name in described and parameter.type != "internal"
+    }
+    assert len(ours) > 300
+    assert {name: (limits, described[name]) for name, limits in ours.items() if limits != described[name]} == {}
+
+
+def _round(limit: str) -> str:
+    return f"{float(limit):.4g}" if limit else ""

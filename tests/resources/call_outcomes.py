@@ -174,7 +174,7 @@ def observe_wait(wait: Wait, values: list[str], codes: list[str]) -> tuple[dict[
         code, _, message = probe.partition(": ")
         error = AwsError(wait.call.service, wait.call.operation, code, message or OTHER_MESSAGE)
         outcomes[probe] = _respond_to_wait(wait, error)[0]
-    _, seconds = _respond_to_wait(wait, _state(wait, "no-such-value"))
+    _, seconds = _respond_to_wait(wait, _state(wait, "no-such-value"), wait.timeout_seconds)
     return {probe: outcome for probe, outcome in outcomes.items() if outcome != "nothing"}, seconds
 
 
@@ -182,11 +182,20 @@ def _state(wait: Wait, value: str) -> Any:
     return STATES[name_of(wait.call)](value)
 
 
-def _respond_to_wait(wait: Wait, response: Any) -> tuple[str, float]:
+OBSERVED_SECONDS = 120
+"""What a response leads to shows within this time, also in a wait of hours."""
+
+
+def _respond_to_wait(wait: Wait, response: Any, max_seconds: float = OBSERVED_SECONDS) -> tuple[str, float]:
     clock = FakeClock()
     path = wait.path if isinstance(wait.path, str) else re.sub(r"\$\{[^}]*\}", "known", repr(wait.path)[9:-2])
     step = replace(
-        wait, path=path.replace("\\'", "'"), call=replace(wait.call, parameters={}), log_group="", failure_call=None
+        wait,
+        path=path.replace("\\'", "'"),
+        call=replace(wait.call, parameters={}),
+        log_group="",
+        failure_call=None,
+        timeout_seconds=min(wait.timeout_seconds, max_seconds),
     )
     is_error = isinstance(response, AwsError)
     try:

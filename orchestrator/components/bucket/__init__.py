@@ -11,14 +11,14 @@ from typing import Any
 
 from orchestrator import ownership_tags
 from orchestrator.components import Grant, Stack
-from orchestrator.components.bucket import retention_checks, static_site
+from orchestrator.components.bucket import cors_checks, lifecycle_checks, retention_checks, static_site
+from orchestrator.components.bucket.lifecycle_actions import expiration_actions, transition_actions
 from orchestrator.values import Value, WriteOnly
 from orchestrator.vocabulary import Component, Resource, Scope
 
 OBJECT_ACTIONS = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
 KMS_ACTIONS = ["kms:Decrypt", "kms:GenerateDataKey"]
-MIN_TRANSITION_DAYS = {"STANDARD_IA": 30, "ONEZONE_IA": 30}
-MAX_NAME_LENGTH = 63
+HANDLE_PREFIX = "bucket."
 CURRENT_MODEL_KEY = "ml-models/current.json"
 """Object that names the current model; ``ml.upload_model`` updates it."""
 
@@ -29,10 +29,13 @@ def expand(component: Component, stack: Stack) -> list[Resource]:
     """Return the bucket, its policy and its CORS rules, and the site and model that this deploy ships."""
     name = _bucket_name(component, stack.scope)
     bucket = f"s3_bucket.{component.name}"
-    statements = _policy_statements(component, name, stack.grants_for(component, "cdn-read"))
+    statements = [
+        *_policy_statements(component, name, stack.grants_for(component, "cdn-read")),
+        *_access_log_statements(name, stack.scope, stack.grants_for(component, "access-log")),
+    ]
     rules = [_cors_rule(rule) for rule in component.spec["cors"]]
     specs: list[tuple[str, Mapping[str, Value], frozenset[str]]] = [
-        ("s3_bucket", _bucket_spec(component, stack.scope), frozenset(_access_log_dependencies(component, stack))),
+        ("s3_bucket", _bucket_spec(component, stack), frozenset(_access_log_dependencies(component, stack))),
         ("s3_bucket_policy", {"statements": statements}, frozenset({bucket})),
         ("s3_bucket_cors", {"rules": rules}, frozenset({bucket})),
     ]
@@ -97,6 +100,14 @@ def _key_statement(key: str) -> Mapping[str, Any]:
     return {**statement, "Resource": [f"{arn}:key/*"], "Condition": condition}
 
 
+def grants(component: Component, scope: Scope) -> Iterator[Grant]:
+    """Yield what the bucket of its access log has to allow, if the manifests declare that bucket."""
+    log = component.spec.get("accessLog", {})
+    if str(log.get("bucket", "")).startswith(HANDLE_PREFIX):
+        source_arn = f"arn:aws:s3:::{_bucket_name(component, scope)}"
+        yield Grant(log["bucket"], component.handle, "access-log", {"source_arn": source_arn, "prefix": log["prefix"]})
+
+
 def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[Finding]:
     """Yield settings that S3 rejects, or that behave unexpectedly."""
     spec = component.spec
@@ -104,16 +115,16 @@ def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[F
     yield from retention_checks.check(component, siblings)
     if "kmsKey" in spec and spec["encryption"] == "AES256":
         yield ("kmsKey",), "`kmsKey` has no effect with `encryption: AES256`", "set `encryption: aws:kms`"
-    lifecycle = spec["lifecycle"]
-    yield from _check_versions(("lifecycle",), lifecycle, spec["versioning"])
-    prefixes: set[str] = set()
-    for index, rule in enumerate(lifecycle["rules"]):
-        path = ("lifecycle", "rules", index)
-        yield from _check_rule(path, rule)
-        yield from _check_versions(path, rule, spec["versioning"])
-        if rule["prefix"] in prefixes:
-            yield (*path, "prefix"), f"duplicate rule for the prefix `{rule['prefix']}`", "merge both into one rule"
-        prefixes.add(rule["prefix"])
+    yield from lifecycle_checks.check(spec)
+    yield from cors_checks.check(spec["cors"])
+    yield from _check_access_log(component, siblings)
+
+
+def _check_access_log(component: Component, siblings: Mapping[str, Component]) -> Iterator[Finding]:
+    bucket = str(component.spec.get("accessLog", {}).get("bucket", ""))
+    if bucket.startswith(HANDLE_PREFIX) and bucket not in siblings:
+        declared = ", ".join(sorted(handle for handle in siblings if handle.startswith(HANDLE_PREFIX)))
+        yield ("accessLog", "bucket"), f"no manifest declares the Bucket {bucket}", f"declared: {declared}"
 
 
 def _bucket_name(component: Component, scope: Scope) -> str:
@@ -123,8 +134,8 @@ def _bucket_name(component: Component, scope: Scope) -> str:
     return name
 
 
-def _bucket_spec(component: Component, scope: Scope) -> dict[str, Value]:
-    spec = component.spec
+def _bucket_spec(component: Component, stack: Stack) -> dict[str, Value]:
+    spec, scope = component.spec, stack.scope
     deletable = spec["deletionPolicy"] == "delete"
     bucket: dict[str, Value] = {
         "region": scope.region,
@@ -138,7 +149,7 @@ def _bucket_spec(component: Component, scope: Scope) -> dict[str, Value]:
     }
     if "accessLog" in spec:
         is_off = spec["accessLog"]["bucket"] == "none"
-        target = {"bucket": spec["accessLog"]["bucket"], "prefix": spec["accessLog"]["prefix"]}
+        target = {"bucket": _access_log_bucket(component, stack), "prefix": spec["accessLog"]["prefix"]}
         bucket["logging"] = {"bucket": None, "prefix": ""} if is_off else target
     if "notifications" in spec:
         bucket["notifications"] = spec["notifications"]
@@ -151,12 +162,33 @@ def _access_log_dependencies(component: Component, stack: Stack) -> Iterator[str
     S3 requires the bucket to exist, and logs nothing until its policy allows it.  A policy that depends on a CDN is
     left out: the CDN depends on the buckets that it reads, which would be a cycle.
     """
-    log_bucket = component.spec.get("accessLog", {}).get("bucket")  # "none" names no bucket
+    log_bucket = _access_log_bucket(component, stack) if "accessLog" in component.spec else ""
     for other in stack.components.values():
         if other.kind == component.kind and other is not component and _bucket_name(other, stack.scope) == log_bucket:
             yield f"s3_bucket.{other.name}"
             if not stack.grants_for(other, "cdn-read"):
                 yield f"s3_bucket_policy.{other.name}"
+
+
+def _access_log_bucket(component: Component, stack: Stack) -> Value:
+    """Return the name of the bucket that receives the access log, which the manifest may name by its handle."""
+    bucket = str(component.spec["accessLog"]["bucket"])
+    return stack.get_export(bucket, "name") if bucket.startswith(HANDLE_PREFIX) else bucket
+
+
+def _access_log_statements(name: str, scope: Scope, grants: tuple[Grant, ...]) -> Iterator[dict[str, Value]]:
+    """Yield what lets S3 write the access logs of other buckets into this one."""
+    for grant in grants:
+        yield {
+            "Effect": "Allow",
+            "Principal": {"Service": "logging.s3.amazonaws.com"},
+            "Action": "s3:PutObject",
+            "Resource": f"arn:aws:s3:::{name}/{grant.data['prefix']}*",
+            "Condition": {
+                "ArnLike": {"aws:SourceArn": grant.data["source_arn"]},
+                "StringEquals": {"aws:SourceAccount": scope.account},
+            },
+        }
 
 
 def _encryption(spec: Mapping[str, Value]) -> dict[str, Value]:
@@ -167,7 +199,7 @@ def _encryption(spec: Mapping[str, Value]) -> dict[str, Value]:
 
 def _lifecycle_rules(spec: Mapping[str, Value]) -> Iterator[dict[str, Value]]:
     """Yield the rule for all objects, then one rule per prefix."""
-    default_actions = _expiration_actions(spec)
+    default_actions = expiration_actions(spec)
     if spec["removeExpiredDeleteMarkers"] and "expireOldVersionsAfterDays" in spec:
         default_actions["Expiration"] = {"ExpiredObjectDeleteMarker": True}
     if default_actions:
@@ -176,42 +208,9 @@ def _lifecycle_rules(spec: Mapping[str, Value]) -> Iterator[dict[str, Value]]:
         yield {
             "Filter": {"Prefix": rule["prefix"]},
             "Status": "Enabled",
-            **_expiration_actions(rule),
-            **_transition_actions(rule),
+            **expiration_actions(rule),
+            **transition_actions(rule),
         }
-
-
-def _expiration_actions(rule: Mapping[str, Value]) -> dict[str, Value]:
-    actions: dict[str, Value] = {}
-    if "expireAfterDays" in rule:
-        actions["Expiration"] = {"Days": rule["expireAfterDays"]}
-    if "expireOldVersionsAfterDays" in rule:
-        retained_versions = (
-            {"NewerNoncurrentVersions": rule["keepNewestVersions"]} if "keepNewestVersions" in rule else {}
-        )
-        actions["NoncurrentVersionExpiration"] = {
-            "NoncurrentDays": rule["expireOldVersionsAfterDays"],
-            **retained_versions,
-        }
-    if "abortUnfinishedUploadsAfterDays" in rule:
-        actions["AbortIncompleteMultipartUpload"] = {"DaysAfterInitiation": rule["abortUnfinishedUploadsAfterDays"]}
-    return actions
-
-
-def _transition_actions(rule: Mapping[str, Value]) -> dict[str, Value]:
-    transitions: dict[str, Value] = {}
-    members = (
-        ("transitions", "Transitions", "Days"),
-        ("oldVersionTransitions", "NoncurrentVersionTransitions", "NoncurrentDays"),
-    )
-    for spec_key, api_key, days_key in members:
-        api_transitions = [
-            {days_key: transition["afterDays"], "StorageClass": transition["storageClass"]}
-            for transition in rule[spec_key]
-        ]
-        if api_transitions:
-            transitions[api_key] = api_transitions
-    return transitions
 
 
 def _cors_rule(rule: Mapping[str, Value]) -> dict[str, Value]:
@@ -259,37 +258,3 @@ def _cdn_read_statement(distribution: Value, action: str, arns: list[str]) -> di
         "Resource": arns,
         "Condition": {"StringEquals": {"AWS:SourceArn": distribution}},
     }
-
-
-def _check_versions(path: tuple[str | int, ...], rule: Mapping[str, Value], versioning: bool) -> Iterator[Finding]:
-    if "keepNewestVersions" in rule and "expireOldVersionsAfterDays" not in rule:
-        hint = "set `expireOldVersionsAfterDays` too"
-        yield (*path, "keepNewestVersions"), "`keepNewestVersions` requires `expireOldVersionsAfterDays`", hint
-    if "expireOldVersionsAfterDays" in rule and not versioning:
-        hint = "set `versioning: true`, or use `expireAfterDays` to delete the objects themselves"
-        yield (*path, "expireOldVersionsAfterDays"), "a bucket without versioning has no old versions", hint
-
-
-def _check_rule(path: tuple[str | int, ...], rule: Mapping[str, Value]) -> Iterator[Finding]:
-    if not _expiration_actions(rule) and not _transition_actions(rule):
-        yield path, "S3 rejects a rule without an action", "set an expiration or a transition, or remove the rule"
-    expiry_days = {
-        "transitions": rule.get("expireAfterDays"),
-        "oldVersionTransitions": rule.get("expireOldVersionsAfterDays"),
-    }
-    for member, expires_after in expiry_days.items():
-        for index, transition in enumerate(rule[member]):
-            days_path = (*path, member, index, "afterDays")
-            min_days = MIN_TRANSITION_DAYS.get(transition["storageClass"], 0)
-            if transition["afterDays"] < min_days:
-                yield (
-                    days_path,
-                    f"objects can move to {transition['storageClass']} after {min_days} days at the earliest",
-                    None,
-                )
-            if expires_after is not None and expires_after <= transition["afterDays"]:
-                yield (
-                    days_path,
-                    f"objects expire after {expires_after} days, before they would move",
-                    "move them earlier, or expire them later",
-                )

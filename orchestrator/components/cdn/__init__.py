@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 
 from orchestrator import ownership_tags
 from orchestrator.components import Grant, Stack
+from orchestrator.components.cdn.checks import check
 from orchestrator.components.cdn.routing_function import write_function
-from orchestrator.components.cdn.sites import ServedSite, check_paths, covers, list_sites
+from orchestrator.components.cdn.sites import ServedSite, covers, list_sites
 from orchestrator.problems import Problems
 from orchestrator.values import Ref, TemplateString, Value, WriteOnly
 from orchestrator.vocabulary import Component, Resource, Scope
@@ -31,9 +32,8 @@ CORS_AND_SECURITY_HEADERS_POLICY_ID = "eaab4381-ed33-4a86-88ca-d9558dc6cd63"
 READ_METHODS = ["GET", "HEAD"]
 PREFLIGHT_METHODS = [*READ_METHODS, "OPTIONS"]
 ALL_METHODS = [*PREFLIGHT_METHODS, "PUT", "POST", "PATCH", "DELETE"]
-SECONDS_PER_YEAR = 31536000
 
-Finding = tuple[tuple[str | int, ...], str, str | None]
+__all__ = ["check", "expand", "exports", "grants", "notes"]
 
 
 def expand(component: Component, stack: Stack) -> list[Resource]:
@@ -89,35 +89,6 @@ def grants(component: Component, scope: Scope) -> Iterator[Grant]:
     for handle, pattern in dict.fromkeys(patterns):
         if _is_bucket(handle) and (pattern == "*" or handle not in whole_bucket_handles):
             yield Grant(handle, component.handle, "cdn-read", {**distribution, "pattern": pattern})
-
-
-def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[Finding]:
-    """Yield settings that CloudFront rejects, or that behave unexpectedly."""
-    spec = component.spec
-    yield from check_paths(component, siblings)
-    if spec["aliases"] and "certificate" not in spec:
-        yield ("aliases",), "`aliases` require a certificate for these host names", "set `certificate: ARN`"
-    if "certificate" in spec and not spec["aliases"]:
-        yield ("certificate",), "`certificate` has no effect without `aliases`", "set `aliases: [HOST]`"
-    if spec["deepLinks"] and not _is_bucket(spec["origin"]):
-        hint = "set `deepLinks: false`"
-        yield ("deepLinks",), f"`deepLinks` would replace every page of {spec['origin']} by {spec['index']}", hint
-    patterns = [path["pattern"] for path in spec["paths"]]
-    for index, pattern in enumerate(patterns):
-        if pattern in patterns[:index]:
-            hint = "remove one of the two: the first match applies"
-            yield ("paths", index, "pattern"), f"duplicate path pattern `{pattern}`", hint
-    if "geo" in spec and (spec["geo"]["rule"] == "none") == bool(spec["geo"]["countries"]):
-        yield ("geo", "countries"), "`allow` and `deny` require `countries`; `none` must not have any", None
-    strict_transport = isinstance(spec["securityHeaders"], Mapping) and spec["securityHeaders"]["strictTransport"]
-    if (
-        strict_transport
-        and strict_transport["preload"]
-        and not (strict_transport["includeSubdomains"] and strict_transport["maxAgeSeconds"] >= SECONDS_PER_YEAR)
-    ):
-        hint = f"set `includeSubdomains: true` and `maxAgeSeconds: {SECONDS_PER_YEAR}`"
-        message = "`preload` requires subdomains and a max-age of at least one year"
-        yield ("securityHeaders", "strictTransport", "preload"), message, hint
 
 
 def notes(component: Component, stack: Stack) -> Iterator[str]:

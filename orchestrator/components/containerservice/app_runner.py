@@ -27,6 +27,14 @@ MEMORY_GB_BY_CPU = {0.25: (0.5, 1), 0.5: (1,), 1: (2, 3, 4), 2: (4, 6), 4: (8, 1
 def check(component: Component) -> Iterator[Finding]:
     """Yield sizes that App Runner does not offer, and settings that only the other runtime has."""
     yield from check_cpu_and_memory(component, MEMORY_GB_BY_CPU, "App Runner")
+    for name, value in component.spec["environment"].items():
+        if isinstance(value, str) and ("\n" in value or "\r" in value):
+            message = f"App Runner does not accept the line break in {name}"
+            yield (
+                ("spec", "environment", name),
+                message,
+                "use a Secret, or write `\\n` and replace it in the application",
+            )
     instances = component.spec["instances"]
     for key in ("scaleOn", "target"):
         if key in instances:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
+from orchestrator.components.database import parameter_checks
 from orchestrator.components.database.maintenance_windows import duration_minutes, has_overlap
 from orchestrator.vocabulary import Component
 
@@ -16,17 +18,24 @@ MIN_WINDOW_MINUTES = 30
 MAX_WINDOW_MINUTES = 24 * 60
 MIN_STRIPED_STORAGE_GB = 400
 """From this size RDS stripes PostgreSQL storage across four volumes, and gp3's IOPS and throughput can be set."""
+MIN_STRIPED_IOPS = 12_000
+MAX_IOPS_PER_GB = {"gp3": 500, "io1": 50, "io2": 1000}
+IOPS_PER_THROUGHPUT = 4
+"""One MiB per second of gp3 requires this many IOPS."""
 MEMORY_GB_BY_SIZE = {"micro": 1, "small": 2, "medium": 4, "large": 8, "xlarge": 16, "2xlarge": 32, "4xlarge": 64}
 BYTES_PER_CONNECTION = 9_531_392
 """RDS's formula: max_connections is the memory (of which about three quarters are available) divided by this value, at
 most 5,000."""
-RESERVED_USERS_PATTERN = re.compile(
-    "pg_.*|rds_(iam|password|replication|superuser)|rds(admin|repladmin|topmgr)|admin|all|any|authorization|both|case"
-    "|cast|check|create|current_user|default|distinct|do|else|end|false|for|from|grant|group|having|in|into|is|leading"
-    "|limit|new|not|null|off|offset|old|on|only|or|order|placing|primary|public|references|select|session_user|some"
-    "|table|then|to|trailing|true|union|unique|user|using|when|where|with"
+RESERVED_WORDS_PATTERN = re.compile(
+    "all|any|authorization|both|case|cast|check|create|current_user|default|distinct|do|else|end|false|for|from|grant"
+    "|group|having|in|into|is|leading|limit|new|not|null|off|offset|old|on|only|or|order|placing|primary|references"
+    "|select|session_user|some|table|then|to|trailing|true|union|unique|user|using|when|where|with"
 )
-"""Names that PostgreSQL or RDS reserve."""
+"""Words that PostgreSQL reserves."""
+RESERVED_USERS_PATTERN = re.compile(
+    "pg_.*|rds_(iam|password|replication|superuser)|rds(admin|repladmin|topmgr)|admin|public"
+)
+"""Names of users that PostgreSQL or RDS reserve."""
 RESERVED_DATABASES = frozenset({"rdsadmin", "template0", "template1"})
 
 
@@ -39,6 +48,8 @@ def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
     yield from _check_instance(spec)
     yield from _check_pool(component, siblings)
     yield from _check_alarms(spec)
+    yield from _check_networks(spec)
+    yield from parameter_checks.check(spec.get("parameters", {}))
     for index, reference in enumerate(spec.get("fileReferences", ())):
         if reference["bucket"] not in siblings:
             declared = ", ".join(sorted(handle for handle in siblings if handle.startswith("bucket."))) or "none"
@@ -65,10 +76,11 @@ def _check_windows(spec: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _check_names(component: Component, siblings: Siblings) -> Iterator[Finding]:
     spec = component.spec
-    if RESERVED_USERS_PATTERN.fullmatch(spec["username"].lower()):
+    username, database = spec["username"].lower(), spec["database"].lower()
+    if RESERVED_USERS_PATTERN.fullmatch(username) or RESERVED_WORDS_PATTERN.fullmatch(username):
         yield ("spec", "username"), f"the user name {spec['username']} is reserved by PostgreSQL or RDS", None
-    if spec["database"].lower() in RESERVED_DATABASES:
-        yield ("spec", "database"), f"the database name {spec['database']} is reserved by RDS", None
+    if database in RESERVED_DATABASES or RESERVED_WORDS_PATTERN.fullmatch(database):
+        yield ("spec", "database"), f"the database name {spec['database']} is reserved by PostgreSQL or RDS", None
     if "--" in component.name or component.name.endswith("-"):
         message = "the name of a database must have only single hyphens, and none at the end"
         yield ("metadata", "name"), message, None
@@ -97,6 +109,7 @@ def _check_storage(storage: Mapping[str, Any]) -> Iterator[Finding]:
             f"gp3 storage of {MIN_STRIPED_STORAGE_GB} GB or more has at least 12000 IOPS",
             None,
         )
+    yield from _check_provisioned(storage)
     if storage_type.startswith("io") and ("iops" not in storage or size_gb < 100):
         message = f"{storage_type} requires `iops` and a size of at least 100 GB"
         yield ("spec", "storage", "type"), message, "use `type: gp3`"
@@ -105,6 +118,36 @@ def _check_storage(storage: Mapping[str, Any]) -> Iterator[Finding]:
         yield ("spec", "storage", "maxSizeGb"), message, None
     if "kmsKey" in storage and not storage["encrypted"]:
         yield ("spec", "storage", "kmsKey"), "`kmsKey` requires encrypted storage", "set `encrypted: true`"
+
+
+def _check_provisioned(storage: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield IOPS and throughput beyond what RDS allows (RDS User Guide, "Amazon RDS DB instance storage")."""
+    storage_type, size_gb, iops = storage["type"], storage["sizeGb"], storage.get("iops")
+    limit = size_gb * MAX_IOPS_PER_GB.get(storage_type, 0)
+    is_tunable = storage_type != "gp3" or size_gb >= MIN_STRIPED_STORAGE_GB
+    if iops is not None and is_tunable and 0 < limit < iops:
+        message = f"{storage_type} storage of {size_gb} GB has at most {limit} IOPS"
+        yield ("spec", "storage", "iops"), message, f"set `iops: {limit}` or less, or a larger `sizeGb`"
+    throughput, max_throughput = storage.get("throughput", 0), (iops or MIN_STRIPED_IOPS) // IOPS_PER_THROUGHPUT
+    if storage_type == "gp3" and size_gb >= MIN_STRIPED_STORAGE_GB and throughput > max_throughput:
+        message = f"{iops or MIN_STRIPED_IOPS} IOPS allow at most {max_throughput} MiB per second"
+        hint = f"set `iops: {throughput * IOPS_PER_THROUGHPUT}`, or a lower `throughput`"
+        yield ("spec", "storage", "throughput"), message, hint
+
+
+def _check_networks(spec: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield CIDR blocks that are none, and those with host bits, which EC2 changes and a plan would report for ever."""
+    for index, block in enumerate(spec["allowFrom"]):
+        path = ("spec", "allowFrom", index)
+        if "${" in block:
+            continue
+        try:
+            network = ipaddress.ip_network(block, strict=False)
+        except ValueError:
+            yield path, f"`{block}` is not a valid CIDR block", "write one such as 203.0.113.0/24"
+            continue
+        if str(network) != block:
+            yield path, f"EC2 stores the CIDR block `{block}` as `{network}`", f"write `{network}`"
 
 
 def _check_instance(spec: Mapping[str, Any]) -> Iterator[Finding]:
