@@ -52,9 +52,14 @@ def format_line_items(estimate: Estimate) -> list[str]:
 
 
 def list_warnings(estimate: Estimate, on: date | None = None) -> Iterator[str]:
-    """Yield warnings about costs that users may not expect; with ``on``, about prices that are old on that day."""
+    """Yield warnings about costs that users may not expect, and missing prices; with ``on``, about prices that are old."""
     if first_alert := describe_first_alert(estimate):
         yield first_alert
+    if any(reason.startswith("no price for") for _, reason in estimate.unpriced):
+        yield (
+            f"The price list does not have every price of {estimate.region}. To read AWS's prices, run: "
+            f"orchestrator prices refresh --region {estimate.region}"
+        )
     if on is not None and estimate.as_of and (on - date.fromisoformat(estimate.as_of)).days > MAX_AGE_DAYS:
         yield (
             f"The list prices are from {estimate.as_of}, more than {MAX_AGE_DAYS} days ago. "

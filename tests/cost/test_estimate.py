@@ -99,10 +99,10 @@ def test_a_size_without_a_price_is_named_and_not_guessed(changed: dict[str, str]
 
 def test_a_region_without_prices_is_not_estimated() -> None:
     """What would cost nothing there is not named either."""
-    estimate = cost.estimate(STACK, "eu-south-2")
+    estimate = cost.estimate(STACK, "sa-east-1")
 
     assert estimate.line_items == ()
-    why = "no prices for eu-south-2, run `orchestrator prices refresh --region eu-south-2`"
+    why = "no prices for sa-east-1, run `orchestrator prices refresh --region sa-east-1`"
     assert {reason for _, reason in estimate.unpriced} == {why}
     assert cost.format_headline(estimate) == (
         f"Cost not estimated: apprunner_service.api ({why}), rds_instance.main ({why}), secretsmanager_secret.app "
@@ -120,6 +120,9 @@ def test_a_total_without_everything_is_a_lower_limit_that_names_what_is_missing(
     assert headline.startswith("At least 2.56 USD a month idle, ")
     reason = "no price for instance class db.m7i.large in eu-west-1"
     assert headline.endswith(f"; not estimated: rds_instance.main ({reason}).")
+    command = "orchestrator prices refresh --region eu-west-1"
+    assert [text for text in cost.list_warnings(after) if text.endswith(command)] != []
+    assert [text for text in cost.list_warnings(before) if text.endswith(command)] == []
 
 
 @pytest.mark.parametrize(("count", "charged"), [(10, 0.0), (13, 0.3)])

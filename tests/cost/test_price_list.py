@@ -64,6 +64,10 @@ def test_every_price_names_its_source_and_its_day() -> None:
         ("us-east-1", "rds.instance.db.t3.large", 0.145),  # infracost: 105.85 USD for 730 hours
         ("us-east-1", "load-balancer.hour", 0.0225),  # AWS Price List, SKU 37CUWUT8GSNQEPUV
         ("eu-west-1", "rds.instance.db.t4g.small", 0.035),  # as billed
+        ("eu-west-3", "rds.instance.db.t4g.micro", 0.018),  # offer file of AmazonRDS, published 2026-10-06
+        ("eu-west-3", "load-balancer.hour", 0.02646),  # offer file of AWSELB, published 2026-09-11
+        ("us-west-2", "rds.instance.db.t4g.small", 0.032),  # Price List API, read 2026-06-01
+        ("eu-central-1", "fargate.vcpu-hour", 0.04656),  # offer file of AmazonECS, effective 2026-07-07
     ],
 )
 def test_prices_are_those_that_others_read(region: str, item: str, usd: float) -> None:
@@ -71,6 +75,23 @@ def test_prices_are_those_that_others_read(region: str, item: str, usd: float) -
 
     assert found is not None
     assert found.usd == usd
+
+
+@pytest.mark.parametrize("region", sorted(set(SHIPPED.regions) - {"eu-south-2"}))
+def test_traffic_out_costs_what_two_readers_of_the_price_list_found(region: str) -> None:
+    """infracost's golden file of aws_data_transfer: 921.60 USD for the first 10,240 GB; AWS's offer file in Paris: 0.09.
+
+    Neither has Spain.
+    """
+    found = SHIPPED.find(region, "transfer-out.gb")
+
+    assert found is not None
+    assert found.usd == 921.60 / 10_240
+    assert ("AWSDataTransfer" if region == "eu-west-3" else "aws_data_transfer") in found.source
+
+
+def test_every_region_that_is_wanted_has_prices() -> None:
+    assert set(WANTED_REGIONS) == set(SHIPPED.regions)
 
 
 def test_a_size_is_scaled_from_its_family_and_says_so() -> None:
@@ -136,13 +157,16 @@ def test_more_never_costs_less(
 
 
 RUNTIME_REGIONS = [
-    region for region in REGIONS if {"app-runner.gb-hour", "fargate.gb-hour"} <= set(SHIPPED.regions[region])
+    region
+    for region in REGIONS
+    if {"app-runner.gb-hour", "fargate.gb-hour", "load-balancer.hour"} <= set(SHIPPED.regions[region])
 ]
 
 
 @given(count=st.integers(1, 10), more=st.integers(0, 10), region=st.sampled_from(RUNTIME_REGIONS))
 def test_more_instances_never_cost_less(count: int, more: int, region: str) -> None:
     """On both runtimes, when idle and when active."""
+    assert len(RUNTIME_REGIONS) >= 3
 
     def express(minimum: int) -> list[Resource]:
         scaling = {"min": minimum, "max": minimum}
@@ -164,7 +188,10 @@ WANTED_REGIONS = [
 ]  # fmt: skip
 STORAGE_TYPES = ["gp2", "gp3", "io1", "io2"]
 DATABASE_FAMILIES = ["t3", "t4g", "m5", "m6g", "m7g", "m8g", "r5", "r6g", "r7g", "r8g"]
-COVERED = {"eu-west-1": 11, "eu-central-1": 3, "us-east-1": 14}
+COVERED = {
+    "eu-west-1": 11, "eu-central-1": 5, "eu-west-3": 7, "eu-south-2": 4, "eu-north-1": 3, "us-east-1": 14,
+    "us-east-2": 4, "us-west-2": 5,
+}  # fmt: skip
 """How many of the things below the shipped list prices in each region.  Raise a figure when a price is added; the
 rest comes from `orchestrator prices refresh`."""
 
