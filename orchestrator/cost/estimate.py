@@ -204,9 +204,13 @@ def _price_alarms(resources: list[Resource], prices: RegionPrices) -> Iterator[L
 def _budget_alerts(resources: Iterable[Resource]) -> Iterator[float]:
     """Yield the amounts in USD at which the budgets send a notification about actual costs."""
     for budget in resources:
-        if budget.type != "budgets_budget" or budget.spec.get("currency", "USD") != "USD":
-            continue
-        for notification in budget.spec.get("notifications", ()):
-            if notification.get("type", "ACTUAL") == "ACTUAL":
-                is_percentage = notification.get("unit", "PERCENTAGE") == "PERCENTAGE"
-                yield float(notification["threshold"]) * (float(budget.spec["limit"]) / 100 if is_percentage else 1)
+        if budget.type == "budgets_budget" and budget.spec.get("currency", "USD") == "USD":
+            yield from list_alerts(budget)
+
+
+def list_alerts(budget: Resource) -> Iterator[float]:
+    """Yield the amounts at which a budget sends a notification about actual costs, in the currency of its limit."""
+    for notification in budget.spec.get("notifications", ()):
+        if notification.get("type", "ACTUAL") == "ACTUAL":
+            is_percentage = notification.get("unit", "PERCENTAGE") == "PERCENTAGE"
+            yield float(notification["threshold"]) * (float(budget.spec["limit"]) / 100 if is_percentage else 1)

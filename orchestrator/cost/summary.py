@@ -52,7 +52,7 @@ def format_line_items(estimate: Estimate) -> list[str]:
 
 
 def list_warnings(estimate: Estimate, on: date | None = None) -> Iterator[str]:
-    """Yield warnings about costs that users may not expect, and missing prices; with ``on``, about prices that are old."""
+    """Yield warnings about unexpected costs and missing prices; with ``on``, about prices that are old on that day."""
     if first_alert := describe_first_alert(estimate):
         yield first_alert
     if any(reason.startswith("no price for") for _, reason in estimate.unpriced):

@@ -15,6 +15,7 @@ from orchestrator.runs.terminal import Terminal
 
 if TYPE_CHECKING:
     from orchestrator.cost import Estimate
+    from orchestrator.cost.stack_cost import StackCost
     from orchestrator.planning.plan import PreparedPlan
     from orchestrator.render.release_summary import ReleaseFacts
 
@@ -120,6 +121,19 @@ def estimate_costs(planned: PreparedPlan) -> tuple[Estimate, Estimate] | None:
         return None
     today = datetime.now(UTC).date()
     return planned_cost.estimate_change(planned.tasks, changed_addresses, planned.scope.region, today, planned.usage)
+
+
+def summarize_cost(planned: PreparedPlan) -> StackCost:
+    """Return what the stack costs after ``planned``, by component; nothing if no resources remain."""
+    from orchestrator.cost import stack_cost
+    from orchestrator.planning import planned_cost
+
+    estimates = estimate_costs(planned)
+    if estimates is None:
+        return stack_cost.StackCost()
+    return stack_cost.summarize(
+        estimates[1], planned_cost.list_after(planned.tasks.values(), _changed_addresses(planned))
+    )
 
 
 def _changed_addresses(planned: PreparedPlan) -> set[str]:

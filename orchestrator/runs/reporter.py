@@ -182,7 +182,8 @@ def plan_payload(planned: PreparedPlan, actor: str, commit: str) -> Any:
     from orchestrator.state.client import payloads
 
     before, after = plan_output.estimate_costs(planned) or (None, None)
-    return payloads.build_plan_record(planned.plan, actor, commit, before, after)
+    cost = plan_output.summarize_cost(planned)
+    return payloads.build_plan_record(planned.plan, actor, commit, before, after, cost)
 
 
 def record_chosen_plan(record: RunReporter, planned: PreparedPlan) -> None:

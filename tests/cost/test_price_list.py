@@ -79,7 +79,7 @@ def test_prices_are_those_that_others_read(region: str, item: str, usd: float) -
 
 @pytest.mark.parametrize("region", sorted(set(SHIPPED.regions) - {"eu-south-2"}))
 def test_traffic_out_costs_what_two_readers_of_the_price_list_found(region: str) -> None:
-    """infracost's golden file of aws_data_transfer: 921.60 USD for the first 10,240 GB; AWS's offer file in Paris: 0.09.
+    """infracost's golden file of aws_data_transfer: 921.60 USD for the first 10,240 GB; AWS's file for Paris: 0.09.
 
     Neither has Spain.
     """

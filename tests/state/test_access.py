@@ -22,6 +22,7 @@ MATRIX = """
                                                                 anon viewer operator read propose write operate plan deploy
 GET    /                                                          -    +      +       +    -       -     -       -    +
 GET    /e/{project}/{name}                                        -    +      +       +    -       -     -       -    +
+GET    /e/{project}/{name}/cost                                   -    +      +       +    -       -     -       -    +
 GET    /e/{project}/{name}/drift                                  -    +      +       +    -       -     -       -    +
 POST   /e/{project}/{name}/drift                                  -    -      +       -    -       -     -       -    -
 GET    /e/{project}/{name}/models                                 -    +      +       +    -       -     -       -    +
@@ -50,6 +51,7 @@ GET    /api/v1/environments/{project}/{name}/drift                -    +      + 
 POST   /api/v1/environments/{project}/{name}/drift                -    -      -       -    +       -     -       -    +
 GET    /api/v1/environments/{project}/{name}/drift/decisions      -    +      +       +    -       -     -       -    +
 POST   /api/v1/environments/{project}/{name}/drift/decisions      -    -      +       -    -       -     +       -    -
+GET    /api/v1/environments/{project}/{name}/costs                -    +      +       +    -       -     -       -    +
 GET    /api/v1/environments/{project}/{name}/lease                -    +      +       +    -       -     -       -    +
 DELETE /api/v1/environments/{project}/{name}/lease                -    -      +       -    -       -     +       -    +
 PUT    /api/v1/environments/{project}/{name}/models/{model}/{version} - -     -       -    -       +     -       -    +

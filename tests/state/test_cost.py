@@ -20,6 +20,7 @@ SHORT, LONG = LargeHistory(400, 10), LargeHistory(1200, 10)
 PAGES = {
     "environments": "/",
     "environment": "/e/shop/e1",
+    "cost": "/e/shop/e1/cost",
     "drift": "/e/shop/e1/drift",
     "releases": "/e/shop/e1/releases",
     "comparison": "/e/shop/e1/releases?from=3&to=9",
@@ -42,9 +43,10 @@ PAGES = {
     "api: history, a deed": "/api/v1/history?deed=none",
     "api: events": "/api/v1/runs/{newest}/events",
     "api: leases": "/api/v1/leases",
+    "api: costs": "/api/v1/environments/shop/e1/costs",
     "api: deliveries": "/api/v1/deliveries?environment=shop/e2",
 }
-GROWING = re.compile(r"\b(runs|events|history|releases|drifts)\b")
+GROWING = re.compile(r"\b(runs|events|history|releases|drifts|costs)\b")
 STEPS = 100
 """Instructions of SQLite's machine that are counted at once."""
 

@@ -27,6 +27,7 @@ def test_an_old_database_is_brought_up_to_date(store: Store) -> None:
     with database.write_transaction(store.engine) as connection:
         for index in ("runs_by_any_status", "runs_by_any_verb", "history_by_any_deed", "models_by_age"):
             connection.execute(text(f"DROP INDEX {index}"))
+        connection.execute(text("DROP TABLE costs"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     newer = Store.open(store.engine.url.render_as_string(hide_password=False))
 
@@ -62,13 +63,16 @@ def test_environments_are_projected_from_runs_afterwards(store: Store) -> None:
     fence = store.begin_run(Run("r1", "shop/prod", "apply", "ana", "c", at), "ana").fence
     store.set_run_plan("r1", fence, "d0", "ana")
     store.end_run("r1", fence, RunResult("succeeded", at), "ana")
-    expected = store.get_environment("shop/prod")
+    expected, costs = store.get_environment("shop/prod"), store.list_applied_costs("shop/prod")
     with database.write_transaction(store.engine) as connection:
         connection.execute(text("UPDATE environments SET monthly_usd = 81.85, health = 'failed', account = '9'"))
+        connection.execute(text("DROP TABLE costs"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
     newer = Store.open(store.engine.url.render_as_string(hide_password=False))
 
     assert expected is not None
     assert expected.monthly_usd == 54.14
     assert newer.get_environment("shop/prod") == expected
+    assert newer.list_applied_costs("shop/prod") == costs
+    assert [(cost.run, cost.monthly_usd) for cost in costs.items] == [("r1", 54.14)]
     newer.engine.dispose()

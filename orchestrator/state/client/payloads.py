@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from orchestrator.cost import Estimate
+from orchestrator.cost.stack_cost import StackCost
 from orchestrator.planning.events import (
     BatchProgress,
     ChangeFinished,
@@ -117,14 +118,19 @@ def _changed_outcomes(outcomes: Iterable[Outcome]) -> tuple[Outcome, ...]:
 
 
 def build_plan_record(
-    plan: Plan, actor: str, commit: str, previous_estimate: Estimate | None, estimate: Estimate | None
+    plan: Plan,
+    actor: str,
+    commit: str,
+    previous_estimate: Estimate | None,
+    estimate: Estimate | None,
+    stack_cost: StackCost | None = None,
 ) -> PlanRecord:
-    """Return a plan as a record, with the estimated monthly cost."""
-    cost = round(estimate.idle, 2) if estimate else None
+    """Return a plan as a record, with the estimated monthly cost, also by component."""
+    cost = round(estimate.idle, 2) if estimate else stack_cost.idle if stack_cost else None
     change = round(estimate.idle - previous_estimate.idle, 2) if estimate and previous_estimate else None
-    return PlanRecord(
-        plan.digest, f"{plan.project}/{plan.environment}", current_timestamp(), actor, commit, plan, cost, change
-    )
+    environment = f"{plan.project}/{plan.environment}"
+    record = PlanRecord(plan.digest, environment, current_timestamp(), actor, commit, plan, cost, change)
+    return replace(record, cost=stack_cost)
 
 
 def build_apply_result(outcomes: Iterable[Outcome], hint: str, *, interrupted: bool = False) -> RunResult:

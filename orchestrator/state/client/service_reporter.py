@@ -17,6 +17,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from orchestrator.cost.stack_cost import StackCost
 from orchestrator.planning.events import Event, OutputLine
 from orchestrator.problems import Problems
 from orchestrator.state.client.api_client import RefusedError, StateClient, UnreachableError
@@ -66,9 +67,11 @@ class ServiceReporter(RunReporter):
         self._lock = threading.Lock()
         self._sequence = 0
         self._result: RunResult | None = None
+        self._cost: StackCost | None = None
         journal.append("POST", "/runs", BeginRunRequest(run, past=True))
 
     def report_plan(self, record: PlanRecord) -> None:
+        self._cost = record.cost
         path = f"/environments/{self.run.environment}/plans/{record.digest}"
         self._send("PUT", path, record)
         self._send("POST", f"/runs/{self.run.id}/plan", SetPlanRequest(record.digest))
@@ -138,6 +141,7 @@ class ServiceReporter(RunReporter):
             ended_at=result.ended_at or current_timestamp(),
             cause=clean_text(result.cause),
             hint=clean_text(result.hint),
+            cost=self._cost if result.status == "succeeded" else None,
         )
         self._send("POST", f"/runs/{self.run.id}/end", EndRunRequest(result))
         sender, path = self._sender, self._journal.path

@@ -11,6 +11,7 @@ from typing import Generic, Literal, TypeVar
 
 from msgspec import Struct, field
 
+from orchestrator.cost.stack_cost import StackCost
 from orchestrator.release import ManifestDocument, Pin, Release
 from orchestrator.release.shipped_commits import ShippedCommits
 from orchestrator.state.protocol.lease_queue import Holder, Waiter
@@ -72,7 +73,9 @@ class Run(Struct, frozen=True):
 class RunResult(Struct, frozen=True):
     """The result of a run; fields as in Run.
 
-    ``events_hash`` is set by the service: a hash over all events of the run, so that the audit log covers them too.
+    ``cost`` is what the stack costs after a run that succeeded.  It is not that of the run's plan, because all plans
+    without changes have one digest.  ``events_hash`` is set by the service: a hash over all events of the run, so that
+    the audit log covers them too.
     """
 
     status: RunStatus
@@ -83,6 +86,7 @@ class RunResult(Struct, frozen=True):
     release: int | None = None
     outcomes: tuple[Outcome, ...] = ()
     events_hash: str = ""
+    cost: StackCost | None = None
 
 
 class StepEvent(Struct, frozen=True):
@@ -103,7 +107,8 @@ class StepEvent(Struct, frozen=True):
 class PlanRecord(Struct, frozen=True):
     """A plan by its digest; ``monthly_usd`` is the estimated monthly cost after the plan is applied, if known.
 
-    ``is_proposed`` is set by the service: the plan comes from a job of code that is not merged.
+    ``cost`` says the same by component.  ``is_proposed`` is set by the service: the plan comes from a job of code that
+    is not merged.
     """
 
     digest: str
@@ -115,6 +120,23 @@ class PlanRecord(Struct, frozen=True):
     monthly_usd: float | None = None
     monthly_change_usd: float | None = None
     is_proposed: bool = False
+    cost: StackCost | None = None
+
+
+class AppliedCost(Struct, frozen=True):
+    """What an environment costs a month since ``at``, the end of a run; ``verb``, ``by`` and ``release`` are the run's.
+
+    ``cost`` says it by component; None if the run did not say, and only the total is known.
+    """
+
+    environment: str
+    run: str
+    at: str
+    verb: RunVerb
+    by: str
+    monthly_usd: float
+    release: int | None = None
+    cost: StackCost | None = None
 
 
 class ReleaseRecord(Struct, frozen=True):

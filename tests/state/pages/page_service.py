@@ -33,6 +33,8 @@ PAGES = {
     "releases": "/e/joiabagur/prod/releases",
     "comparison": "/e/joiabagur/prod/releases?from=20&to=28",
     "drift": "/e/joiabagur/prod/drift",
+    "cost": "/e/joiabagur/prod/cost",
+    "no-cost": "/e/joiabagur/demo/cost",
     "history": "/history",
     "log": "/history/log",
     "models": "/models",

@@ -9,6 +9,8 @@ from functools import cache
 
 from msgspec.structs import replace
 
+from orchestrator.cost.by_component import ComponentCost
+from orchestrator.cost.stack_cost import BudgetLimit, StackCost
 from orchestrator.planning import pipeline
 from orchestrator.planning.plan import build, compute_digest
 from orchestrator.planning.snapshot import Snapshot
@@ -149,6 +151,20 @@ def final_outcomes(events: tuple[StepEvent, ...], plan: Plan) -> tuple[Outcome, 
     )
 
 
+def sample_cost(environment: str, at: float) -> StackCost:
+    """What the shop costs: a larger database since seven weeks, a second bucket since three."""
+    sizes = {
+        "database.main": 17.14 if at < NOW - 49 * DAY_SECONDS else 28.4,
+        "containerservice.api": 6.2,
+        "bucket.files": 0.24,
+        "secret.app": 0.4,
+        **({"bucket.archive": 2.3} if at > NOW - 21 * DAY_SECONDS else {}),
+    }
+    components = tuple(ComponentCost(name, usd, usd, usd * 1.5) for name, usd in sizes.items())
+    budgets = (BudgetLimit("budget.monthly", 40, (20, 40)),) if environment == PROD else ()
+    return StackCost(components, budgets, () if environment == PROD else ("cdn.web",), "2026-11-22")
+
+
 def store_run(
     store: Store, clock: FakeClock, run: Run, plan: Plan | None, end: RunResult | None, failing_address: str = ""
 ) -> None:
@@ -166,6 +182,8 @@ def store_run(
     if end is not None:
         clock.now = datetime.fromisoformat(end.ended_at).timestamp()
         final_end = replace(end, outcomes=final_outcomes(step_events, plan)) if plan and step_events else end
+        if plan is not None and end.status == "succeeded":
+            final_end = replace(final_end, cost=sample_cost(run.environment, started_at))
         store.end_run(run.id, None, final_end, run.by)
 
 

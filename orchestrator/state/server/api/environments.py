@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from starlette.responses import Response
 
 from orchestrator.state.protocol.records import (
+    AppliedCost,
     Conflict,
     DriftDecision,
     DriftReport,
@@ -94,6 +95,20 @@ def get_plan(
 ) -> Response:
     """Return a plan by its digest."""
     return json_response(request, store.get_plan(digest))
+
+
+@operations.get(ENVIRONMENT_PATH + "/costs", response_model=Page[AppliedCost])
+def list_applied_costs(
+    request: Request,
+    store: StoreDep,
+    _: CurrentReader,
+    project: PathName,
+    name: PathName,
+    cursor: QueryText = "",
+    limit: Limit = 50,
+) -> Response:
+    """List what the environment has cost since each run that applied something, newest first."""
+    return json_response(request, store.list_applied_costs(f"{project}/{name}", cursor, limit))
 
 
 @operations.get(ENVIRONMENT_PATH + "/releases", response_model=Page[ReleaseRecord])

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 def install(app: FastAPI) -> None:
     """Add the pages to a service whose ``app.state`` holds ``store``, ``settings`` and ``authenticator``."""
     from orchestrator.state.server.pages import (
+        cost,
         drift,
         environments,
         error_pages,
@@ -27,6 +28,7 @@ def install(app: FastAPI) -> None:
     )
 
     app.state.run_feeds = run_feed.RunFeeds()
-    for module in (environments, runs, run_stream, plans, releases, drift, history, models, static_files, theme):
+    pages = (environments, runs, run_stream, plans, releases, drift, cost, history, models, static_files, theme)
+    for module in pages:
         app.include_router(module.create_router())
     error_pages.install_error_pages(app)

@@ -22,7 +22,7 @@ DEFAULT_THREADS = 10
 """Threads for requests that have none of their own (``routing.THREADS_BY_GROUP``)."""
 POOL_SIZE, MAX_POOL_OVERFLOW = 5, 13
 """Connections kept open, and further ones under load: together one for every thread."""
-HEAD_REVISION = "0003"
+HEAD_REVISION = "0004"
 """The newest migration; a database at this revision needs no migration and so no alembic, which loads slowly."""
 MIGRATION_LOCK_ID = 0x0BC4E57A
 """Advisory lock on PostgreSQL that lets only one of several starting replicas run migrations."""

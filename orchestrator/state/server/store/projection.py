@@ -10,7 +10,9 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, delete, insert, select, update
 
 from orchestrator import canonical_json
+from orchestrator.cost.stack_cost import StackCost
 from orchestrator.state.protocol.records import (
+    AppliedCost,
     AuditEntry,
     DriftDecision,
     DriftReport,
@@ -28,6 +30,7 @@ from orchestrator.state.server.store.database import dialect_insert
 from orchestrator.vocabulary import Health
 
 APPLIED_STATUSES = ("succeeded", "failed", "returned")
+_RESULT_ONLY_FIELDS = frozenset({"events_hash", "cost"})
 
 
 def project_entry(connection: Connection, entry: AuditEntry) -> None:
@@ -88,33 +91,53 @@ def _apply_run_ended(connection: Connection, entry: AuditEntry, result: RunResul
     row = connection.execute(select(t.runs.c.body, t.runs.c.sequence).where(t.runs.c.id == entry.subject)).one()
     run = replace(
         msgspec.json.decode(row.body, type=Run),
-        **{name: getattr(result, name) for name in result.__struct_fields__ if name != "events_hash"},
+        **{name: getattr(result, name) for name in result.__struct_fields__ if name not in _RESULT_ONLY_FIELDS},
         sequence=row.sequence,
     )
     columns = {"status": run.status, "ended_at": run.ended_at, "body": to_json(run)}
     connection.execute(update(t.runs).where(t.runs.c.id == run.id).values(**columns))
-    _apply_run_result(connection, run)
+    _apply_run_result(connection, run, result.cost)
+    add_applied_cost(connection, run, result.cost)
 
 
-def _apply_run_result(connection: Connection, run: Run) -> None:
+def _apply_run_result(connection: Connection, run: Run, cost: StackCost | None) -> None:
     """Update the environment with what a run made of it, unless a later run has: journals arrive late."""
     later = select(t.runs.c.id).where(t.runs.c.environment == run.environment, t.runs.c.started_at > run.started_at)
     is_newest = connection.execute(later.where(t.runs.c.status.in_(APPLIED_STATUSES)).limit(1)).first() is None
     if is_newest:
-        update_from_run(connection, run)
+        update_from_run(connection, run, cost)
 
 
-def update_from_run(connection: Connection, run: Run) -> None:
-    """Set what an ended run says about its environment: its health, and if it succeeded, place and cost of its plan."""
+def update_from_run(connection: Connection, run: Run, cost: StackCost | None = None) -> None:
+    """Set what an ended run says about its environment: its health, and if it succeeded, its place and cost."""
     columns: dict[str, Any] = {}
     if health := _health_after_run(run):
         columns["health"] = health
     record = _find_plan(connection, run.plan) if run.status == "succeeded" else None
     if record is not None:  # a plan is what its run has applied, no earlier
         columns |= {"account": record.plan.account, "region": record.plan.region}
-        columns |= {} if record.monthly_usd is None else {"monthly_usd": record.monthly_usd}
+    if (monthly_usd := _monthly_usd(run, record, cost)) is not None:
+        columns["monthly_usd"] = monthly_usd
     if columns:
         upsert_environment(connection, run.environment, **columns)
+
+
+def add_applied_cost(connection: Connection, run: Run, cost: StackCost | None = None) -> None:
+    """Add what the environment costs since an ended run; nothing if the run failed or did not say."""
+    record = _find_plan(connection, run.plan) if run.status == "succeeded" else None
+    monthly_usd = _monthly_usd(run, record, cost)
+    if monthly_usd is None:
+        return
+    applied = AppliedCost(run.environment, run.id, run.ended_at, run.verb, run.by, monthly_usd, run.release, cost)
+    key = {"environment": run.environment, "run": run.id}
+    upsert(connection, t.costs, key, {"at": applied.at, "body": to_json(applied)})
+
+
+def _monthly_usd(run: Run, record: PlanRecord | None, cost: StackCost | None) -> float | None:
+    """Return the cost after a run that succeeded; runs of earlier versions only have that of their plan."""
+    if run.status != "succeeded":
+        return None
+    return cost.idle if cost is not None else record.monthly_usd if record is not None else None
 
 
 def _find_plan(connection: Connection, digest: str) -> PlanRecord | None:

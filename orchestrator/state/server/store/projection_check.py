@@ -23,6 +23,7 @@ PROJECTED_TABLES = (
     t.environments,
     t.runs,
     t.plans,
+    t.costs,
     t.releases,
     t.drifts,
     t.decisions,

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Engine, Select, and_, select, tuple_
 
 from orchestrator.state.protocol.records import (
+    AppliedCost,
     AuditEntry,
     Conflict,
     DriftDecision,
@@ -91,6 +92,20 @@ class StoreQueries:
     def get_plan(self, digest: str) -> PlanRecord | None:
         """Return the plan with this digest, or None."""
         return self._read_one(select(t.plans.c.body).where(t.plans.c.digest == digest), PlanRecord)
+
+    def list_applied_costs(
+        self, environment: str, cursor: str = "", limit: int = DEFAULT_PAGE_SIZE
+    ) -> Page[AppliedCost]:
+        """Return what an environment has cost since each run that applied something, newest first.
+
+        Raises Problems if the cursor is invalid.
+        """
+        query = select(t.costs.c.body, t.costs.c.at, t.costs.c.run).where(t.costs.c.environment == environment)
+        if cursor:
+            at, run = pagination.decode_cursor(cursor, str, str)
+            query = query.where(tuple_(t.costs.c.at, t.costs.c.run) < (at, run))
+        query = query.order_by(t.costs.c.at.desc(), t.costs.c.run.desc())
+        return self._read_page(query, AppliedCost, limit, ("at", "run"))
 
     def list_releases(self, environment: str, cursor: str = "", limit: int = DEFAULT_PAGE_SIZE) -> Page[ReleaseRecord]:
         """Return releases, newest first.  Raises Problems if the cursor is invalid."""

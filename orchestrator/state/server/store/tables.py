@@ -78,6 +78,16 @@ plans = Table(
     Column("body", Text, nullable=False),
     Index("plans_by_environment", "environment", "at"),
 )
+costs = Table(
+    "costs",
+    metadata,
+    Column("environment", String(200), nullable=False),
+    Column("run", String(64), nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("body", Text, nullable=False),
+    PrimaryKeyConstraint("environment", "run"),
+    Index("costs_by_time", "environment", "at", "run"),
+)
 releases = Table(
     "releases",
     metadata,

@@ -14,6 +14,7 @@ if (themeSwitch) {
     const secure = location.protocol === "https:" ? "; Secure" : "";
     document.cookie = `orchestrator_theme=${theme}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
     drawCharts();
+    drawCost();
   });
 }
 
@@ -139,9 +140,49 @@ function drawCharts() {
     }, [weeks, values], figure));
   });
 }
+/* The cost over time: one area a component, deploys as ticks, the budget as a line; drawn from the table on the page. */
+let costPlot;
+function drawCost() {
+  const place = document.getElementById("cost-chart");
+  if (costPlot) costPlot.destroy();
+  costPlot = undefined;
+  if (!place || typeof uPlot === "undefined") return;
+  const style = getComputedStyle(root);
+  const colour = (name) => style.getPropertyValue(name).trim();
+  const table = document.getElementById(place.dataset.table);
+  const rows = [...table.tBodies[0].rows];
+  const times = rows.map((row) => Date.parse(row.cells[0].dataset.at) / 1000);
+  const count = rows[0].cells.length - 2;
+  const sums = [];
+  for (let index = 0; index < count; index += 1) {
+    sums.push(rows.map((row, number) => Number(row.cells[index + 1].dataset.value) + (index ? sums[index - 1][number] : 0)));
+  }
+  const limit = place.dataset.limit ? Number(place.dataset.limit) : null;
+  place.hidden = false;
+  place.replaceChildren();
+  const figure = place.appendChild(document.createElement("figure"));
+  const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
+  const paths = uPlot.paths.stepped({ align: 1 });
+  const areas = sums.map((_, index) => ({ stroke: colour(`--series-${index}`), fill: colour(`--series-${index}`), width: 1, paths, points: { show: false } }));
+  const budget = { stroke: colour("--warn"), width: 2, dash: [6, 4], points: { show: false } };
+  const mark = (plot) => {
+    const marked = rows.flatMap((row, number) => ("mark" in row.dataset ? [plot.valToPos(times[number], "x", true)] : []));
+    plot.ctx.save();
+    plot.ctx.fillStyle = colour("--fore");
+    for (const left of marked) plot.ctx.fillRect(Math.round(left), plot.bbox.top + plot.bbox.height - 8 * devicePixelRatio, Math.max(1, devicePixelRatio), 8 * devicePixelRatio);
+    plot.ctx.restore();
+  };
+  const top = Math.max(...sums[count - 1], limit || 0) || 1;
+  costPlot = new uPlot({
+    width: figure.clientWidth - 30, height: 240, legend: { show: false }, cursor: { show: false },
+    scales: { x: { time: true }, y: { range: () => [0, top * 1.1] } },
+    axes: [{ ...axis, grid: { show: false } }, { ...axis, size: 46, values: (_, ticks) => ticks.map((tick) => `$${tick}`) }],
+    series: [{}, ...areas.reverse(), ...(limit ? [budget] : [])], hooks: { draw: [mark] },
+  }, [times, ...sums.reverse(), ...(limit ? [times.map(() => limit)] : [])], figure);
+}
 let resizing;
-addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(drawCharts, 200); });
-addEventListener("load", drawCharts);
+addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(() => { drawCharts(); drawCost(); }, 200); });
+addEventListener("load", () => { drawCharts(); drawCost(); });
 document.addEventListener("htmx:afterSettle", () => { showCopyButtons(); tick(); if (document.querySelector("#charts[hidden]")) drawCharts(); });
 showCopyButtons();
 tick();
