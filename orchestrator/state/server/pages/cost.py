@@ -131,18 +131,18 @@ def _list_components(
     points: Sequence[CostPoint], forecast: MonthForecast, now: datetime, series: tuple[str, ...]
 ) -> tuple[ComponentRow, ...]:
     last_month = accrue_month(points, start_of_month(now, 1), now).usd
-    whole_month = accrue_month(points, start_of_month(now), start_of_month(now, -1)).usd
+    projected_month = accrue_month(points, start_of_month(now), start_of_month(now, -1)).usd
     current = points[-1].usd
     rows = [
         ComponentRow(
             name,
             last_month.get(name, 0.0),
             forecast.so_far.usd.get(name, 0.0),
-            whole_month.get(name, 0.0),
+            projected_month.get(name, 0.0),
             current.get(name, 0.0),
             series.index(name) if name in series else len(series) - 1,
         )
-        for name in {**last_month, **whole_month}
+        for name in {**last_month, **projected_month}
     ]
     return tuple(sorted(rows, key=lambda row: (-max(row.forecast, row.last_month), row.name)))
 
