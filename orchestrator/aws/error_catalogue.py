@@ -263,6 +263,12 @@ ERROR_ADVICE: Final = (
         "AWS STS API reference, common errors; EC2 API error codes",
     ),
     ErrorAdvice(
+        ErrorPattern("s3", (ANY,), ("ObjectNotVisible",), ()),
+        "S3 may answer 404 for existing objects for up to 15 minutes after versioning was enabled on a bucket. Wait, "
+        "then run again.",
+        "Amazon S3 API reference, PutBucketVersioning",
+    ),
+    ErrorAdvice(
         ErrorPattern(ANY, (ANY,), ("MissingDependency",), ()),
         "The profile signed in with `aws login`, whose sessions need a package that is not installed. Export the "
         'session instead: `eval "$(aws configure export-credentials --format env)"`, or install the package: '

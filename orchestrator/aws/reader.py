@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Protocol
 
 from orchestrator.aws.errors import AwsError
+from orchestrator.aws.s3_object import NO_BUCKET_CODE, read_object
 from orchestrator.steps import is_read
 
 
@@ -23,10 +25,14 @@ class AwsCaller(Protocol):
 
 
 class Reader:
-    """Reads AWS for one snapshot.  Thread-safe: threads that make the same read share one call."""
+    """Reads AWS for one snapshot.  Thread-safe: threads that make the same read share one call.
 
-    def __init__(self, clients: AwsCaller) -> None:
+    ``pause`` waits between reads of an object that S3 does not show yet, in seconds.
+    """
+
+    def __init__(self, clients: AwsCaller, pause: Callable[[float], None] = time.sleep) -> None:
         self._clients = clients
+        self._pause = pause
         self._lock = threading.Lock()
         self._responses: dict[str, Future[Any]] = {}
 
@@ -72,6 +78,17 @@ class Reader:
             lambda: self._clients.pages(service, operation, parameters, region),
         )
         return [item for page in pages or [] for item in _get_member(page, member)]
+
+    def find_object(self, operation: str, /, **parameters: Any) -> Any:
+        """Return the response of ``get_object`` or ``head_object``, or None if there is no such object or bucket.
+
+        Raises AwsError if the call fails, PermissionError if the operation is not a read.
+        """
+        return self._read_once(
+            ("s3", operation, None, parameters, "object"),
+            (NO_BUCKET_CODE,),
+            lambda: read_object(self._clients, operation, parameters, pause=self._pause),
+        )
 
     def _read_once(self, key: tuple[Any, ...], missing: tuple[str, ...], read: Callable[[], Any]) -> Any:
         if not is_read(key[1]):

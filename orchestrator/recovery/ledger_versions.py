@@ -8,8 +8,8 @@ from datetime import datetime
 from msgspec import Struct
 
 from orchestrator import canonical_json
-from orchestrator.aws.errors import AwsError
 from orchestrator.aws.reader import AwsCaller
+from orchestrator.aws.s3_object import read_object
 from orchestrator.problems import Problems
 from orchestrator.recovery.database_backups import format_time
 from orchestrator.recovery.file_restore import FileCopy, ObjectVersion, list_versions
@@ -48,11 +48,10 @@ def _read_version(caller: AwsCaller, store: LedgerStore, version: ObjectVersion)
     request = {"Bucket": store.bucket, "Key": version.key, "VersionId": version.version_id}
     place = f"s3://{store.bucket}/{version.key}"
     try:
-        ledger = canonical_json.load(caller.call("s3", "get_object", request)["Body"].read(), Ledger, place)
+        response = read_object(caller, "get_object", request, is_known=True)
+        ledger = canonical_json.load(response["Body"].read(), Ledger, place)
     except Problems as error:
         return LedgerVersion(version, None, f"not readable: {error.problems[0].message.removeprefix(place)}".strip())
-    except AwsError as error:
-        return LedgerVersion(version, None, f"not readable: {error.code}")
     is_known = 1 <= ledger.version <= LEDGER_VERSION
     return LedgerVersion(version, ledger if is_known else None, "" if is_known else f"of form {ledger.version}")
 

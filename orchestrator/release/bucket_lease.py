@@ -22,9 +22,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator import canonical_json
+from orchestrator.aws.s3_object import PAUSES_SECONDS
 from orchestrator.problems import Problems
 from orchestrator.redaction.redact import sanitise
-from orchestrator.release.ledger_store import PAUSES_SECONDS, LedgerStore, StoredObject
+from orchestrator.release.ledger_store import LedgerStore, StoredObject
 from orchestrator.suspend_aware_clock import suspend_aware_time
 
 LEASE_TTL_SECONDS = 120.0

@@ -3,9 +3,8 @@
 The ledger is one object.  A write succeeds only over the version that was read (S3 If-Match), so concurrent writers
 cannot overwrite each other.
 
-After versioning is enabled on a bucket for the first time, S3 may answer 404 for new objects for some minutes
-(PutBucketVersioning, "Note").  So a 404 proves nothing about an object that this run wrote, that a listing shows, or
-that a conditional write found: it is read again, with pauses.
+A 404 proves nothing about an object that this run wrote, that a listing shows (``aws/s3_object.py``), or that a
+conditional write found: it is read again, with pauses.
 API: S3 GetObject, PutObject with If-Match and If-None-Match, DeleteObject with If-Match.
 """
 
@@ -13,7 +12,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -24,14 +22,12 @@ from orchestrator import canonical_json
 from orchestrator.artefacts import Site
 from orchestrator.aws.errors import BODY_READ_ERRORS, AwsError
 from orchestrator.aws.reader import AwsCaller
+from orchestrator.aws.s3_object import NOT_FOUND_CODES, PAUSES_SECONDS, is_listed, read_object
 from orchestrator.planning.snapshot import FATAL_ERROR_HINTS
 from orchestrator.problems import Problems
 from orchestrator.release import LEDGER_VERSION, Ledger
 
-NOT_FOUND_CODES = frozenset({"NoSuchBucket", "NoSuchKey", "404"})
 CONFLICT_CODES = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
-PAUSES_SECONDS = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""Pauses between reads of an object that S3 does not show yet, and between conflicting writes."""
 DENIED_HINT = (
     "check that the credentials are those of the `account` in the Project, that they have this permission, and that "
     "the bucket belongs to that account: aws sts get-caller-identity"
@@ -116,21 +112,6 @@ class LedgerStore:
         """Fetch the ledger, or None if there is none."""
         return self.fetch(self.ledger_key)
 
-    def _fetch_existing(self, key: str) -> StoredObject | None:
-        """Fetch an object that is known to exist; None if S3 does not return it after all pauses."""
-        for pause_seconds in PAUSES_SECONDS:
-            self.pause(pause_seconds)
-            if (stored := self.fetch_once(key)) is not None:
-                return stored
-        return None
-
-    def _is_listed(self, key: str) -> bool:
-        request = {"Bucket": self.bucket, "Prefix": key}
-        with suppress(AwsError):  # no bucket, or no permission to list it
-            pages = self._caller.pages("s3", "list_objects_v2", request)
-            return any(item["Key"] == key for page in pages for item in page.get("Contents", ()))
-        return False
-
     def load_site(self, bucket: str, digest: str) -> Site | None:
         """Load the index of a site that was shipped to ``bucket``; return None if the index is missing.
 
@@ -143,19 +124,22 @@ class LedgerStore:
     def fetch(self, key: str) -> StoredObject | None:
         """Read an object; return None if it or the bucket does not exist: neither a read nor a listing shows it.
 
-        S3 answers 404 for new objects for up to 15 minutes after versioning was switched on (API reference of
-        PutBucketVersioning).  Raises Problems if AWS refuses.
+        Raises Problems if AWS refuses, or S3 does not return an existing object after all pauses.
         """
-        stored = self.fetch_once(key)
-        if stored is None and (key in self._written_keys or self._is_listed(key)):
-            return self._fetch_existing(key)
-        return stored
+        is_known = key in self._written_keys
+        return self._load(
+            key,
+            lambda request: read_object(self._caller, "get_object", request, is_known=is_known, pause=self.pause),
+        )
 
     def fetch_once(self, key: str) -> StoredObject | None:
         """Read an object as ``fetch`` does, but without waiting for one that S3 does not show yet."""
+        return self._load(key, lambda request: self._caller.call("s3", "get_object", request))
+
+    def _load(self, key: str, read: Callable[[dict[str, Any]], Any]) -> StoredObject | None:
         try:
-            response = self._caller.call("s3", "get_object", {"Bucket": self.bucket, "Key": key})
-            data = response["Body"].read()
+            response = read({"Bucket": self.bucket, "Key": key})
+            data = b"" if response is None else response["Body"].read()
         except AwsError as error:
             if error.code in NOT_FOUND_CODES:
                 return None
@@ -165,17 +149,24 @@ class LedgerStore:
                 f"cannot read s3://{self.bucket}/{key}: its content was not fully received ({type(error).__name__})",
                 hint="run the command again; if the message stays, delete that object",
             ) from None
-        return StoredObject(data, response["ETag"], *_read_times(response))
+        return None if response is None else StoredObject(data, response["ETag"], *_read_times(response))
 
     def has(self, key: str) -> bool:
         """Return whether an object exists.  Raises Problems if AWS refuses."""
+        request = {"Bucket": self.bucket, "Key": key}
         try:
-            self._caller.call("s3", "head_object", {"Bucket": self.bucket, "Key": key})
+            self._caller.call("s3", "head_object", request)
+        except AwsError as error:
+            if error.code not in NOT_FOUND_CODES:
+                raise self._store_problem("read", key, error) from None
+        else:
+            return True
+        try:
+            return is_listed(self._caller, request)
         except AwsError as error:
             if error.code in NOT_FOUND_CODES:
-                return self._is_listed(key)
-            raise self._store_problem("read", key, error) from None
-        return True
+                return False
+            raise self._store_problem("list", key, error) from None
 
     def put(self, key: str, data: bytes, previous: StoredObject | None) -> bool:
         """Write an object over the ``previous`` version, or as a new one; return False on a conflict.

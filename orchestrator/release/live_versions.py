@@ -9,13 +9,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator.aws.errors import AwsError
-from orchestrator.aws.reader import AwsCaller
+from orchestrator.aws.reader import AwsCaller, Reader
 from orchestrator.components import answers
 from orchestrator.components.containerservice.checks import RELEASE_VARIABLE
 from orchestrator.release import ImageReference, Vector, schema_versions
 from orchestrator.release.checkout import ReleaseCandidate
-from orchestrator.release.ledger_store import NOT_FOUND_CODES, LedgerStore
+from orchestrator.release.ledger_store import LedgerStore
 from orchestrator.release.manifest_documents import manifests_digest
 from orchestrator.vocabulary import Component, LiveResource
 
@@ -136,14 +135,9 @@ def is_model_bucket(component: Component) -> bool:
 
 
 def read_model_pointer(bucket: str, caller: AwsCaller) -> bytes | None:
-    """Read the pointer to the current model; return None if there is none."""
-    try:
-        body: bytes = caller.call("s3", "get_object", {"Bucket": bucket, "Key": POINTER_KEY})["Body"].read()
-    except AwsError as error:
-        if error.code in NOT_FOUND_CODES:
-            return None
-        raise
-    return body
+    """Read the pointer to the current model; return None if there is none.  Raises AwsError."""
+    response = Reader(caller).find_object("get_object", Bucket=bucket, Key=POINTER_KEY)
+    return None if response is None else bytes(response["Body"].read())
 
 
 def parse_pointer_version(pointer_bytes: bytes) -> str | None:

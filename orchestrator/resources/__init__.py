@@ -50,6 +50,8 @@ class AwsReader(Protocol):
         **parameters: Any,
     ) -> list[Any]: ...
 
+    def find_object(self, operation: str, /, **parameters: Any) -> Any: ...
+
 
 class ResourceType(Protocol):
     """The interface of a module of this package (the module itself is the object).

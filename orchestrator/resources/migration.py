@@ -28,8 +28,6 @@ STATEFUL = False
 USES = frozenset({"rds_instance", "s3_bucket", "secretsmanager_secret"})
 ARN = None
 
-NOT_FOUND_CODES = ("404", "NoSuchKey", "NoSuchBucket")
-
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     """Return the spec with ``how`` write-only: only the build is compared."""
@@ -42,18 +40,10 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """Return the migration if it ran for this build, or None. ``name`` is ``BUCKET/KEY``.
-
-    S3 answers 404 for new objects for up to 15 minutes after versioning was switched on (API reference of
-    PutBucketVersioning): without the listing, a migration would run twice.
-    """
+    """Return the migration if it ran for this build, or None. ``name`` is ``BUCKET/KEY``."""
     bucket, _, key = name.partition("/")
-    owner = scope.account
-    if aws.get("s3", "head_object", Bucket=bucket, Key=key, ExpectedBucketOwner=owner, missing=NOT_FOUND_CODES) is None:
-        listing = {"Bucket": bucket, "Prefix": key, "ExpectedBucketOwner": owner}
-        marks = aws.all("s3", "list_objects_v2", "Contents", missing=NOT_FOUND_CODES, **listing)
-        if key not in {mark["Key"] for mark in marks}:
-            return None
+    if aws.find_object("head_object", Bucket=bucket, Key=key, ExpectedBucketOwner=scope.account) is None:
+        return None
     return LiveResource({"build": spec["build"]}, owner=scope.owner)
 
 

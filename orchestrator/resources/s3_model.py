@@ -21,8 +21,6 @@ STATEFUL = False
 USES = frozenset({"s3_bucket"})
 ARN = None
 
-NOT_FOUND_CODES = ("NoSuchKey", "NoSuchBucket", "404")
-
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     """Return the spec unchanged."""
@@ -33,7 +31,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
     """Return the version that the pointer names, or None. ``name`` is ``BUCKET/KEY``."""
     bucket, _, key = name.partition("/")
     request = {"Bucket": bucket, "Key": key, "ExpectedBucketOwner": scope.account}
-    response = aws.get("s3", "get_object", missing=NOT_FOUND_CODES, **request)
+    response = aws.find_object("get_object", **request)
     if response is None:
         return None
     return LiveResource({"version": _parse_version(response["Body"].read()), "kept": spec["kept"]}, owner=scope.owner)

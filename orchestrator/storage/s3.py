@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from orchestrator.aws.errors import BODY_READ_ERRORS, AwsError
 from orchestrator.aws.reader import AwsCaller
+from orchestrator.aws.s3_object import NO_OBJECT_CODES, read_object
 from orchestrator.problems import Problems
 from orchestrator.storage import (
     DEFAULT_LINK_TTL_MINUTES,
@@ -30,7 +31,6 @@ from orchestrator.storage import (
 )
 from orchestrator.storage.content_types import UploadLimits, choose_suffix, type_from_name, validate
 
-MISSING_CODES = frozenset({"NoSuchKey", "404", "NotFound"})
 CONFLICT_CODES = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 CHUNK_BYTES = 1 << 20
 
@@ -91,7 +91,7 @@ class S3FileStorage:
         try:
             response = self._caller.call("s3", "put_object", {"Bucket": self.bucket, **parameters})
         except AwsError as error:
-            if expected_etag is not None and error.code in CONFLICT_CODES | MISSING_CODES:
+            if expected_etag is not None and error.code in CONFLICT_CODES | NO_OBJECT_CODES:
                 raise ConflictError.from_message(
                     f"{self}/{key} was changed by another writer", hint="read it again and retry; nothing was written"
                 ) from None
@@ -100,12 +100,9 @@ class S3FileStorage:
 
     def find(self, key: str) -> StoredFile | None:
         """See ``FileStorage.find``."""
-        try:
-            response = self._caller.call("s3", "head_object", {"Bucket": self.bucket, "Key": validate_key(key)})
-        except AwsError as error:
-            if error.code in MISSING_CODES:
-                return None
-            raise self._describe_error("read", key, error) from None
+        response = self._read_object("head_object", key)
+        if response is None:
+            return None
         return StoredFile(key, response["ContentLength"], response["ETag"].strip('"'), response["LastModified"])
 
     def list(self, prefix: str = "") -> Iterator[StoredFile]:
@@ -141,7 +138,7 @@ class S3FileStorage:
         try:
             self._caller.call("s3", "delete_object", {"Bucket": self.bucket, "Key": validate_key(key)})
         except AwsError as error:
-            if error.code not in MISSING_CODES:
+            if error.code not in NO_OBJECT_CODES:
                 raise self._describe_error("delete", key, error) from None
 
     def create_link(self, key: str, ttl_minutes: float | None = None) -> Link:
@@ -157,11 +154,16 @@ class S3FileStorage:
         return Link(key, url, datetime.now(UTC) + timedelta(seconds=seconds))
 
     def _get_object(self, key: str) -> Any:
+        response = self._read_object("get_object", key)
+        if response is None:
+            raise self._missing_file_error(key)
+        return response
+
+    def _read_object(self, operation: str, key: str) -> Any:
+        """Return S3's response, or None if the object does not exist.  Raises Problems."""
         try:
-            return self._caller.call("s3", "get_object", {"Bucket": self.bucket, "Key": validate_key(key)})
+            return read_object(self._caller, operation, {"Bucket": self.bucket, "Key": validate_key(key)})
         except AwsError as error:
-            if error.code in MISSING_CODES:
-                raise self._missing_file_error(key) from None
             raise self._describe_error("read", key, error) from None
 
     def _missing_file_error(self, key: str) -> MissingFileError:

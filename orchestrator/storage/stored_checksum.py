@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from orchestrator.aws.errors import BODY_READ_ERRORS, AwsError
 from orchestrator.aws.reader import AwsCaller
+from orchestrator.aws.s3_object import read_object
 from orchestrator.problems import Problems
-from orchestrator.storage.s3 import MISSING_CODES
 
 CHUNK_BYTES = 1 << 20
 
@@ -32,7 +32,9 @@ def read_stored(caller: AwsCaller, bucket: str, key: str) -> StoredObject | None
     """Return the object under a key, or None if there is none. Raises Problems."""
     request = {"Bucket": bucket, "Key": key}
     try:
-        head = caller.call("s3", "head_object", {**request, "ChecksumMode": "ENABLED"})
+        head = read_object(caller, "head_object", {**request, "ChecksumMode": "ENABLED"})
+        if head is None:
+            return None
         checksum = str(head.get("ChecksumSHA256", ""))
         is_full_object = (
             bool(checksum) and "-" not in checksum and head.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT"
@@ -43,8 +45,6 @@ def read_stored(caller: AwsCaller, bucket: str, key: str) -> StoredObject | None
             else _compute(caller, {**request, "IfMatch": head["ETag"]})
         )
     except AwsError as error:
-        if error.code in MISSING_CODES:
-            return None
         raise Problems.from_message(
             f"cannot read s3://{bucket}/{key}: {error}", hint=error.advice or "run the same command again"
         ) from None

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import botocore.session
 import pytest
@@ -19,6 +19,9 @@ from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
 from orchestrator.runs import container_exec, database_console
 from tests.proofs import real_stack
+
+if TYPE_CHECKING:
+    from orchestrator.resources import AwsReader
 
 TASK_ARN = "arn:aws:ecs:eu-west-1:123456789012:task/default/0f9de17a6465404e8b1b2356dc13c2f8"
 pytestmark = pytest.mark.xdist_group("whole-stack")
@@ -120,7 +123,9 @@ def test_what_exec_lacks_is_said(stack: Path, tasks: list[dict[str, Any]], words
 
 def find(stack: Path, tasks: list[dict[str, Any]]) -> container_exec.ExecTarget:
     desired = pipeline.load_desired(stack)
-    return container_exec.find_target(desired, "jobs", EcsReader(tasks, Reader(real_stack.clients())))
+    return container_exec.find_target(
+        desired, "jobs", cast("AwsReader", EcsReader(tasks, Reader(real_stack.clients())))
+    )
 
 
 def install(folder: Path, name: str, script: str) -> None:

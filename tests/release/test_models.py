@@ -61,7 +61,9 @@ def back(shop: ShopProject, capsys: pytest.CaptureFixture[str]) -> object:
 )
 def test_a_pointer_that_s3_refuses_to_show_is_not_a_missing_one(code: str, is_absent: bool) -> None:
     """A release that recorded "no model" by mistake would take the model out of use when it is rolled back to."""
-    caller = ScriptedCaller(lambda *_: AwsError("s3", "get_object", code, "no"))
+    caller = ScriptedCaller(
+        lambda service, operation, _: {} if operation == "list_objects_v2" else AwsError(service, operation, code, "no")
+    )
     with nullcontext() if is_absent else pytest.raises(AwsError, match=code):
         assert live_versions.read_model_pointer("shop-files", caller) is None
 

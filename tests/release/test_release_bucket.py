@@ -12,11 +12,12 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.aws import Clients
+from orchestrator.aws.s3_object import PAUSES_SECONDS
 from orchestrator.emulator import Emulator
 from orchestrator.emulator.faults import Faults, Rule
 from orchestrator.problems import Problems
 from orchestrator.release import bucket_lease
-from orchestrator.release.ledger_store import PAUSES_SECONDS, LedgerStore
+from orchestrator.release.ledger_store import LedgerStore
 from tests.release.aged_clients import AgedClients
 from tests.release.shop_project import BUCKET, ShopProject
 from tests.release.site_project import OLD_STATE, SiteProject
@@ -136,7 +137,7 @@ def test_a_ledger_that_stays_unseen_is_not_written_over(shop: ShopProject, emula
     expected = shop.ledger
     emulator.faults = unseen(10_000)
 
-    with pytest.raises(Problems, match="or S3 does not show it yet"):
+    with pytest.raises(Problems, match="exists, but S3 answered 404 for a minute"):
         make_store(shop, []).write(lambda ledger: replace(ledger, retained=("x",)))
 
     emulator.faults = Faults()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from orchestrator.ownership_tags import to_aws_tags
 from orchestrator.resources import cloudfront_distribution as distributions
 from tests.resources.cases import SCOPE
+
+if TYPE_CHECKING:
+    from orchestrator.resources import AwsReader
 
 
 class Listings:
@@ -50,4 +53,4 @@ def test_either_listing_finds_ours_and_nothing_else(
     tagged: dict[str, str], comments: list[str], names: list[str]
 ) -> None:
     """The tagging API lags by minutes: until it shows a new distribution, its comment does."""
-    assert list(distributions.discover(Listings(tagged, comments), SCOPE)) == names
+    assert list(distributions.discover(cast("AwsReader", Listings(tagged, comments)), SCOPE)) == names

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.resources.s3_site import object_listing
+
+if TYPE_CHECKING:
+    from orchestrator.resources import AwsReader
 
 
 class Bucket:
@@ -39,7 +42,9 @@ class Bucket:
 def seen(bucket: Bucket, expected: set[str], others: int = object_listing.MAX_EXTRA_KEYS) -> list[str]:
     owner = "123456789012"
     return list(
-        object_listing.list_objects(bucket, "web", owner, tuple(expected), page_size=bucket.page, max_extra_keys=others)
+        object_listing.list_objects(
+            cast("AwsReader", bucket), "web", owner, tuple(expected), page_size=bucket.page, max_extra_keys=others
+        )
     )
 
 

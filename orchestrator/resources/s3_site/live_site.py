@@ -23,7 +23,7 @@ COMPLETE_PREFIX = ".orchestrator/site/"
 STARTED_PREFIX = ".orchestrator/ship/"
 ARCHIVE_PREFIX = "bodies/"
 """Key prefix in the release bucket of content by its SHA-256."""
-NOT_FOUND_CODES = ("NoSuchKey", "NoSuchBucket", "404")
+BUCKET_NOT_FOUND_CODES = ("NoSuchBucket", "404")
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ def read_live_site(
 def _list_archived_hashes(aws: AwsReader, release_bucket: str, account: str) -> frozenset[str]:
     """Return the SHA-256 of each content in the release bucket."""
     request = {"Bucket": release_bucket, "Prefix": ARCHIVE_PREFIX, "ExpectedBucketOwner": account}
-    items = aws.all("s3", "list_objects_v2", "Contents", missing=NOT_FOUND_CODES, **request)
+    items = aws.all("s3", "list_objects_v2", "Contents", missing=BUCKET_NOT_FOUND_CODES, **request)
     return frozenset(str(item["Key"]).removeprefix(ARCHIVE_PREFIX) for item in items)
 
 
@@ -220,7 +220,7 @@ def _read_index(aws: AwsReader, release_bucket: str, account: str, bucket: str, 
     """Return the index of a site as it was uploaded, or None if it no longer exists."""
     key = f"sites/{bucket}/{digest}.json"
     request = {"Bucket": release_bucket, "Key": key, "ExpectedBucketOwner": account}
-    response = aws.get("s3", "get_object", missing=NOT_FOUND_CODES, **request)
+    response = aws.find_object("get_object", **request)
     return (
         None if response is None else canonical_json.load(response["Body"].read(), Site, f"s3://{release_bucket}/{key}")
     )
