@@ -227,6 +227,13 @@ ERROR_ADVICE: Final = (
         "AWS re:Post knowledge centre, RDS DB subnet group",
     ),
     ErrorAdvice(
+        ErrorPattern("rds", ("delete_db_parameter_group",), ("InvalidDBParameterGroupState",), ()),
+        "A database still uses this parameter group, or RDS is changing it. To see which one, run `aws rds "
+        "describe-db-instances --query 'DBInstances[].[DBInstanceIdentifier,DBParameterGroups]'`. Run again once it "
+        "uses another group.",
+        "RDS API reference, DeleteDBParameterGroup",
+    ),
+    ErrorAdvice(
         ErrorPattern("ecs", (ANY,), (), ("assume the service linked role", "assume the service-linked role")),
         "ECS has no service-linked role in this account. Create it once: "
         "`aws iam create-service-linked-role --aws-service-name ecs.amazonaws.com`.",

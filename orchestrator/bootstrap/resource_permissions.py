@@ -226,6 +226,7 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
             "DescribeDBParameterGroups DescribeDBParameters ListTagsForResource",
             f"{_RDS_ARN_PREFIX}pg:{{n}}",
         ),
+        allow("read", "rds", "DescribeDBInstances", f"{_RDS_ARN_PREFIX}db:*"),
         allow(
             "write",
             "rds",

@@ -97,8 +97,9 @@ def build(
         else:
             builder.add_resource(resource)
     retained = () if destroying else retention.select_retained(desired, snapshot.orphans)
+    in_use = retention.select_in_use(desired, snapshot)
     for address, (discovered, live) in snapshot.orphans.items():
-        if address not in retained:
+        if address not in retained and address not in in_use:
             builder.add_deletion(address, discovered, live)
     unread = {**snapshot.unread, **builder.unread}
     validate_targets(targets, builder.changes, unread)
@@ -110,7 +111,12 @@ def build(
         region=desired.scope.region,
         changes=changes,
         unread=tuple(_redact_reason(unread[address]) for address in sorted(unread)),
-        notes=(*retention.describe_retained(retained, snapshot.orphans), *desired.notes, *builder.describe_notes()),
+        notes=(
+            *retention.describe_retained(retained, snapshot.orphans),
+            *retention.describe_in_use(in_use, snapshot.orphans),
+            *desired.notes,
+            *builder.describe_notes(),
+        ),
         waived=tuple(builder.waived),
     )
     plan = replace(plan, digest=compute_digest(plan))

@@ -1,4 +1,4 @@
-"""Retain resources that hold data and that the desired state does not declare.  Pure.
+"""Retain resources that the desired state does not declare: those that hold data, and those still in use.  Pure.
 
 A rollback leaves a release that may have added a bucket or a database: its data stays, and the rest goes back.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from orchestrator import resources
+from orchestrator.planning.snapshot import Snapshot
 from orchestrator.vocabulary import DesiredState, DiscoveredResource, LiveResource
 
 Orphans = Mapping[str, tuple[DiscoveredResource, LiveResource]]
@@ -32,6 +33,33 @@ def select_retained(desired: DesiredState, orphans: Orphans) -> tuple[str, ...]:
         address
         for address, (_, live) in orphans.items()
         if address in stateful or address in desired.retained or live.component in components
+    )
+
+
+def select_in_use(desired: DesiredState, snapshot: Snapshot) -> Mapping[str, tuple[str, ...]]:
+    """Return the orphans that something goes on using after this plan, with the names of what uses them.
+
+    What this plan deletes, or changes at once, stops using them.
+    """
+    released = {(item.type, item.physical.lower()) for item, _ in snapshot.orphans.values()} | {
+        (resource.type, resource.physical.lower())
+        for resource in desired.resources
+        if (live := snapshot.live.get(resource.address)) is not None
+        and not resources.is_deferred(resource.type, resource.spec, live)
+    }
+    in_use = {
+        address: tuple(name for kind, name in resources.users(item.type, live) if (kind, name.lower()) not in released)
+        for address, (item, live) in snapshot.orphans.items()
+    }
+    return {address: names for address, names in in_use.items() if names}
+
+
+def describe_in_use(in_use: Mapping[str, tuple[str, ...]], orphans: Orphans) -> tuple[str, ...]:
+    """Return one note for each undeclared resource that is still in use."""
+    return tuple(
+        f"{orphans[address][0].physical} is kept: {' and '.join(names)} still {'use' if len(names) > 1 else 'uses'} "
+        "it. The first apply after that deletes it."
+        for address, names in sorted(in_use.items())
     )
 
 

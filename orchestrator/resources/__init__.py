@@ -62,7 +62,8 @@ class ResourceType(Protocol):
     ``ARN``        pattern with group ``name`` that matches ARNs of the tagging API; None: found by ``discover``
 
     Optional: ``discover``, ``effects``, ``refusals``, ``missing_values``, ``losses``, ``adoption_losses``, ``notes``,
-    ``stuck``, ``clean_up``, ``GENTLE``, ``TAKES_OVER``, ``WATCHED``; see the functions of this package.
+    ``stuck``, ``clean_up``, ``users``, ``is_deferred``, ``GENTLE``, ``TAKES_OVER``, ``WATCHED``; see the functions of
+    this package.
     """
 
     IMMUTABLE: frozenset[str]
@@ -265,6 +266,18 @@ def deletion_effects(resource_type: str, live: LiveResource) -> tuple[str, ...]:
     """Return the effects of a deletion on users, one sentence each."""
     hook = getattr(load(resource_type), "losses", None)
     return () if hook is None else tuple(hook(live))
+
+
+def users(resource_type: str, live: LiveResource) -> tuple[tuple[str, str], ...]:
+    """Return type and name of what AWS says uses a resource that no manifest declares: AWS refuses to delete it."""
+    hook = getattr(load(resource_type), "users", None)
+    return () if hook is None else tuple(hook(live))
+
+
+def is_deferred(resource_type: str, spec: Mapping[str, Value], live: LiveResource) -> bool:
+    """Return whether AWS makes a change later, so that the resource goes on using what it uses now."""
+    hook = getattr(load(resource_type), "is_deferred", None)
+    return hook is not None and bool(hook(spec, live))
 
 
 def replaceable_types(resource_type: str) -> frozenset[str]:

@@ -60,7 +60,25 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
             for parameter in parameters
             if "ParameterValue" in parameter
         }
-    return LiveResource(normalise(live_spec), {"name": name, "arn": arn}, **parse_ownership(tags))
+    private = {} if spec else {"users": _list_users(aws, name)}
+    return LiveResource(normalise(live_spec), {"name": name, "arn": arn}, private, **parse_ownership(tags))
+
+
+def users(live: LiveResource) -> tuple[tuple[str, str], ...]:
+    """Return type and name of what uses a group that no manifest declares."""
+    return tuple(("rds_instance", name) for name in live.private.get("users", ()))
+
+
+def _list_users(aws: AwsReader, name: str) -> tuple[str, ...]:
+    """Return the identifiers of the instances that use the group, from the listing that instances are read from."""
+    instances = aws.all("rds", "describe_db_instances", "DBInstances")
+    return tuple(
+        sorted(
+            item["DBInstanceIdentifier"]
+            for item in instances
+            if name in {group.get("DBParameterGroupName") for group in item.get("DBParameterGroups") or ()}
+        )
+    )
 
 
 def _fetch_tags(aws: AwsReader, arn: str) -> dict[str, str]:
@@ -107,12 +125,16 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """Delete the group.
+    """Delete the group once the instance that used it is deleted or uses another.
 
-    A group that an instance uses until its maintenance window is kept and pruned by a later run.
+    A group that something goes on using is not planned for deletion (``users``).
     """
     yield ApiCall(
-        "rds", "delete_db_parameter_group", {"DBParameterGroupName": name}, ok_codes=(*NOT_FOUND_CODES, *IN_USE_CODES)
+        "rds",
+        "delete_db_parameter_group",
+        {"DBParameterGroupName": name},
+        ok_codes=NOT_FOUND_CODES,
+        retry_codes=IN_USE_CODES,
     )
     return {}
 

@@ -33,6 +33,7 @@ from orchestrator.storage.s3 import S3FileStorage
 from orchestrator.storage.stored_checksum import read_stored
 from orchestrator.values import WriteOnly
 from orchestrator.vocabulary import Scope
+from tests.aws.fake_clients import ScriptedCaller
 
 SOURCES = Path(orchestrator.__file__).parent
 SCOPE = Scope("shop", "prod", "123456789012", "eu-west-1")
@@ -182,13 +183,11 @@ def test_an_object_that_stays_unseen_is_an_error_and_no_absence() -> None:
 
 
 def test_a_listing_that_fails_says_nothing_about_the_object() -> None:
-    def refuse(service: str, operation: str, *_: Any) -> Any:
-        raise AwsError(service, operation, "NoSuchKey" if operation == "get_object" else "SlowDown", "no")
+    refusals = {"get_object": "NoSuchKey", "list_objects_v2": "SlowDown"}
+    caller = ScriptedCaller(lambda service, operation, _: AwsError(service, operation, refusals[operation], "no"))
 
-    bucket = HidingBucket(0, {})
-    bucket.call = refuse  # type: ignore[method-assign]
     with pytest.raises(AwsError, match="SlowDown"):
-        read_object(bucket, "get_object", {"Bucket": "files", "Key": "x"})
+        read_object(caller, "get_object", {"Bucket": "files", "Key": "x"})
 
 
 def test_no_other_place_reads_objects() -> None:

@@ -212,6 +212,49 @@ def shown(aws: Aws) -> dict[str, Any]:
     return dict(answer["DBInstances"][0])
 
 
+def test_a_parameter_group_stays_until_nothing_uses_it(tmp_path: Path, aws: Aws) -> None:
+    """InvalidDBParameterGroupState counted as deleted: each run said that it had deleted the group, and it stayed.
+
+    Sources: RDS API reference, DeleteDBParameterGroup ("can't be associated with any DB instances").
+    """
+    parameters = "{ log_statement: ddl }"
+    apply_all(aws, load(tmp_path, version='"15"', parameters=parameters))
+    waiting = load(tmp_path, version='"16"', parameters=parameters)
+
+    upgrade = apply_all(aws, waiting).plan
+    left = planned(aws, waiting).plan
+    note = "shop-prod-main-postgres15 is kept: shop-prod-main still uses it. The first apply after that deletes it."
+    assert [(note in shown.notes, list_groups(aws)) for shown in (upgrade, left)] == [
+        (True, ["shop-prod-main-postgres15", "shop-prod-main-postgres16"])
+    ] * 2
+
+    done = apply_all(aws, load(tmp_path, version='"16"', parameters=parameters, apply="immediately"))
+    assert [change.physical for change in done.plan.pending_changes if change.action is Action.DELETE] == [
+        "shop-prod-main-postgres15"
+    ]
+    assert list_groups(aws) == ["shop-prod-main-postgres16"]
+
+
+def test_a_destroyed_stack_leaves_a_group_that_somebody_else_uses(tmp_path: Path, aws: Aws) -> None:
+    """AWS refuses to delete it for as long as that instance exists, and the rest goes."""
+    apply_all(aws, load(tmp_path, parameters="{ log_statement: ddl }"))
+    theirs = {"DBInstanceIdentifier": "theirs", "DBParameterGroupName": "shop-prod-main-postgres16"}
+    shape = {"Engine": "postgres", "EngineVersion": "16.4", "DBInstanceClass": "db.t3.micro", "AllocatedStorage": 20}
+    credentials = {"MasterUsername": "them", "MasterUserPassword": "theirs-and-theirs"}
+    aws.clients.call("rds", "create_db_instance", {**theirs, **shape, **credentials})
+
+    done = apply_all(aws, manifest_stacks.load_desired(tmp_path))
+
+    assert [note for note in done.plan.notes if "shop-prod-main-postgres16 is kept: theirs still uses it" in note]
+    assert list_groups(aws) == ["shop-prod-main-postgres16"]
+    assert live_database(aws)["DBInstanceIdentifier"] == "theirs"
+
+
+def list_groups(aws: Aws) -> list[str]:
+    groups = aws.clients.call("rds", "describe_db_parameter_groups", {})["DBParameterGroups"]
+    return sorted(name for item in groups if not (name := item["DBParameterGroupName"]).startswith("default."))
+
+
 def test_storage_grows_at_once(tmp_path: Path, aws: Aws) -> None:
     """Without an outage there is nothing to wait for."""
     apply_all(aws, manifest_stacks.load_desired(tmp_path, MAIN, APP))

@@ -189,5 +189,15 @@ def _build_modify_request(fields: set[str], spec: Mapping[str, Value], live: Liv
     return request
 
 
+def is_upgrade_deferred(spec: Mapping[str, Value], live: LiveResource) -> bool:
+    """Return whether the instance waits for its maintenance window to get a new major version and parameter group."""
+    version = spec.get("version")
+    return (
+        spec.get("apply") != APPLY_IMMEDIATELY
+        and isinstance(version, str)
+        and _major_version(version) != _major_version(live.private.get("version", ""))
+    )
+
+
 def _major_version(version: str) -> str:
     return version.partition(".")[0]
