@@ -158,6 +158,11 @@ TEMPORARY_ERRORS: Final = (
         "IAM user guide, troubleshooting: changes that I make are not always immediately visible",
     ),
     TemporaryError(
+        ErrorPattern("s3", ("copy_object",), ("NoSuchKey",), ()),
+        "until S3 shows the object to copy",
+        "Amazon S3 API reference, PutBucketVersioning: 404 for new objects after versioning was enabled",
+    ),
+    TemporaryError(
         ErrorPattern("iam", ("create_role",), ("NoSuchEntity",), ("policy",)),
         "until IAM knows the new permissions boundary everywhere",
         "IAM user guide, troubleshooting: changes that I make are not always immediately visible",

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 from orchestrator.aws.errors import AwsError
-from orchestrator.aws.s3_object import NO_BUCKET_CODE, read_object
+from orchestrator.aws.s3_object import NO_BUCKET_CODE, object_exists, read_object
 from orchestrator.steps import is_read
 
 
@@ -79,15 +79,22 @@ class Reader:
         )
         return [item for page in pages or [] for item in _get_member(page, member)]
 
-    def find_object(self, operation: str, /, **parameters: Any) -> Any:
-        """Return the response of ``get_object`` or ``head_object``, or None if there is no such object or bucket.
-
-        Raises AwsError if the call fails, PermissionError if the operation is not a read.
-        """
+    def find_object(self, **parameters: Any) -> Any:
+        """Return the response of GetObject, or None if there is no such object or bucket.  Raises AwsError."""
         return self._read_once(
-            ("s3", operation, None, parameters, "object"),
+            ("s3", "get_object", None, parameters, "object"),
             (NO_BUCKET_CODE,),
-            lambda: read_object(self._clients, operation, parameters, pause=self._pause),
+            lambda: read_object(self._clients, "get_object", parameters, pause=self._pause),
+        )
+
+    def has_object(self, **parameters: Any) -> bool:
+        """Return whether an object exists, for HeadObject or for a listing.  Raises AwsError."""
+        return bool(
+            self._read_once(
+                ("s3", "head_object", None, parameters, "exists"),
+                (NO_BUCKET_CODE,),
+                lambda: object_exists(self._clients, parameters),
+            )
         )
 
     def _read_once(self, key: tuple[Any, ...], missing: tuple[str, ...], read: Callable[[], Any]) -> Any:

@@ -55,6 +55,14 @@ def read_object(
     raise AwsError("s3", operation, NOT_VISIBLE_CODE, message)
 
 
+def object_exists(caller: Caller, request: Mapping[str, Any]) -> bool:
+    """Return whether HeadObject or a listing shows an object.
+
+    Raises AwsError: with NO_BUCKET_CODE if there is no bucket.
+    """
+    return _read_once(caller, "head_object", request) is not None or is_listed(caller, request)
+
+
 def is_listed(caller: Caller, request: Mapping[str, Any]) -> bool:
     """Return whether a listing shows the ``Key`` in the ``Bucket`` of a request.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from orchestrator.emulator.call_log import classify_access
 from orchestrator.emulator.errors import AwsError
@@ -77,9 +78,12 @@ class EventualConsistency:
 
     def check_read(self, target: Target, request: Request) -> AwsError | None:
         """Return the not-found error for a read of a resource that is still hidden, or None."""
-        if not self._hidden_reads_left or classify_access(target.operation) == "write":
+        is_copy = target.name == "s3:CopyObject"
+        if not self._hidden_reads_left or (classify_access(target.operation) == "write" and not is_copy):
             return None
         params = _parse(target, request)
+        if is_copy:
+            return self._check_copy_source(params)
         for kind in _RESOURCE_KINDS:
             if kind.service != target.service or (
                 kind.read_operations and target.operation not in kind.read_operations
@@ -88,6 +92,13 @@ class EventualConsistency:
             name = _resource_name(kind, params)
             if self._use_hidden_read(kind.setting, name):
                 return AwsError(kind.error_code, kind.message.format(name=name), kind.error_status)
+        return None
+
+    def _check_copy_source(self, params: Params) -> AwsError | None:
+        """Return the not-found error for a copy of an object that reads do not see yet, or None."""
+        source = unquote(str(params.get("CopySource", ""))).partition("?")[0].lstrip("/")
+        if self._use_hidden_read(_OBJECT.setting, source):
+            return AwsError(_OBJECT.error_code, _OBJECT.message, _OBJECT.error_status)
         return None
 
     def record_create(self, target: Target, request: Request, response: Response) -> None:

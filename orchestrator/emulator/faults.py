@@ -61,8 +61,8 @@ class Faults:
     ``denied``: globs of IAM actions to deny (``rds:Describe*``); ``deny_writes`` denies all writes.
     ``unseen_reads``: for ``role``, ``bucket``, ``secret`` or (ECS Express) ``service``, how many reads miss a new one;
     for ``object``, how many miss one that was written after its bucket's versioning was switched on.
-    ``in_use_deletions``: how many deletions of each security group, connector, DB subnet group and part of CloudFront
-    are refused because it is still in use.
+    ``in_use_deletions``: how many deletions of each security group, connector, DB subnet or parameter group and part
+    of CloudFront are refused because it is still in use.
     ``role_assumable_after_seconds``: how long App Runner and ECS cannot assume a new role.
     ``settle_seconds``: per service, how long asynchronous operations take; overrides the emulator's own setting.
     ``failing_images``: globs of image identifiers whose App Runner or ECS deployment fails its health check.

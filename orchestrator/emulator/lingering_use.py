@@ -37,6 +37,11 @@ _REFUSALS = {
         "Id", "ResponseHeadersPolicyInUse", "The response headers policy is attached to a distribution.", 409
     ),
     "ec2:DeleteSecurityGroup": _Refusal("GroupId", "DependencyViolation", "resource {name} has a dependent object"),
+    "rds:DeleteDBParameterGroup": _Refusal(
+        "DBParameterGroupName",
+        "InvalidDBParameterGroupState",
+        "One or more database instances are still members of this parameter group {name}.",
+    ),
     "rds:DeleteDBSubnetGroup": _Refusal(
         "DBSubnetGroupName",
         "InvalidDBSubnetGroupStateFault",

@@ -96,10 +96,9 @@ def build(
             builder.add_unchanged(resource)
         else:
             builder.add_resource(resource)
-    retained = () if destroying else retention.select_retained(desired, snapshot.orphans)
-    in_use = retention.select_in_use(desired, snapshot)
+    orphan_retention = retention.choose_retention(desired, snapshot, destroying=destroying)
     for address, (discovered, live) in snapshot.orphans.items():
-        if address not in retained and address not in in_use:
+        if address not in orphan_retention:
             builder.add_deletion(address, discovered, live)
     unread = {**snapshot.unread, **builder.unread}
     validate_targets(targets, builder.changes, unread)
@@ -111,12 +110,7 @@ def build(
         region=desired.scope.region,
         changes=changes,
         unread=tuple(_redact_reason(unread[address]) for address in sorted(unread)),
-        notes=(
-            *retention.describe_retained(retained, snapshot.orphans),
-            *retention.describe_in_use(in_use, snapshot.orphans),
-            *desired.notes,
-            *builder.describe_notes(),
-        ),
+        notes=(*orphan_retention.describe(snapshot.orphans), *desired.notes, *builder.describe_notes()),
         waived=tuple(builder.waived),
     )
     plan = replace(plan, digest=compute_digest(plan))
@@ -125,7 +119,7 @@ def build(
     context = guards.GuardContext(desired, snapshot, builder.tasks, destroying, configured_region, day)
     plan = guards.check(plan, context, has_valid_token=bool(allow) and allow == plan.token)
     usage = declared_usage.collect(desired.components)
-    return PreparedPlan(plan, desired.scope, builder.tasks, snapshot.live, retained, usage)
+    return PreparedPlan(plan, desired.scope, builder.tasks, snapshot.live, orphan_retention.retained, usage)
 
 
 def describe_undeclared_tags(tasks: Mapping[str, Task]) -> tuple[str, ...]:

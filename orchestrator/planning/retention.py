@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec import Struct
+
 from orchestrator import resources
 from orchestrator.planning.snapshot import Snapshot
 from orchestrator.vocabulary import DesiredState, DiscoveredResource, LiveResource
@@ -14,6 +16,26 @@ from orchestrator.vocabulary import DesiredState, DiscoveredResource, LiveResour
 Orphans = Mapping[str, tuple[DiscoveredResource, LiveResource]]
 SERVING_PREFIXES = ("containerservice.", "cdn.")
 """Components of which only the resources with data are retained: the others would go on serving users."""
+
+
+class OrphanRetention(Struct, frozen=True):
+    """Undeclared resources that a plan does not delete: ``retained`` ones, and what ``in_use`` names the users of."""
+
+    retained: tuple[str, ...]
+    in_use: Mapping[str, tuple[str, ...]]
+
+    def __contains__(self, address: str) -> bool:
+        return address in self.retained or address in self.in_use
+
+    def describe(self, orphans: Orphans) -> tuple[str, ...]:
+        """Return the notes that say what is kept, and why."""
+        return (*describe_retained(self.retained, orphans), *describe_in_use(self.in_use, orphans))
+
+
+def choose_retention(desired: DesiredState, snapshot: Snapshot, *, destroying: bool) -> OrphanRetention:
+    """Return which orphans this plan does not delete."""
+    retained = () if destroying else select_retained(desired, snapshot.orphans)
+    return OrphanRetention(retained, select_in_use(desired, snapshot))
 
 
 def select_retained(desired: DesiredState, orphans: Orphans) -> tuple[str, ...]:

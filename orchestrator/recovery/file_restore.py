@@ -17,8 +17,12 @@ from orchestrator.steps import ApiCall
 
 MAX_COPY_BYTES = 5 * 1024**3
 """CopyObject copies at most this many bytes."""
-PRECONDITION_CODES = ("PreconditionFailed", "412", "ConditionalRequestConflict", "NoSuchKey")
-"""Somebody wrote the object after it was listed: it stays as it is."""
+PRECONDITION_CODES = ("PreconditionFailed", "412", "ConditionalRequestConflict")
+"""Somebody wrote the object after it was listed: it stays as it is.
+
+S3 answers a copy with If-Match over an object that was deleted meanwhile with NoSuchKey, as it does for a source that
+it does not show yet: that is retried, and fails.
+"""
 
 
 class ObjectVersion(Struct, frozen=True):

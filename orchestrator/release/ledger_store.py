@@ -22,7 +22,7 @@ from orchestrator import canonical_json
 from orchestrator.artefacts import Site
 from orchestrator.aws.errors import BODY_READ_ERRORS, AwsError
 from orchestrator.aws.reader import AwsCaller
-from orchestrator.aws.s3_object import NOT_FOUND_CODES, PAUSES_SECONDS, is_listed, read_object
+from orchestrator.aws.s3_object import NOT_FOUND_CODES, PAUSES_SECONDS, object_exists, read_object
 from orchestrator.planning.snapshot import FATAL_ERROR_HINTS
 from orchestrator.problems import Problems
 from orchestrator.release import LEDGER_VERSION, Ledger
@@ -153,20 +153,12 @@ class LedgerStore:
 
     def has(self, key: str) -> bool:
         """Return whether an object exists.  Raises Problems if AWS refuses."""
-        request = {"Bucket": self.bucket, "Key": key}
         try:
-            self._caller.call("s3", "head_object", request)
-        except AwsError as error:
-            if error.code not in NOT_FOUND_CODES:
-                raise self._store_problem("read", key, error) from None
-        else:
-            return True
-        try:
-            return is_listed(self._caller, request)
+            return object_exists(self._caller, {"Bucket": self.bucket, "Key": key})
         except AwsError as error:
             if error.code in NOT_FOUND_CODES:
                 return False
-            raise self._store_problem("list", key, error) from None
+            raise self._store_problem("read", key, error) from None
 
     def put(self, key: str, data: bytes, previous: StoredObject | None) -> bool:
         """Write an object over the ``previous`` version, or as a new one; return False on a conflict.

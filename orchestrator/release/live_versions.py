@@ -136,7 +136,7 @@ def is_model_bucket(component: Component) -> bool:
 
 def read_model_pointer(bucket: str, caller: AwsCaller) -> bytes | None:
     """Read the pointer to the current model; return None if there is none.  Raises AwsError."""
-    response = Reader(caller).find_object("get_object", Bucket=bucket, Key=POINTER_KEY)
+    response = Reader(caller).find_object(Bucket=bucket, Key=POINTER_KEY)
     return None if response is None else bytes(response["Body"].read())
 
 

@@ -205,7 +205,7 @@ def _find_missing_model(bucket: str, version: str, store: LedgerStore, reader: R
     if not reader.all("s3", "list_objects_v2", "Contents", Bucket=bucket, Prefix=prefix, missing=NOT_FOUND_CODES):
         yield f"model {version} is missing from s3://{bucket}/{prefix}"
     pointer_key = f"models/{bucket}/{version}.json"
-    if reader.find_object("head_object", Bucket=store.bucket, Key=pointer_key) is None:
+    if not reader.has_object(Bucket=store.bucket, Key=pointer_key):
         yield f"the pointer to model {version} is missing from s3://{store.bucket}/{pointer_key}"
 
 

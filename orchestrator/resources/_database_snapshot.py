@@ -9,23 +9,32 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator.problems import Problems
+from orchestrator.resources import AwsReader
 from orchestrator.steps import ApiCall, Compute, Steps, Wait, call
 from orchestrator.values import Value, join_parts
 
 TIMEOUT_SECONDS = 3600.0
 MAX_NAME_LENGTH = 255
+_NOT_FOUND_CODES = ("DBSnapshotNotFound", "DBSnapshotNotFoundFault")
 _BUSY_CODES = ("InvalidDBInstanceState", "InvalidDBInstanceStateFault")
 
 
-def create_snapshot(database: str, name: Value, unchanged: str, ok_codes: tuple[str, ...] = ()) -> Steps:
+def create_snapshot(database: str, name: Value, unchanged: str, *, can_exist: bool = False) -> Steps:
     """Create the snapshot ``name`` of an instance and wait until it is available.
 
-    ``unchanged`` ends the advice if it is not, such as "Nothing was migrated."  ``ok_codes``: for a name that can only
-    be this snapshot's.
+    ``unchanged`` ends the advice if it is not, such as "Nothing was migrated."  ``can_exist``: continue with the
+    snapshot of this instance that an earlier attempt has created.
     """
     request = {"DBInstanceIdentifier": database, "DBSnapshotIdentifier": name}
     yield ApiCall(
-        "rds", "create_db_snapshot", request, ok_codes=ok_codes, retry_codes=_BUSY_CODES, timeout_seconds=1800.0
+        "rds",
+        "create_db_snapshot",
+        request,
+        exists_codes=("DBSnapshotAlreadyExists",) if can_exist else (),
+        read_existing=lambda aws, _: _confirm_own(aws, database, name, unchanged),
+        retry_codes=_BUSY_CODES,
+        timeout_seconds=1800.0,
     )
     yield Wait(
         call("rds", "describe_db_snapshots", DBSnapshotIdentifier=name),
@@ -37,6 +46,25 @@ def create_snapshot(database: str, name: Value, unchanged: str, ok_codes: tuple[
         description="the snapshot",
     )
     return {}
+
+
+def _confirm_own(aws: AwsReader, database: str, name: Value, unchanged: str) -> Mapping[str, Any] | None:
+    """Return the existing snapshot, or None if reads do not show it yet.
+
+    Raises Problems if it is of another instance.
+    """
+    snapshots = aws.all(
+        "rds", "describe_db_snapshots", "DBSnapshots", DBSnapshotIdentifier=name, missing=_NOT_FOUND_CODES
+    )
+    if not snapshots:
+        return None
+    source = str(snapshots[0].get("DBInstanceIdentifier", ""))
+    if source.lower() != database.lower():
+        raise Problems.from_message(
+            f"the snapshot {name} already exists, and it is of {source}, not of {database}. {unchanged}",
+            hint=f"delete it with `aws rds delete-db-snapshot --db-snapshot-identifier {name}`, then run again",
+        )
+    return {"DBSnapshot": snapshots[0]}
 
 
 def create_new_snapshot(database: str, purpose: str, unchanged: str) -> Steps:

@@ -42,7 +42,7 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """Return the migration if it ran for this build, or None. ``name`` is ``BUCKET/KEY``."""
     bucket, _, key = name.partition("/")
-    if aws.find_object("head_object", Bucket=bucket, Key=key, ExpectedBucketOwner=scope.account) is None:
+    if not aws.has_object(Bucket=bucket, Key=key, ExpectedBucketOwner=scope.account):
         return None
     return LiveResource({"build": spec["build"]}, owner=scope.owner)
 
@@ -52,7 +52,7 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     bucket, _, key = name.partition("/")
     instructions = spec["how"].value
     for database, snapshot in snapshot_names(spec).items():
-        yield from create_snapshot(database, snapshot, "Nothing was migrated.", ok_codes=("DBSnapshotAlreadyExists",))
+        yield from create_snapshot(database, snapshot, "Nothing was migrated.", can_exist=True)
     documents: list[Value] = []
     for source in instructions["secrets"]:
         request = {"SecretId": source["arn"]}

@@ -31,7 +31,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
     """Return the version that the pointer names, or None. ``name`` is ``BUCKET/KEY``."""
     bucket, _, key = name.partition("/")
     request = {"Bucket": bucket, "Key": key, "ExpectedBucketOwner": scope.account}
-    response = aws.find_object("get_object", **request)
+    response = aws.find_object(**request)
     if response is None:
         return None
     return LiveResource({"version": _parse_version(response["Body"].read()), "kept": spec["kept"]}, owner=scope.owner)

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from orchestrator import resources
 from orchestrator.aws.error_catalogue import MISSING_ERRORS, TEMPORARY_ERRORS
-from orchestrator.steps import ApiCall, Wait, to_operation_name
+from orchestrator.steps import ApiCall, Wait, is_read, to_operation_name
 from tests.resources import call_outcomes, call_validation
 from tests.resources.call_outcomes import Outcomes
 from tests.resources.cases import SCOPE
@@ -240,6 +240,65 @@ def test_aws_would_take_every_call(name: str) -> None:
 
     assert {action: text for action, text in violations.items() if text} == {}
     assert violations
+
+
+REFUSED_DELETION = re.compile(r"InUse|State(Fault|Exception)?$|Conflict|Violation|NotEmpty|NotDisabled|Aborted")
+DELETIONS = ("delete_", "remove_", "revoke_", "detach_", "batch_delete_", "abort_", "stop_")
+UNMODELLED_REFUSALS = {
+    "apprunner": ("InvalidRequestException: connector is being used by other services",),
+    "ec2": ("DependencyViolation", "InvalidGroup.InUse", "OperationNotPermitted"),
+    "s3": ("BucketNotEmpty", "OperationAborted"),
+    "secretsmanager": ("InvalidRequestException: you must delete the replicas first",),
+}
+"""Sources: apprunner-roadmap issue 161; EC2 and S3 API references, error codes; Secrets Manager, DeleteSecret."""
+DECIDED_BY_A_WAIT = {("ecs:StopServiceDeployment", "ConflictException")}
+"""The deployment has ended meanwhile: the wait that follows says how."""
+
+
+def test_a_deletion_that_aws_refuses_is_never_done() -> None:
+    """Every refusal in botocore's model of each deletion: a parameter group in use counted as deleted."""
+    wrong: set[tuple[str, str]] = set()
+    asked: set[tuple[str, str]] = set()
+    for resource_type in TYPES:
+        for call in list_calls(resource_type):
+            if call.operation.startswith(DELETIONS):
+                name = call_outcomes.name_of(call)
+                modelled = call_outcomes.modelled_codes(call.service, name.partition(":")[2])
+                refusals = [code for code in modelled if code and REFUSED_DELETION.search(code)]
+                refusals += UNMODELLED_REFUSALS.get(call.service, ())
+                asked |= {(name, code) for code in refusals}
+                outcomes = call_outcomes.observe_call(call, refusals)
+                wrong |= {(name, code) for code, outcome in outcomes.items() if outcome == "done"}
+
+    assert wrong == DECIDED_BY_A_WAIT
+    assert len(asked) > 40
+
+
+EXISTING_IS_THE_SAME = {
+    "budgets:CreateNotification": "a notification is all of its settings",
+    "budgets:CreateSubscriber": "a subscriber is an address",
+    "ec2:AuthorizeSecurityGroupEgress": "a rule is all of its settings",
+    "ec2:AuthorizeSecurityGroupIngress": "a rule is all of its settings",
+    "ec2:CreateDefaultVpc": "an account has one in a region",
+    "logs:CreateLogGroup": "ECS and App Runner write there whoever has created it; only its retention is set",
+    "s3:CopyObject": "the copied file has changed, so it is not what its hash says: nothing has to be kept",
+    "s3:PutObject": "the key is the hash of the content",
+}
+"""Calls for which "already exists" counts as done, with the reason why nobody else's thing can be meant."""
+
+
+def test_what_already_exists_is_read_except_where_its_name_is_all_of_it() -> None:
+    """Continuing with somebody else's snapshot would leave a migration without one."""
+    done = {
+        call_outcomes.name_of(call)
+        for resource_type in TYPES
+        for call in list_calls(resource_type)
+        if not call.operation.startswith(DELETIONS) and not is_read(call.operation)
+        for code in call.ok_codes
+        if re.search(r"Already|Exist|Duplicate|Precondition", code) and "NotExist" not in code
+    }
+
+    assert done == set(EXISTING_IS_THE_SAME)
 
 
 OF_THE_ACCOUNT = {

@@ -220,7 +220,7 @@ def _read_index(aws: AwsReader, release_bucket: str, account: str, bucket: str, 
     """Return the index of a site as it was uploaded, or None if it no longer exists."""
     key = f"sites/{bucket}/{digest}.json"
     request = {"Bucket": release_bucket, "Key": key, "ExpectedBucketOwner": account}
-    response = aws.find_object("get_object", **request)
+    response = aws.find_object(**request)
     return (
         None if response is None else canonical_json.load(response["Body"].read(), Site, f"s3://{release_bucket}/{key}")
     )
