@@ -1,7 +1,9 @@
 # The state service, `orchestrator serve`. Every package is held to the hashes of requirements/service.lock, nothing is
 # compiled or resolved, and what runs is neither root nor able to write to its own code.
+#
+# The base is the image index of 3.13-slim of September 2026; Dependabot proposes newer ones each week.
 
-FROM docker.io/library/python:3.13-slim AS build
+FROM docker.io/library/python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b AS build
 RUN python -m venv --copies /app
 WORKDIR /source
 COPY requirements/service.lock requirements/service.lock
@@ -13,7 +15,7 @@ COPY orchestrator orchestrator
 RUN /app/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation . \
     && /app/bin/python -m compileall -q /app/lib
 
-FROM docker.io/library/python:3.13-slim
+FROM docker.io/library/python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin orchestrator \
     && install --directory --owner 10001 --group 10001 /data
 COPY --from=build /app /app
