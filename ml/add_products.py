@@ -8,7 +8,6 @@ accuracy stay those of the training: train again when many products are new.
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import shutil
 import sys
@@ -163,7 +162,6 @@ def render_report(result: AddedRun, data_folder: Path, storage_options: Sequence
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     cli_args = list(sys.argv[1:] if argv is None else argv)
     args = build_parser().parse_args(cli_args)
 

@@ -7,7 +7,6 @@ After an interruption the same command resumes from the last checkpoint.
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import shutil
 import sys
@@ -17,7 +16,7 @@ from pathlib import Path
 from ml import command_runner
 from ml.data import dataset
 from ml.data.split import split_dataset
-from ml.training import cleanup, hardware, run_writer, stages
+from ml.training import cleanup, encoders, hardware, run_writer, stages
 from ml.training.stages import Settings, Trainer
 from orchestrator.problems import Problems
 
@@ -32,8 +31,10 @@ def build_parser() -> argparse.ArgumentParser:
     defaults = Settings()
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the dataset (default: data)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the training runs (default: runs)")
+    parser.add_argument("--encoder", default=defaults.encoder, metavar=f"{'|'.join(encoders.NAMES)}|PATH",
+                      help="network to start from; a file has its weights (default: %(default)s)")  # fmt: skip
     parser.add_argument("--weights", default=defaults.weights, metavar="imagenet|PATH|none",
-                      help="initial weights of MobileNetV2 (default: imagenet, downloaded once)")  # fmt: skip
+                      help="initial weights of the encoder (default: imagenet, downloaded once)")  # fmt: skip
     parser.add_argument("--size", type=int, default=defaults.size, choices=(96, 128, 160, 192, 224),
                       help="input size in pixels (default: 224)")  # fmt: skip
     parser.add_argument("--views", type=_non_negative_int, default=defaults.views, metavar="N",
@@ -54,7 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def settings_from_args(args: argparse.Namespace) -> Settings:
     """Return the training settings from the command line."""
-    return Settings(args.weights, args.size, args.views, args.epochs, args.batch, args.seed)
+    return Settings(args.weights, args.size, args.views, args.epochs, args.batch, args.seed, args.encoder)
 
 
 def train(args: argparse.Namespace) -> run_writer.FinishedRun:
@@ -78,7 +79,6 @@ def train(args: argparse.Namespace) -> run_writer.FinishedRun:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     cli_args = list(sys.argv[1:] if argv is None else argv)
     args = build_parser().parse_args(cli_args)
     retry_command = shlex.join(["python", "-m", "ml.train_model", *cli_args])

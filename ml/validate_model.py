@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shlex
 import sys
 import tempfile
@@ -340,7 +339,6 @@ def _render_comparison(metadata: ModelMetadata, comparison: Comparison | None) -
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     cli_args = list(sys.argv[1:] if argv is None else argv)
     args = build_parser().parse_args(cli_args)
     retry_command = shlex.join(["python", "-m", "ml.validate_model", *cli_args])

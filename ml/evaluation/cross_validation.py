@@ -148,6 +148,17 @@ def measure(shown: Array, truth: Array, products: Sequence[str], unknown: Array 
     )  # fmt: skip
 
 
+def error_floor(confidence: Array, draws: int = 200) -> float:
+    """Return the calibration error that perfect percentages would have on as many photos, on average.
+
+    Few photos leave a few in each bin, whose share of right answers differs from their percentage by chance: see
+    "Mitigating bias in calibration error estimation" (Roelofs et al., AISTATS 2022).
+    """
+    random = np.random.default_rng(0)
+    errors = [calibration_error(confidence, random.random(len(confidence)) < confidence) for _ in range(draws)]
+    return float(np.mean(errors))
+
+
 def calibration_error(confidence: Array, is_correct: Any) -> float:
     """Return the expected calibration error (ECE) over ``CALIBRATION_BINS`` bins of confidence."""
     confidence, correct = np.clip(confidence, 0, 1), np.asarray(is_correct, dtype=float)

@@ -3,8 +3,10 @@
 Why a custom format: the runtimes for ONNX, LiteRT or TensorFlow.js are 2 to 14 MB, while this model needs only a dozen
 kinds of operations, which ``ml/web/predict.js`` implements without dependencies.  See docs/benchmarks.md for numbers.
 
-Weights are int8 if the answers stay the same, else float16 or float32.  In an int8 export matrices and convolutions are
-bytes with one scale for each output channel, prototypes are float16, and all else is float32.  A tensor of
+Weights are int8 if the answers stay the same, else mixed, float16 or float32.  In an int8 export matrices and
+convolutions are bytes with one scale for each output channel, prototypes are float16, and all else is float32.  In a
+mixed one only the large ones of the last blocks are bytes, all else is float16: rounding in the first blocks, which are
+small, changes answers most.  A tensor of
 ``model.json`` is ``{at: byte, shape, type: f4 | f2 | i1, scales: byte}``.
 """
 
@@ -13,7 +15,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ from ml.atomic_files import write_atomic
 from ml.export import exported_model
 from ml.export.exported_model import FORMAT, MODEL_FILE
 from ml.export.op_graph import Array, Graph, Op, build_graph
+from ml.tensorflow_import import import_keras
 from orchestrator import canonical_json
 from orchestrator.problems import Problems
 
@@ -42,10 +44,10 @@ MIN_AGREEMENT = 0.9
 """Smallest share of photos whose first product smaller weights may not change."""
 EXPORT_FOLDER = "web"
 """Subfolder of a run's folder for the export."""
-WEIGHT_DTYPES = {"float32": "f4", "float16": "f2", "int8": "i1"}
+WEIGHT_DTYPES = {"float32": "f4", "float16": "f2", "mixed": "i1", "int8": "i1"}
 DEFAULT_WEIGHTS_TYPE = "int8"
-MIN_QUANTISED_SIZE = 1024
-"""Tensors with fewer values stay float32 in an int8 export."""
+QUANTISATIONS = {"int8": (1024, "f4"), "mixed": (100_000, "f2")}
+"""Number of values from which tensors are bytes, and the type of all others."""
 
 
 def export(run: TrainingRun, run_folder: Path, weights_type: str = DEFAULT_WEIGHTS_TYPE) -> Path:
@@ -67,7 +69,7 @@ def write(
     """
     graph = _build_checked_graph(model, run, prototypes)
     dtype = WEIGHT_DTYPES[weights_type]
-    pack = _Pack(dtype)
+    pack = _Pack(*QUANTISATIONS.get(weights_type, (None, dtype)))
     ops = _pack_ops(graph, pack)
     answer = {
         "prototypes": pack.add("prototypes", prototypes, "f4" if dtype == "f4" else "f2"),
@@ -103,8 +105,13 @@ def write_smallest(model: Any, run: TrainingRun, prototypes: Array, target: Path
     similarities = answers.product_similarities(embeddings, prototypes, rule.owners, len(run.classes))
     expected = answers.probabilities(similarities, rule.scale, rule.none)
     size = 0
-    for weights_type in ("int8", "float16", "float32"):
-        size = write(model, run, prototypes, target, weights_type=weights_type)
+    for weights_type in ("int8", "mixed", "float16", "float32"):
+        try:
+            size = write(model, run, prototypes, target, weights_type=weights_type)
+        except Problems:
+            if weights_type == "float32":
+                raise
+            continue  # a weight overflows float16
         shown = exported_model.load(target).answer(inputs)
         agreement = (shown[:, :-1].argmax(axis=1) == expected[:, :-1].argmax(axis=1)).mean()
         difference = float(np.abs(shown - expected).max())
@@ -134,7 +141,8 @@ def _build_checked_graph(model: Any, run: TrainingRun, prototypes: Array) -> Gra
 class _Pack:
     """The weights file while it is written; every tensor starts at a multiple of four bytes."""
 
-    dtype: str
+    min_quantised_size: int | None
+    other_dtype: str
     chunks: list[bytes] = field(default_factory=list)
     size: int = 0
 
@@ -156,9 +164,10 @@ class _Pack:
 
     def type_of(self, op: Op, tensor: Array) -> str:
         """Return the type that a tensor of an operation is stored with."""
-        if self.dtype != "i1":
-            return self.dtype
-        return "i1" if op.kind in {"conv", "dense"} and tensor.ndim > 1 and tensor.size >= MIN_QUANTISED_SIZE else "f4"
+        is_matrix = op.kind in {"conv", "dense"} and tensor.ndim > 1
+        if self.min_quantised_size and is_matrix and tensor.size >= self.min_quantised_size:
+            return "i1"
+        return self.other_dtype
 
     def _append(self, data: bytes) -> int:
         position, padded = self.size, data + b"\0" * (-len(data) % 4)
@@ -203,8 +212,7 @@ def _assign_slots(graph: Graph) -> dict[str, int]:
 
 def load_keras_model(run_folder: Path) -> Any:
     """Load the Keras model of the run in ``run_folder``.  Raises Problems if it cannot be read."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import keras
+    keras = import_keras()
 
     from ml.training_run import MODEL_FILE as TRAINED
 
@@ -250,7 +258,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--weights",
         choices=sorted(WEIGHT_DTYPES),
         default=DEFAULT_WEIGHTS_TYPE,
-        help="data type of the weights: int8 is a quarter of float32 (default: %(default)s)",
+        help="data type of the weights: int8 is a quarter of float32, mixed a third (default: %(default)s)",
     )
     args = parser.parse_args(argv)
     try:

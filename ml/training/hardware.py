@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ml.tensorflow_import import import_tensorflow
 from orchestrator.problems import Problems
 
 MIN_MEMORY_MB = 1200
@@ -37,9 +38,7 @@ def detect(device: str = "auto", mixed_precision: bool | None = None) -> Hardwar
 
     Raises Problems if ``device`` is "gpu" and there is none.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
-
+    tf = import_tensorflow()
     gpus = [] if device == "cpu" else tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:
         raise Problems.from_message(

@@ -1,9 +1,9 @@
-"""Build the network: a MobileNetV2 base, cut in two, a projection to the embedding, and proxies to train it.
+"""Build the network: an encoder, cut in two, a projection to the embedding, and proxies to train it.
 
-    photo ─Rescaling─ trunk ─CUT_LAYER─ top blocks ─average─ projection ─embedding─ proxies
+    photo ─Rescaling─ trunk ─── cut ─── top blocks ─average─ projection ─embedding─ proxies
                      frozen            └────────── fine-tuned ──────────────────┘ training only
 
-The trunk's features are computed once and cached (``ml.training.feature_cache``); only layers above ``CUT_LAYER`` are
+The trunk's features are computed once and cached (``ml.training.feature_cache``); only layers above the cut are
 trained.  A proxy is a vector of length 1 for each product, and training moves the embeddings of its photos closer to it
 than to all others, by a margin (``margin_loss``).  The proxies are a training aid: answers come from prototypes.
 """
@@ -16,11 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from ml.training import pretrained
+from ml.training import encoders, pretrained
 from ml.training_run import EMBEDDING_LAYER
 
 Array = np.ndarray[Any, np.dtype[Any]]
-CUT_LAYER = "block_13_project_BN"
 EMBEDDING_SIZE = 128
 COSINE_SCALE = 16.0
 """Factor on the cosine similarities before softmax."""
@@ -32,13 +31,14 @@ DROPOUT_RATE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """``trunk``: photos to features at ``CUT_LAYER``; ``top_blocks``: to averages; ``head``: to cosines of proxies.
+    """``trunk``: photos to features at ``cut_layer``; ``top_blocks``: to averages; ``head``: to cosines of proxies.
 
     ``top_model`` is top blocks and head; ``base`` has the layers of trunk and top blocks.  ``compute_averages`` and
     ``embed`` (from features) use the current weights; ``initial_weights`` are those of the top blocks before training.
     """
 
     base: Any
+    cut_layer: str
     trunk: Any
     top_blocks: Any
     head: Any
@@ -54,40 +54,45 @@ class Network:
             layer.trainable = type(layer).__name__ != "BatchNormalization"
 
 
-def build(weights_source: str, size: int, products: int, embedding: int, mixed_precision: bool = False) -> Network:
-    """Build the network with the initial weights of ``weights_source`` (``ml.training.pretrained``).
+def build(
+    encoder: str, weights: str, size: int, products: int, embedding: int, mixed_precision: bool = False
+) -> Network:
+    """Build the network on an encoder with initial weights (``ml.training.encoders``).
 
-    Raises Problems if the weights cannot be loaded.
+    ``embedding``: numbers of an embedding, at most the encoder's channels.
+
+    Raises Problems if they cannot be loaded.
     """
     import keras
 
     keras.config.set_dtype_policy("mixed_float16" if mixed_precision else "float32")
     try:
-        base = pretrained.build_base(weights_source, size)
-        cut_output = base.get_layer(CUT_LAYER).output
+        base = encoders.build(encoder, weights, size)
+        cut_layer = encoders.find_cut_layer(base)
+        cut_output = base.get_layer(cut_layer).output
         lower_model = keras.Model(base.input, cut_output)
         photo, features, averages = (
             keras.Input(shape) for shape in ((size, size, 3), cut_output.shape[1:], base.output.shape[-1:])
         )
         trunk = keras.Model(photo, lower_model(_scaling_layer()(photo)))
         top_blocks = keras.Model(cut_output, keras.layers.GlobalAveragePooling2D()(base.output))
-        embedded = _add_embedding(averages, embedding)
+        embedded = _add_embedding(averages, min(embedding, base.output.shape[-1]))
         head = keras.Model(averages, _add_proxies(embedded, products))
         top_model = keras.Model(features, head(top_blocks(features)))
         embedder = keras.Model(features, keras.Model(averages, embedded)(top_blocks(features)))
         return Network(
-            base, trunk, top_blocks, head, top_model, compile_predictor(top_blocks), compile_predictor(embedder),
-            top_blocks.get_weights(),
+            base, cut_layer, trunk, top_blocks, head, top_model, compile_predictor(top_blocks),
+            compile_predictor(embedder), top_blocks.get_weights(),
         )  # fmt: skip
     finally:
         keras.config.set_dtype_policy("float32")
 
 
-def build_final_model(network: Network, size: int) -> Any:
+def build_final_model(network: Network, encoder: str, size: int) -> Any:
     """Return the model from photos, 0 to 255, to embeddings, in float32."""
     import keras
 
-    base = pretrained.build_base(pretrained.NONE, size)
+    base = encoders.build(encoder, pretrained.NONE, size)
     base.set_weights(network.base.get_weights())
     photo = keras.Input((size, size, 3), name="photo")
     averages = keras.layers.GlobalAveragePooling2D(name="average")(base(_scaling_layer()(photo)))

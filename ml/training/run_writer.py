@@ -18,7 +18,6 @@ from ml.command_runner import format_duration
 from ml.data import preprocessing
 from ml.evaluation import probe_pictures, report
 from ml.export import writer
-from ml.training import network
 from ml.training.stages import Trainer, TrainingResult
 from ml.training_run import HeldOut, Split, TrainingRun
 from orchestrator import canonical_json, shell
@@ -94,7 +93,7 @@ def _build_run(trainer: Trainer, training_result: TrainingResult) -> TrainingRun
         evaluation.studio,
         training_result.learned_similarity,
         evaluation.rule,
-        _build_config(trainer),
+        _build_config(trainer, training_result.cut_layer),
         _read_tool_versions(),
         _read_commit(),
         trainer.started_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -104,14 +103,15 @@ def _build_run(trainer: Trainer, training_result: TrainingResult) -> TrainingRun
     )
 
 
-def _build_config(trainer: Trainer) -> Mapping[str, str | int | float | bool | None]:
+def _build_config(trainer: Trainer, cut_layer: str) -> Mapping[str, str | int | float | bool | None]:
     """Return the settings of the training and what it determined itself."""
     return asdict(trainer.settings) | {
         "weights": Path(trainer.settings.weights).name,
         "weights_hash": trainer.weights_hash,
         "views": trainer.view_count,
-        "base": "MobileNetV2",
-        "fine_tuned_above": network.CUT_LAYER,
+        "encoder": Path(trainer.settings.encoder).name,
+        "encoder_hash": trainer.encoder_hash,
+        "fine_tuned_above": cut_layer,
         "mixed_precision": trainer.hardware.mixed_precision,
         "gpus": trainer.hardware.gpu_count,
     }

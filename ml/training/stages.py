@@ -18,7 +18,7 @@ from ml.data.dataset import Dataset, Photo
 from ml.data.split import DatasetFolds
 from ml.evaluation import cross_validation
 from ml.evaluation.cross_validation import Evaluation, FoldAnswers
-from ml.training import feature_cache, network, pretrained, training_loop
+from ml.training import encoders, feature_cache, network, pretrained, training_loop
 from ml.training.feature_cache import FeatureCache, FeatureExtractor
 from ml.training.hardware import Hardware
 from ml.training.network import Array, Network
@@ -27,12 +27,12 @@ from ml.training_run import Preprocessing
 from orchestrator import canonical_json
 from orchestrator.problems import Problems
 
-REVISION = 3
+REVISION = 4
 """Increment when the same inputs give another model, so that older checkpoints are not resumed."""
 CPU_BATCH_SIZE = 9
 """Images per batch on a processor: larger batches (64) overflow its caches and are slower."""
 LEARNING_RATE = 5e-4
-VIEW_BUDGET = 2600
+VIEW_BUDGET = 1700
 """Images to make of all photos together, if the number of views is chosen automatically."""
 MIN_VIEWS, MAX_VIEWS = 3, 10
 StageCallback = Callable[[str], None]
@@ -43,15 +43,17 @@ StageCallback = Callable[[str], None]
 class Settings:
     """The settings of a training; together with the dataset they determine its result.
 
+    ``encoder`` and ``weights``: see ``ml.training.encoders``.
     ``views``: images made of each photo, the photo itself included; 0 chooses them by the number of photos.
     """
 
     weights: str = pretrained.IMAGENET
     size: int = 224
     views: int = 0
-    epochs: int = 5
+    epochs: int = 4
     batch: int = 32
     seed: int = 0
+    encoder: str = encoders.MOBILENET_V2
 
     def count_views(self, photo_count: int) -> int:
         """Return the views of each photo: fewer for more photos, unless the setting says how many."""
@@ -62,10 +64,11 @@ class Settings:
 class TrainingResult:
     """The result of a training on all photos, its cross-validation, and seconds by stage.
 
-    ``learned_similarity``: see ``ml.training_run.TrainingRun``.
+    ``cut_layer``: the last one that was not trained.  ``learned_similarity``: see ``ml.training_run.TrainingRun``.
     """
 
     model: Any
+    cut_layer: str
     prototypes: Array
     learned_similarity: float
     epochs: Sequence[EpochMetrics]
@@ -90,10 +93,16 @@ class Trainer:
         return pretrained.fingerprint(self.settings.weights)
 
     @cached_property
+    def encoder_hash(self) -> str:
+        """Return the fingerprint of the encoder, with its weights."""
+        return encoders.fingerprint(self.settings.encoder, self.settings.weights)
+
+    @cached_property
     def fingerprint(self) -> str:
         """Return the hash of all inputs; a training with the same fingerprint is resumed."""
         inputs = asdict(self.settings) | {
             "weights": self.weights_hash,
+            "encoder": self.encoder_hash,
             "data": self.data.hash,
             "mixed": self.hardware.mixed_precision,
             "revision": REVISION,
@@ -151,7 +160,7 @@ class Trainer:
         on_stage("start")
         batch_size = self.settings.batch if self.hardware.gpu_count else CPU_BATCH_SIZE
         extractor = FeatureExtractor(net.trunk, self.data_folder, self.contract, self.settings.seed, batch_size)
-        cache = feature_cache.open_cache(self.runs_folder, self._cache_inputs)
+        cache = feature_cache.open_cache(self.runs_folder, self._cache_inputs(net))
         extractor.fill(cache, self.folds.photos, self.view_count)
         on_stage("features")
         net.freeze()
@@ -166,13 +175,12 @@ class Trainer:
         similarity = self._learned_similarity(views[:, 0], prototypes, owners)
         cache.mark_used(feature_cache.list_entries(self.folds.photos, self.view_count))
         on_stage("measuring")
-        final_model = network.build_final_model(net, self.settings.size)
-        return TrainingResult(final_model, prototypes, similarity, epochs, evaluation, stage_seconds)
+        final_model = network.build_final_model(net, self.settings.encoder, self.settings.size)
+        return TrainingResult(final_model, net.cut_layer, prototypes, similarity, epochs, evaluation, stage_seconds)
 
-    @property
-    def _cache_inputs(self) -> Mapping[str, Any]:
+    def _cache_inputs(self, net: Network) -> Mapping[str, Any]:
         settings = self.settings
-        return {"weights": self.weights_hash, "size": settings.size, "seed": settings.seed, "cut": network.CUT_LAYER,
+        return {"encoder": self.encoder_hash, "size": settings.size, "seed": settings.seed, "cut": net.cut_layer,
                 "contract": _without_classes(self.contract)}  # fmt: skip
 
     def _build_network(self) -> Network:
@@ -181,8 +189,8 @@ class Trainer:
         keras.utils.set_random_seed(self.settings.seed)
         with self.hardware.strategy.scope():
             return network.build(
-                self.settings.weights, self.settings.size, len(self.folds.products), network.EMBEDDING_SIZE,
-                self.hardware.mixed_precision,
+                self.settings.encoder, self.settings.weights, self.settings.size, len(self.folds.products),
+                network.EMBEDDING_SIZE, self.hardware.mixed_precision,
             )  # fmt: skip
 
     def _measure_fold(self, net: Network, compiled: CompiledModel, cache: FeatureCache, fold: int) -> FoldAnswers:

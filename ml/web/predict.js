@@ -17,6 +17,7 @@ const FORMAT = 'orchestrator-layers/2';
 const CLASSIFIER_FORMAT = 'orchestrator-layers/1'; // models with a softmax over classes, of before
 const CERTAIN_PROBABILITY = 0.5;                   // as in ml/answers.py
 const F32 = 0x7d, I32 = 0x7f, V128 = 0x7b;         // types of WebAssembly
+const DEPTHWISE_SIDES = [3, 5];                    // of the kernels with a fast path
 const TILE_ROWS = 4, TILE_COLUMNS = 8;             // outputs of one inner loop: as many sums as processors have registers
 
 /** Load a model from the URL of model.json, or of current.json, which points to it. Throws if it is incomplete. */
@@ -328,7 +329,7 @@ function allocate(lengths) {
     const total = lengths.reduce((sum, length) => sum + 4 * Math.ceil(length / 4), 0);
     const memory = new WebAssembly.Memory({ initial: Math.ceil(total * 4 / 65536) });
     const module = new WebAssembly.Module(assembleKernels());
-    const { matmul: fast, depthwise3 } = new WebAssembly.Instance(module, { e: { m: memory } }).exports;
+    const { matmul: fast, ...depthwises } = new WebAssembly.Instance(module, { e: { m: memory } }).exports;
     let offset = 0;
     const arrays = lengths.map(length => {
       const array = new Float32Array(memory.buffer, offset, length);
@@ -342,9 +343,10 @@ function allocate(lengths) {
     const [scratch] = arrays;
     const convolve = (op, input, weights, bias, out, low, high) => {
       const { kernel, stride, shape: [height, width, channels] } = op;
-      if (kernel[0] !== 3 || kernel[1] !== 3 || channels % 4) return depthwise(op, input, weights, bias, out, low, high);
+      const fastDepthwise = kernel[0] === kernel[1] && channels % 4 === 0 ? depthwises[`depthwise${kernel[0]}`] : undefined;
+      if (!fastDepthwise) return depthwise(op, input, weights, bias, out, low, high);
       const rowBytes = copyPadded(op, input, scratch);
-      return depthwise3(scratch.byteOffset, weights.byteOffset, bias.byteOffset, out.byteOffset, height, width, channels,
+      return fastDepthwise(scratch.byteOffset, weights.byteOffset, bias.byteOffset, out.byteOffset, height, width, channels,
         rowBytes, stride[1] * channels * 4, stride[0] * rowBytes, low, high);
     };
     return { arrays, kernels: { multiply, convolve } };
@@ -528,7 +530,7 @@ function decodeFloat16(halves) {
   return floats;
 }
 
-// -- The fast path: two kernels in WebAssembly with SIMD, assembled here, so that nothing else has to be loaded ---------
+// -- The fast path: kernels in WebAssembly with SIMD, assembled here, so that nothing else has to be loaded ---------
 
 /** Unsigned LEB128. */
 function leb(value) {
@@ -608,11 +610,11 @@ function assembleMatmul() {
 }
 
 /**
- * depthwise3(input, weights, bias, out, height, width, channels, rowBytes, stepX, stepY, low, high): 3 x 3 kernels, of an
+ * depthwiseN(input, weights, bias, out, height, width, channels, rowBytes, stepX, stepY, low, high): N x N kernels, of an
  * input with its padding around it. rowBytes: of one of its rows; stepX, stepY: bytes from one output's window to the
  * next. Channels are a multiple of four.
  */
-function assembleDepthwise() {
+function assembleDepthwise(side) {
   const [input, weights, bias, out, height, width, channels] = [0, 1, 2, 3, 4, 5, 6];
   const [rowBytes, stepX, stepY, low, high] = [7, 8, 9, 10, 11];
   const [y, x, c, at, weight, target, pixelBytes, nextRow] = [12, 13, 14, 15, 16, 17, 18, 19];
@@ -625,31 +627,31 @@ function assembleDepthwise() {
     ...get(input), ...get(y), ...get(stepY), ...mul, ...add, ...get(x), ...get(stepX), ...mul, ...add,
     ...timesFour(c), ...add, ...set(at),
     ...get(weights), ...timesFour(c), ...add, ...set(weight), ...get(bias), ...timesFour(c), ...add, ...vLoad(0), ...set(sum),
-    ...[0, 1, 2].flatMap(() => [...tap, ...tap, ...tap, ...step(at, get(nextRow))]),
+    ...Array(side).fill([...Array(side).fill(tap).flat(), ...step(at, get(nextRow))]).flat(),
     ...get(target), ...get(sum), ...get(lowest), ...vMax, ...get(highest), ...vMin, ...vStore(0), ...step(target, constant(16)),
   ];
   return [
     2, 8, I32, 3, V128,
     ...get(low), ...splat, ...set(lowest), ...get(high), ...splat, ...set(highest),
     ...timesFour(channels), ...set(pixelBytes), ...get(out), ...set(target),
-    ...get(rowBytes), ...get(pixelBytes), ...constant(3), ...mul, ...subtract, ...set(nextRow),
+    ...get(rowBytes), ...get(pixelBytes), ...constant(side), ...mul, ...subtract, ...set(nextRow),
     ...loop(loop(loop(fourChannels, c, channels, 4), x, width, 1), y, height, 1),
     0x0b,
   ];
 }
 
-/** A module with both functions, and one memory that it imports. */
+/** A module with all functions, and one memory that it imports. */
 function assembleKernels() {
   const section = (id, bytes) => [id, ...leb(bytes.length), ...bytes];
   const name = text => [text.length, ...[...text].map(letter => letter.charCodeAt(0))];
-  const codes = [assembleMatmul(), assembleDepthwise()];
+  const codes = [assembleMatmul(), ...DEPTHWISE_SIDES.map(assembleDepthwise)];
   const type = count => [0x60, count + 2, ...Array(count).fill(I32), F32, F32, 0];
   return new Uint8Array([
     0, 0x61, 0x73, 0x6d, 1, 0, 0, 0,
     ...section(1, [2, ...type(7), ...type(10)]),
     ...section(2, [1, ...name('e'), ...name('m'), 2, 0, 1]),
-    ...section(3, [2, 0, 1]),
-    ...section(7, [2, ...name('matmul'), 0, 0, ...name('depthwise3'), 0, 1]),
-    ...section(10, [2, ...codes.flatMap(code => [...leb(code.length), ...code])]),
+    ...section(3, [codes.length, 0, ...DEPTHWISE_SIDES.map(() => 1)]),
+    ...section(7, [codes.length, ...name('matmul'), 0, 0, ...DEPTHWISE_SIDES.flatMap((side, i) => [...name(`depthwise${side}`), 0, i + 1])]),
+    ...section(10, [codes.length, ...codes.flatMap(code => [...leb(code.length), ...code])]),
   ]);
 }

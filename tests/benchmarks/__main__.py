@@ -1,6 +1,7 @@
 """Run the benchmarks (`make bench`), print the table, and update the pages that show it.
 
-`ARGS="--only plan"` measures one part and keeps the results of the others; `--quick` writes no files.
+`ARGS="--only plan"` measures one part and keeps the results of the others; `--quick` writes no files.  The part
+"recognition" needs photos of a shop and of its customers: `--photos FOLDER` (see `training/accuracy.py`).
 """
 
 from __future__ import annotations
@@ -37,15 +38,19 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         action="append",
         help="measure only this part (repeatable); keep the results of the others",
     )
-    return parser.parse_args(argv)
+    parser.add_argument("--photos", type=Path, help="photos for the part recognition, which is left out without")
+    args = parser.parse_args(argv)
+    if args.photos is None and "recognition" in (args.only or ()):
+        parser.error("--only recognition needs --photos FOLDER, with shop/PRODUCT/ and phone/PRODUCT/")
+    return args
 
 
 def main(argv: Sequence[str]) -> int:
     args = parse_arguments(argv)
-    parts = args.only or PARTS
+    parts = args.only or [name for name in PARTS if name != "recognition" or args.photos]
     rounds = QUICK if args.quick else Rounds()
     try:
-        results = measure_parts(parts, rounds)
+        results = measure_parts(parts, rounds, args.photos)
     except (MeasurementError, ToolError) as error:
         print_progress(f"bench: {error}")
         return 1
@@ -67,7 +72,7 @@ def save_results(results: Results) -> None:
     print_progress(f"Updated {PAGE.relative_to(ROOT)} and {COMPARISON.relative_to(ROOT)}")
 
 
-def measure_parts(parts: Sequence[str], rounds: Rounds) -> Results:
+def measure_parts(parts: Sequence[str], rounds: Rounds, photos: Path | None = None) -> Results:
     """Measure each requested part; return its rows and a note on the number of resources.
 
     Parts that measure memory come first, while this process is still small (see ``process``).
@@ -84,6 +89,7 @@ def measure_parts(parts: Sequence[str], rounds: Rounds) -> Results:
         "push": lambda: _load_rows("push", rounds.apply),
         "state": lambda: _load_rows("state.section", rounds is QUICK),
         "ml": lambda: _load_rows("training.section", rounds is QUICK),
+        "recognition": lambda: _measure_recognition(photos, quick=rounds is QUICK),
     }
     return results | _measure_alone(parts, slow_parts)
 
@@ -100,6 +106,15 @@ def _measure_alone(parts: Sequence[str], measures: Mapping[str, Callable[[], lis
 def _load_rows(module: str, rounds: int | bool) -> list[Row]:
     """Import the module of a part only when it is measured, and return its rows."""
     table_rows: list[Row] = importlib.import_module(f"tests.benchmarks.{module}").rows(rounds, print_progress)
+    return table_rows
+
+
+def _measure_recognition(photos: Path | None, *, quick: bool) -> list[Row]:
+    """Import TensorFlow only here."""
+    if photos is None:
+        raise MeasurementError("recognition needs --photos FOLDER")
+    accuracy = importlib.import_module("tests.benchmarks.training.accuracy")
+    table_rows: list[Row] = accuracy.rows(photos, quick=quick, on_progress=print_progress)
     return table_rows
 
 

@@ -13,6 +13,7 @@ PART_TITLES = {
     "site": "Deploying a site",
     "state": "The state service",
     "ml": "Training a model",
+    "recognition": "Recognising products",
     "apply": "Apply of the stack",
     "plan": "Plan of the stack",
     "latency": "Plan of the stack with 50 ms latency",

@@ -28,7 +28,7 @@ def find_weights() -> Path:
 
 
 @cache
-def _load_photograph(name: str) -> Image.Image:
+def load_photograph(name: str) -> Image.Image:
     spec = find_spec("skimage")
     assert spec is not None
     assert spec.origin is not None
@@ -40,7 +40,7 @@ def _load_photograph(name: str) -> Image.Image:
 def cut_object(product: int) -> Image.Image:
     """What a product looks like: a round piece of a photograph."""
     rng = random.Random(product)
-    photograph = _load_photograph(OBJECT_IMAGES[product % len(OBJECT_IMAGES)])
+    photograph = load_photograph(OBJECT_IMAGES[product % len(OBJECT_IMAGES)])
     side = min(photograph.size) // 3
     x, y = rng.randint(0, photograph.width - side), rng.randint(0, photograph.height - side)
     cropped = photograph.crop((x, y, x + side, y + side)).resize((OBJECT_SIZE, OBJECT_SIZE))
@@ -53,7 +53,7 @@ def cut_object(product: int) -> Image.Image:
 def compose_photo(product: int, shot: int, size: int = 176) -> Image.Image:
     """Shot number ``shot`` of a product."""
     rng = random.Random(product * 1000 + shot)
-    background = _load_photograph(rng.choice(BACKGROUND_IMAGES))
+    background = load_photograph(rng.choice(BACKGROUND_IMAGES))
     x, y = rng.randint(0, background.width - size), rng.randint(0, background.height - size)
     picture = adjust_light(background.crop((x, y, x + size, y + size)), rng.uniform(0.5, 1.3))
     width = int(size * rng.uniform(0.45, 0.75))

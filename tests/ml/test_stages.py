@@ -233,7 +233,7 @@ def test_a_torn_checkpoint_is_a_new_beginning(tmp_path: Path) -> None:
 def mixed(keras: Any) -> Network:
     """Of float16 where it is safe; how far off that is depends on the head, which is drawn by lot."""
     keras.utils.set_random_seed(1)
-    return network.build(str(composed_photos.find_weights()), 96, 3, 8, mixed_precision=True)
+    return network.build("mobilenet_v2", str(composed_photos.find_weights()), 96, 3, 8, mixed_precision=True)
 
 
 def test_only_what_is_above_the_cut_learns(mixed: Network) -> None:
@@ -251,7 +251,7 @@ def test_only_what_is_above_the_cut_learns(mixed: Network) -> None:
 
 def test_mixed_precision_ends_in_float32(mixed: Network) -> None:
     """What is trained in halves embeds in whole numbers, and almost the same."""
-    whole = network.build_final_model(mixed, 96)
+    whole = network.build_final_model(mixed, "mobilenet_v2", 96)
     photo = np.stack(
         [np.asarray(composed_photos.compose_photo(number, 1, 96), dtype=np.float32) for number in range(2)]
     )

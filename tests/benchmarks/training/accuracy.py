@@ -1,8 +1,9 @@
-"""Measure what people see against simple baselines: ``python -m tests.benchmarks.training.accuracy PHOTOS``.
+"""Measure what people see against simple baselines: ``make bench ARGS="--only recognition --photos PHOTOS"``.
 
 PHOTOS has ``shop/PRODUCT/`` with ten studio photos of each product, ``phone/PRODUCT/`` and ``easy/PRODUCT/`` with
 photos of customers, and ``unknown/`` and ``easyunk/`` with the same of other products.  All methods get the same
-photos of the shop, which they may all learn from, and the same weights.  Prints a Markdown table.
+photos of the shop, which they may all learn from, and the same weights.  ``python -m tests.benchmarks.training.accuracy
+PHOTOS`` prints every method; the benchmark compares with the best of the others.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,11 @@ from ml import answers, download_photos, train_model
 from ml.data import preprocessing
 from ml.evaluation import cross_validation
 from ml.export import exported_model
-from ml.training import hardware, network, training_loop
+from ml.training import encoders, hardware, network, pretrained, training_loop
 from ml.training.network import Array, Network
 from ml.training_run import Preprocessing
 from orchestrator.model_registry.staleness import PHOTOS_PREFIX
+from tests.benchmarks.table import Row
 from tests.ml import composed_photos
 
 SHAPES: Mapping[str, Callable[[int], int]] = {
@@ -36,6 +39,15 @@ SHAPES: Mapping[str, Callable[[int], int]] = {
 """Photos of each product, by its number."""
 CONDITIONS = {"phone": "unknown", "easy": "easyunk"}
 SIZE = 224
+MARGIN = 0.05
+"""How much higher than the best other method a share has to be."""
+MIN_SEPARATION = {"phone": 0.80, "easy": 0.90}
+MAX_CALIBRATION_ERROR = 0.05
+OURS = "ours, as in browsers"
+HEAD = (
+    "| shop | test | method | top-1 | top-3 | calibration error (of perfect percentages) | AUROC of none | CPU time |\n"
+    "|---|---|---|--:|--:|--:|--:|--:|"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +60,95 @@ class Photos:
     paths: tuple[Path, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a method reaches on one test: shares of photos, calibration error, AUROC of known against unknown.
+
+    ``error_floor``: the calibration error that perfect percentages would have on as few photos.  None: no percentages.
+    ``cpu_seconds``: of the training and its validation, None if not measured.
+    """
+
+    shape: str
+    condition: str
+    method: str
+    top1: float
+    top3: float
+    separation: float
+    error: float | None = None
+    error_floor: float | None = None
+    cpu_seconds: float | None = None
+
+    def __str__(self) -> str:
+        """Return the row of the table."""
+        error = f"{self.error:.3f} ({self.error_floor:.3f})" if self.error is not None else "-"
+        seconds = f"{self.cpu_seconds:.0f} s" if self.cpu_seconds is not None else "-"
+        return (
+            f"| {self.shape} | {self.condition} | {self.method} | {self.top1:.1%} | {self.top3:.1%} | {error} "
+            f"| {self.separation:.2f} | {seconds} |"
+        )
+
+
+SHARES: Mapping[str, Callable[[Score], float]] = {"top-1": lambda score: score.top1, "top-3": lambda score: score.top3}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("photos", type=Path)
     parser.add_argument("--shape", choices=sorted(SHAPES), action="append")
+    parser.add_argument("--encoder", choices=encoders.NAMES, action="append")
     args = parser.parse_args()
-    products = sorted(path.name for path in (args.photos / "shop").iterdir())
-    net = network.build(str(composed_photos.find_weights()), SIZE, len(products), network.EMBEDDING_SIZE)
-    tests = {name: _load(net, args.photos / name, products) for pair in CONDITIONS.items() for name in pair}
-    print(
-        "| shop | test | method | top-1 | top-3 | error of percentages | AUROC of none |\n|---|---|---|--:|--:|--:|--:|"
+    print(HEAD)
+    for score in iter_scores(args.photos, args.shape or list(SHAPES), args.encoder or encoders.NAMES):
+        print(score, flush=True)
+
+
+def iter_scores(photos: Path, shapes: Sequence[str], encoder_names: Sequence[str]) -> Iterator[Score]:
+    """Yield the scores of all methods, shape by shape."""
+    products = sorted(path.name for path in (photos / "shop").iterdir())
+    net = network.build(
+        encoders.MOBILENET_V2, str(composed_photos.find_weights()), SIZE, len(products), network.EMBEDDING_SIZE
     )
-    for shape in args.shape or SHAPES:
+    tests = {name: _load(net, photos / name, products) for pair in CONDITIONS.items() for name in pair}
+    for shape in shapes:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            paths = _fill_store(args.photos / "shop", products, folder / "store", SHAPES[shape])
-            shop = _load_paths(net, paths, products)
-            _measure_baselines(shape, net, shop, tests, len(products))
-            _measure_ours(shape, folder, tests)
+            paths = _fill_store(photos / "shop", products, folder / "store", SHAPES[shape])
+            yield from _measure_baselines(shape, net, _load_paths(net, paths, products), tests, len(products))
+            words = ["--data", str(folder / "data")]
+            download_photos.main([*words, "--local", str(folder / "store")])
+            for encoder in encoder_names:
+                yield from _measure_ours(shape, encoder, folder, tests)
+
+
+def rows(photos: Path, *, quick: bool, on_progress: Callable[[str], None]) -> list[Row]:
+    """Compare the default encoder with the best other method, on every shape of a shop and both conditions."""
+    shapes = ["n x 4"] if quick else list(SHAPES)
+    encoder_names = [encoders.MOBILENET_V2] if quick else list(encoders.NAMES)
+    scores = []
+    for score in iter_scores(photos, shapes, encoder_names):
+        on_progress(str(score))
+        scores.append(score)
+    return [row for shape in shapes for condition in CONDITIONS for row in compare(scores, shape, condition)]
+
+
+def compare(scores: Sequence[Score], shape: str, condition: str) -> Iterator[Row]:
+    """Yield the rows of one test: shares against the best other method and a margin, the rest against its target."""
+    of_test = [score for score in scores if (score.shape, score.condition) == (shape, condition)]
+    others = [score for score in of_test if not score.method.startswith(OURS)]
+    for ours in (score for score in of_test if score.method.startswith(OURS)):
+        title = f"recognition, {shape} photos, {condition}: {ours.method}"
+        for name, share in SHARES.items():
+            best = max(others, key=share)
+            peer = f"{share(best):.1%} ({best.method})"
+            ratio = (share(best) + MARGIN) / max(share(ours), 1e-9)
+            yield Row(f"{title}: {name}, 5 points above the best other", f"{share(ours):.1%}", peer, ratio, 1, "1")
+        target = MIN_SEPARATION[condition]
+        yield Row(f"{title}: AUROC of none of ours", f"{ours.separation:.2f}", f"target: {target:.2f}",
+                  target / max(ours.separation, 1e-9), 1, "1")  # fmt: skip
+        if ours.error is not None:
+            peer = f"target: {MAX_CALIBRATION_ERROR}; perfect percentages: {ours.error_floor:.3f}"
+            ratio = ours.error / MAX_CALIBRATION_ERROR
+            yield Row(f"{title}: calibration error", f"{ours.error:.3f}", peer, ratio, 1, "1")
 
 
 def _fill_store(source: Path, products: Sequence[str], store: Path, count_of: Callable[[int], int]) -> list[Path]:
@@ -98,7 +181,9 @@ def _unit(vectors: Array) -> Array:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
-def _measure_baselines(shape: str, net: Network, shop: Photos, tests: Mapping[str, Photos], count: int) -> None:
+def _measure_baselines(
+    shape: str, net: Network, shop: Photos, tests: Mapping[str, Photos], count: int
+) -> Iterator[Score]:
     owners = shop.truth.tolist()
     means = network.mean_directions(shop.averages, shop.truth, count)
     predict_head = _train_softmax(shop.averages * 16, shop.truth, count)
@@ -113,14 +198,18 @@ def _measure_baselines(shape: str, net: Network, shop: Photos, tests: Mapping[st
     for name, score in methods.items():
         for condition, unknown in CONDITIONS.items():
             known, strange = score(tests[condition]), score(tests[unknown])
-            _print(shape, condition, name, known, tests[condition].truth, known.max(axis=1), strange.max(axis=1), "-")
+            top1, top3 = _shares(known, tests[condition].truth)
+            yield Score(shape, condition, name, top1, top3, answers.rank_auc(known.max(axis=1), strange.max(axis=1)))
 
 
-def _measure_ours(shape: str, folder: Path, tests: Mapping[str, Photos]) -> None:
-    words = ["--data", str(folder / "data")]
-    download_photos.main([*words, "--local", str(folder / "store")])
-    train_model.main([*words, "--runs", str(folder / "runs"), "--weights", str(composed_photos.find_weights())])
-    (run_folder,) = (folder / "runs").glob("2*")
+def _measure_ours(shape: str, encoder: str, folder: Path, tests: Mapping[str, Photos]) -> Iterator[Score]:
+    is_default = encoder == encoders.MOBILENET_V2
+    weights = str(composed_photos.find_weights()) if is_default else pretrained.IMAGENET
+    runs, started_at = folder / f"runs-{encoder}", time.process_time()
+    options = ["--data", str(folder / "data"), "--runs", str(runs), "--weights", weights, "--encoder", encoder]
+    train_model.main(options)
+    cpu_seconds = time.process_time() - started_at
+    (run_folder,) = runs.glob("2*")
     model = exported_model.load(run_folder / "web")
     shown = {
         name: np.concatenate([model.answer(_read(photos.paths[at : at + 16]))
@@ -129,23 +218,24 @@ def _measure_ours(shape: str, folder: Path, tests: Mapping[str, Photos]) -> None
     }  # fmt: skip
     for condition, unknown in CONDITIONS.items():
         known, strange, truth = shown[condition], shown[unknown], tests[condition].truth
-        right = known[:, :-1].argmax(axis=1) == truth
-        error = cross_validation.calibration_error(known[:, :-1].max(axis=1), right)
-        _print(shape, condition, "**ours, as in browsers**", known[:, :-1], truth, -known[:, -1], -strange[:, -1],
-               f"{error:.3f}")  # fmt: skip
+        confidence = known[:, :-1].max(axis=1)
+        error = cross_validation.calibration_error(confidence, known[:, :-1].argmax(axis=1) == truth)
+        top1, top3 = _shares(known[:, :-1], truth)
+        yield Score(
+            shape, condition, OURS if is_default else f"{OURS}, --encoder {encoder}", top1, top3,
+            answers.rank_auc(-known[:, -1], -strange[:, -1]), error, cross_validation.error_floor(confidence),
+            cpu_seconds,
+        )  # fmt: skip
 
 
 def _read(paths: Sequence[Path]) -> Array:
     return preprocessing.read_all(paths, Preprocessing(("a", "b"), SIZE)).astype(np.float32)
 
 
-def _print(
-    shape: str, condition: str, name: str, scores: Array, truth: Array, known: Array, strange: Array, error: str
-) -> None:
+def _shares(scores: Array, truth: Array) -> tuple[float, float]:
+    """Return the shares of photos whose product is first, and among the first three."""
     ranked = np.argsort(-scores, axis=1, kind="stable")
-    top1, top3 = (ranked[:, 0] == truth).mean(), (ranked[:, :3] == truth[:, None]).any(axis=1).mean()
-    separation = answers.rank_auc(known, strange)
-    print(f"| {shape} | {condition} | {name} | {top1:.1%} | {top3:.1%} | {error} | {separation:.2f} |", flush=True)
+    return float((ranked[:, 0] == truth).mean()), float((ranked[:, :3] == truth[:, None]).any(axis=1).mean())
 
 
 def _train_softmax(inputs: Array, labels: Array, count: int) -> Callable[[Array], Array]:
