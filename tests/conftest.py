@@ -98,6 +98,7 @@ WEEKLY = (
     "github/test_deploy.py::test_merges_in_a_row",
     "github/test_deploy.py::test_what_moved_and_is_safe_goes_ahead",
     "github/test_drift.py::test_reverted_and_drifted_again",
+    "github/test_matrix.py::test_one_comment_of_what_changed",
     "ml/test_stages.py::test_mixed_precision_learns",
     "ml/test_stages.py::test_several_devices_learn_together",
     "ml/test_train_model.py::test_wherever_it_is_stopped_it_goes_on",

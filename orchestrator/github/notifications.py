@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
-from orchestrator.github import comment_body, plan_status, review_evidence, sticky_comment
+from orchestrator.github import comment_body, gathered_comment, plan_status, review_evidence, sticky_comment
 from orchestrator.github.approval_policy import ApprovalDecision
 from orchestrator.github.client import GitHub
 from orchestrator.github.github_deployments import Deployment, DeploymentState
@@ -23,6 +23,21 @@ from orchestrator.render import plan_markdown, workflow_commands
 from orchestrator.render.deploy_view import DeployView
 from orchestrator.render.field_values import shorten
 
+SECTIONS_VARIABLE = "ORCHESTRATOR_SECTIONS"
+"""Variable with the number of plans that one comment gathers; empty or 0 for a plan with a comment of its own."""
+SECTION_FOLDER = "plan-section"
+"""Folder below RUNNER_TEMP for the section of a gathered comment."""
+
+
+def comment_marker(folder: str, environment: str) -> str:
+    """Return the hidden line that identifies the plan comment of an environment."""
+    return plan_markdown.marker(f"{folder}/{environment}", "pull-request")
+
+
+def environment_title(folder: str, environment: str) -> str:
+    """Return what people read for an environment: its name, and the folder of its application if that is no default."""
+    return environment if folder == "manifests" else f"{folder.removesuffix('/manifests')}/{environment}"
+
 
 class GitHubNotifier:
     """Reports one run for one environment.  ``commit`` is the checked-out commit; ``github`` is None when silent."""
@@ -34,8 +49,9 @@ class GitHubNotifier:
         self.github = github
         self.commit = commit
         self.environment = environment or DEFAULT_NAME
-        self.marker = plan_markdown.marker(f"{folder}/{self.environment}", "pull-request")
+        self.marker = comment_marker(str(folder), self.environment)
         self._title = self.environment
+        self._status_name = environment_title(str(folder), self.environment)
         self._deployment: Deployment | None = None
 
     @classmethod
@@ -75,6 +91,32 @@ class GitHubNotifier:
         state: plan_status.StatusState = "failure" if is_vetoed else "success"
         prefix = "vetoed: " if is_vetoed else ""
         self._comment_on_pull_request(text, state, f"{shorten(prefix + headline, 68)}; plan {digest}")
+
+    def report_gathered(self, text: str, count: int) -> None:
+        """Write the comment with the plans of ``count`` environments, and delete those that it replaces.
+
+        Of none, only a comment that is there is changed.  Raises Problems.
+        """
+        marker, pull_request, github = gathered_comment.MARKER, self.run.pull_request, self.github
+        if github is None or pull_request is None:
+            return
+        current = github.get(f"/pulls/{pull_request.number}")
+        is_newest = current["head"]["sha"] == pull_request.head  # otherwise the run of the newer commit comments
+        if is_newest and (count or sticky_comment.find(github, pull_request.number, marker)):
+            sticky_comment.upsert(github, pull_request.number, marker, text)
+        self.run.set_outputs(artifact=review_evidence.artifact_name("all", text))
+
+    @property
+    def section_count(self) -> int:
+        """The number of plans that one comment gathers; 0 if this plan has a comment of its own."""
+        return int(self.run.environ.get(SECTIONS_VARIABLE) or 0)
+
+    def _save_section(self, text: str) -> None:
+        """Write the section of this plan for the job that gathers them."""
+        folder = Path(self.run.environ["RUNNER_TEMP"], SECTION_FOLDER)
+        folder.mkdir(exist_ok=True)
+        (folder / "section.md").write_text(text, encoding="utf-8")
+        self.run.set_outputs(section=gathered_comment.section_name(self.marker))
 
     def report_no_plan(self, problems: Sequence[Problem]) -> None:
         """Report a failed plan to the summary and the pull request."""
@@ -183,9 +225,11 @@ class GitHubNotifier:
         if self.github is None or pull_request is None:
             return
         current = self.github.get(f"/pulls/{pull_request.number}")
-        if current["head"]["sha"] == pull_request.head:  # otherwise the run of the newer commit comments
+        if self.section_count:
+            self._save_section(self._comment_body(text))
+        elif current["head"]["sha"] == pull_request.head:  # otherwise the run of the newer commit comments
             sticky_comment.upsert(self.github, pull_request.number, self.marker, self._comment_body(text))
-        plan_status.set_status(self.github, pull_request.head, self.environment, state, description, self.run.url)
+        plan_status.set_status(self.github, pull_request.head, self._status_name, state, description, self.run.url)
 
 
 def environment_url(result: DeployResult) -> str:

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from orchestrator.github import plan_approval, reviewed_plan, sticky_comment
+from orchestrator.github import gathered_comment, plan_approval, reviewed_plan, sticky_comment
 from orchestrator.github.client import GitHub
 from orchestrator.github.reviewed_plan import ReviewedPlan
 
@@ -77,11 +77,13 @@ def check_review(
     Raises Problems if GitHub cannot be asked.
     """
     comment = sticky_comment.find(github, int(pull_request["number"]), marker)
-    plan = reviewed_plan.parse_marker(comment["body"]) if comment else None
+    body = str(comment["body"]) if comment else ""
+    plan = reviewed_plan.parse_marker(gathered_comment.find_section(body, marker))
     if plan is None or comment is None:
         return ReviewCheck()
+    artifact = artifact_name("all" if gathered_comment.is_gathered(body) else environment, body)
     doubt = _find_doubt(github, pull_request, source) or _find_run_doubt(
-        github, pull_request, comment, artifact_name(environment, comment["body"]), source
+        github, pull_request, comment, artifact, source
     )
     if not doubt and needs_approval:
         pushers = list_pushers(github, pull_request, source)

@@ -116,13 +116,20 @@ runs:
 """,
     "actions/download-artifact": """
 name: download
-inputs: {name: {required: true}, path: {required: true}}
+inputs: {name: {default: ""}, pattern: {default: ""}, path: {required: true}}
 runs:
   using: composite
   steps:
-    - shell: bash
+    - if: inputs.name
+      shell: bash
       env: {NAME: "${{ inputs.name }}", INTO: "${{ inputs.path }}"}
       run: mkdir -p "$INTO" && cp -r "$STAND_IN_ARTIFACTS/$NAME/." "$INTO"
+    - if: inputs.pattern
+      shell: bash
+      env: {PATTERN: "${{ inputs.pattern }}", INTO: "${{ inputs.path }}"}
+      run: |
+        mkdir -p "$INTO"
+        for folder in "$STAND_IN_ARTIFACTS"/$PATTERN; do if [ -e "$folder" ]; then cp -r "$folder" "$INTO"; fi; done
 """,
     "aws-actions/configure-aws-credentials": """
 name: credentials

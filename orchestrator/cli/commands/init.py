@@ -54,11 +54,15 @@ def answer_options(function: Callable[..., Any]) -> Callable[..., Any]:
     "orchestrator init",
     "orchestrator init --name shop --repository team/shop --account 123456789012 --api python --site web/dist",
     "orchestrator init --add-environment staging --promotion yes",
+    "orchestrator init --matrix",
     "orchestrator init --check",
     "orchestrator init --template python --force .",
 )
 @click.option("--template", type=click.Choice(TEMPLATES), help="Write only a Dockerfile for this kind of application.")
 @click.option("--add-environment", metavar="NAME", help="Write only the overlay and the workflows of an environment.")
+@click.option(
+    "--matrix", is_flag=True, help="Write only workflows that run all environments with changes, of all applications."
+)
 @click.option("--check", is_flag=True, help="Deploy a fresh clone of FOLDER to an emulated AWS, and write nothing.")
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 @answer_options
@@ -68,6 +72,7 @@ def command(
     settings: Settings,
     template: str | None,
     add_environment: str | None,
+    matrix: bool,
     check: bool,
     force: bool,
     folder: Path,
@@ -78,7 +83,8 @@ def command(
     Looks at what FOLDER contains, says what it found, and writes manifests, GitHub workflows, a production
     Dockerfile, .gitignore and sections of README.md and AGENTS.md. Asks on a terminal for what no option sets.
     Keeps existing files, and names them. If FOLDER has manifests, asks nothing and writes only the workflows; with
-    -e or --add-environment NAME, those of another environment. With --template, writes only a Dockerfile and its
+    -e or --add-environment NAME, those of another environment. With --matrix, writes the two workflows of a repository
+    with several applications or environments. With --template, writes only a Dockerfile and its
     .dockerignore: several stages, no root user, port 8080, a health check on /health. With --check, deploys
     a fresh clone to an emulated AWS on this machine, and writes nothing.
     """
@@ -88,7 +94,9 @@ def command(
         return fresh_clone.check(folder, settings.terminal)
     settings.environment = add_environment or settings.environment
     values = {name.replace("_", "-"): value for name, value in option_values.items()}
-    if template is not None:
+    if matrix:
+        _write_matrix(settings.terminal, folder, values, force=force)
+    elif template is not None:
         _write_dockerfile(settings.terminal, template, folder, force=force)
     else:
         _write_project(settings, folder, values, force=force)
@@ -103,6 +111,26 @@ def _write_dockerfile(terminal: Terminal, template: str, folder: Path, *, force:
     names = "\n".join(f"  {path}" for path in written)
     build = "image: {repository: NAME, build: {context: FOLDER}}"
     terminal.print_out(f"Written:\n{names}\n\nReview them, then set the folder in a ContainerService:\n  {build}")
+
+
+def _write_matrix(terminal: Terminal, folder: Path, option_values: Mapping[str, str | None], *, force: bool) -> None:
+    """Write the workflows that plan and deploy every environment of the repository whose inputs changed."""
+    from orchestrator.scaffold import detection, file_writer, matrix_workflows, questions
+
+    guesses = detection.guess_answers(folder)
+    tool, branch = (
+        questions.validate_answer(name, option_values.get(name) or guesses[name]) for name in ("tool", "branch")
+    )
+    result = file_writer.write_missing(folder, matrix_workflows.render_files(tool, branch), force=force)
+    _print_report(terminal, result, [])
+    replaced = sorted(
+        path
+        for path in (folder / ".github" / "workflows").glob("*.yml")
+        if path.name.startswith(("plan-", "deploy-")) and path not in result.skipped
+    )
+    if replaced:
+        names = " ".join(str(path) for path in replaced)
+        terminal.print_out(f"They replace the workflows of single environments. Delete these: git rm {names}")
 
 
 def _write_project(settings: Settings, folder: Path, option_values: Mapping[str, str | None], *, force: bool) -> None:

@@ -7,6 +7,8 @@ import importlib
 import click
 
 COMMANDS = {
+    "changed": "List the environments whose inputs changed, for a matrix.",
+    "gather": "Put the plans of a matrix into one comment.",
     "validate": "Check the manifests, and set outputs for later steps.",
     "plan": "Plan, and comment on the pull request.",
     "build": "Build the sites, without credentials.",

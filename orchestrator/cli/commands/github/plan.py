@@ -100,8 +100,8 @@ def _publish_plan(
     facts: ReleaseFacts,
     out: Path | None,
 ) -> None:
-    from orchestrator.github import comment_body, overlapping_plans, reviewed_plan
-    from orchestrator.render import plan_view
+    from orchestrator.github import comment_body, gathered_comment, overlapping_plans, reviewed_plan
+    from orchestrator.render import plan_markdown, plan_view
     from orchestrator.runs import plan_output
 
     plan = planned.plan
@@ -128,8 +128,16 @@ def _publish_plan(
     )
     overlaps = overlapping_plans.report_overlaps(settings, notifier, plan)
     commit, run_url = notifier.commit, notifier.run.url
+    count = notifier.section_count
+    limit = gathered_comment.section_limit(count) if count else plan_markdown.MAX_COMMENT_BYTES
     comment = comment_body.render_plan(
-        view, marker_comment=marker_comment, commit=commit, run_url=run_url, approval=approval_mode, overlaps=overlaps
+        view,
+        marker_comment=marker_comment,
+        commit=commit,
+        run_url=run_url,
+        approval=approval_mode,
+        overlaps=overlaps,
+        limit=limit,
     )
     notifier.report_plan(comment, plan.digest, view.headline, is_vetoed=plan.is_vetoed)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import click
 
@@ -19,7 +21,7 @@ ROLE_VARIABLE = "ORCHESTRATOR_ROLE"
 @click.option("--silent", is_flag=True, help="Report to the run's summary only; uses no token.")
 @common_options
 def command(settings: Settings, silent: bool) -> None:
-    """Check the manifests, and set the outputs `region`, `account`, `project` and `environment`.
+    """Check the manifests, and set the outputs `region`, `account`, `project`, `environment` and `key`.
 
     If Node builds a site, also sets `node-key`, `node-version` and `node-version-file`, for setting up Node. Shows each
     problem at its line in the pull request, and in the comment.
@@ -30,6 +32,7 @@ def command(settings: Settings, silent: bool) -> None:
     from orchestrator.planning import pipeline
 
     notifier = GitHubNotifier.from_environment(settings.manifests, settings.environment, is_silent=silent)
+    notifier.run.set_outputs(key=_artifact_key(settings.manifests, notifier.environment))
     _require_role(notifier.run.environ)
     try:
         manifest = pipeline.validate(settings.manifests, settings.environment)
@@ -48,6 +51,12 @@ def command(settings: Settings, silent: bool) -> None:
             node_key=node.lock_hash, node_version=node.version, node_version_file=node.version_file
         )
     settings.terminal.print_out("The manifests are valid.")
+
+
+def _artifact_key(folder: Path, environment: str) -> str:
+    """Return what names the artefacts of an environment, also beside those of other folders in the same run."""
+    prefix = "" if folder == Path("manifests") else re.sub(r"[^A-Za-z0-9]+", "-", str(folder)).strip("-")
+    return f"{prefix}-{environment}" if prefix else environment
 
 
 def _require_role(environ: Mapping[str, str]) -> None:

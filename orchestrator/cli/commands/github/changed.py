@@ -1,0 +1,81 @@
+"""``orchestrator github changed``: list the environments to run in a matrix, by what a commit changes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import common_options
+from orchestrator.runs.settings import Settings
+
+if TYPE_CHECKING:
+    from orchestrator.github.workflow_run import WorkflowRun
+    from orchestrator.runs.changed_environments import RepositoryEnvironment
+
+VARIABLES_VARIABLE = "ORCHESTRATOR_VARIABLES"
+"""Variable with the repository's variables as JSON, which say what `orchestrator bootstrap github` has set up."""
+
+
+@cli_command("changed", "orchestrator github changed", "orchestrator github changed --all")
+@click.option("--all", "should_list_all", is_flag=True, help="List every environment.")
+@click.option("--only", default="", envvar="ORCHESTRATOR_ONLY", help="List only this environment, whatever changed.")
+@common_options
+def command(settings: Settings, should_list_all: bool, only: str) -> None:
+    """List the environments of the repository whose inputs changed: manifests, and all files that they name.
+
+    A pull request is compared with its base, a push with the last commit that was deployed without failures. Sets the
+    outputs `targets` (a JSON list for a matrix: `manifests`, `environment`, `plan-role`, `deploy-role`) and `count`.
+    Uses no AWS credentials.
+    """
+    from orchestrator.github.inputs import check_input
+    from orchestrator.github.workflow_run import WorkflowRun
+    from orchestrator.runs import changed_environments
+
+    check_input(only, r"([a-z][a-z0-9-]{0,15})?", "environment", "an environment's name, or nothing")
+    run, root = WorkflowRun.from_environment(), Path.cwd()
+    environments = changed_environments.list_environments(root)
+    if only:
+        chosen = [item for item in environments if item.name == only]
+    elif should_list_all:
+        chosen = environments
+    else:
+        chosen = _list_changed(run, root, environments)
+    targets = [_describe(item, run) for item in chosen]
+    run.set_outputs(targets=json.dumps(targets), count=len(targets))
+    for item in environments:
+        settings.terminal.print_out(f"{item.manifests}, {item.name}: {'run' if item in chosen else 'unchanged'}")
+
+
+def _list_changed(
+    run: WorkflowRun, root: Path, environments: list[RepositoryEnvironment]
+) -> list[RepositoryEnvironment]:
+    """Return the environments with changed inputs; all of them if there is no commit to compare with."""
+    from orchestrator.github import last_deployed_commit
+    from orchestrator.runs import changed_environments
+
+    if run.pull_request is not None:
+        base = "HEAD^1"  # GitHub checks out the merge of the base branch and the pull request
+    else:
+        workflow_ref = run.environ.get("GITHUB_WORKFLOW_REF", "")
+        base = last_deployed_commit.find_commit(run.create_client(), workflow_ref, run.default_branch)
+    paths = changed_environments.list_changed_paths(root, base) if base else None
+    return environments if paths is None else [item for item in environments if item.is_changed(paths)]
+
+
+def _describe(environment: RepositoryEnvironment, run: WorkflowRun) -> dict[str, str]:
+    """Return a matrix entry; the roles are empty until `orchestrator bootstrap github` has set a variable."""
+    from orchestrator.bootstrap import workflow_roles
+    from orchestrator.bootstrap.github_settings import PLAN_ROLE_VARIABLE, variable_name
+
+    variables = json.loads(run.environ.get(VARIABLES_VARIABLE) or "{}")
+    scope, entry = environment.scope, {"manifests": environment.manifests, "environment": environment.name}
+    is_set_up = scope is not None and variable_name(PLAN_ROLE_VARIABLE, environment.name) in variables
+    roles = {"plan-role": workflow_roles.PLAN_ROLE, "deploy-role": workflow_roles.DEPLOY_ROLE}
+    return entry | {
+        key: workflow_roles.role_arn(scope, role) if is_set_up and scope is not None else ""
+        for key, role in roles.items()
+    }

@@ -1,0 +1,52 @@
+"""``orchestrator github gather``: put the plans of a matrix into one comment of the pull request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import common_options
+from orchestrator.runs.settings import Settings
+
+
+@cli_command("gather", "orchestrator github gather sections")
+@click.option(
+    "--targets",
+    default="[]",
+    envvar="ORCHESTRATOR_TARGETS",
+    metavar="JSON",
+    help="Output `targets` of `github changed`: what was to be planned.",
+)
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@common_options
+def command(settings: Settings, targets: str, folder: Path) -> None:
+    """Write one comment on the pull request with a section for each plan of the run.
+
+    FOLDER has a folder with a file `section.md` for each plan, as `github plan` writes it. Sets the output `artifact`:
+    the name of the artefact that proves which run has written the comment.
+    """
+    from orchestrator.github import gathered_comment
+    from orchestrator.github.notifications import GitHubNotifier, comment_marker, environment_title
+
+    notifier = GitHubNotifier.from_environment(settings.manifests, settings.environment)
+    sections: dict[str, str] = {}
+    for target in _parse(targets):
+        place, name = str(target["manifests"]), str(target["environment"])
+        file = folder / gathered_comment.section_name(comment_marker(place, name)) / "section.md"
+        sections[environment_title(place, name)] = file.read_text(encoding="utf-8") if file.is_file() else ""
+    notifier.report_gathered(gathered_comment.render(sections, notifier.commit, notifier.run.url), len(sections))
+    settings.terminal.print_out(f"Gathered {len(sections)} plans.")
+
+
+def _parse(text: str) -> list[dict[str, str]]:
+    """Return the entries of a matrix.  Raises Problems."""
+    import msgspec
+
+    from orchestrator.problems import Problems
+
+    try:
+        return msgspec.json.decode(text, type=list[dict[str, str]])
+    except msgspec.MsgspecError as error:
+        raise Problems.from_message(f"--targets is not the list that `github changed` prints: {error}") from None
