@@ -56,36 +56,72 @@ def test_every_action_is_pinned_by_its_commit() -> None:
     assert [line for line in uses if not pinned.fullmatch(line) and not ours.fullmatch(line)] == []
 
 
+WRITER = "actions contents deployments:write id-token:write issues pull-requests:write"
+GRANTS: dict[str, str] = {
+    "changed.changed": "actions contents",
+    "deploy.deploy": WRITER,
+    "drift.accept": "contents:write id-token:write issues:write pull-requests:write",
+    "drift.check": "contents id-token:write issues:write",
+    "drift.drill": "contents id-token:write",
+    "drift.revert": "contents deployments:write id-token:write issues:write pull-requests:write",
+    "gather.gather": "contents pull-requests:write",
+    "hibernate.hibernate": "contents id-token:write",
+    "plan.plan": "contents id-token:write pull-requests:write statuses:write",
+    "promote.promote": WRITER,
+    "release.attest": "attestations:write id-token:write",
+    "release.documentation": "id-token:write pages:write",
+    "release.image": "attestations:write contents id-token:write packages:write",
+    "release.publish": "id-token:write",
+    "release.tags": "contents:write packages:write",
+    "rollback.rollback": "contents deployments:write id-token:write pull-requests:write",
+    "secret.secret": "contents id-token:write",
+}
+"""What each job may; every other one only reads the repository's files.  Without a level: `read`."""
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_workflow_may_nothing_and_a_job_little(name: str) -> None:
-    """Each job names what it may, each with its reason."""
+    """Each job names what it may, each with its reason; nothing is granted that is not in the list above."""
     text = (WORKFLOWS / f"{name}.yml").read_text()
-    levels = {
-        "actions",
-        "attestations",
-        "contents",
-        "deployments",
-        "id-token",
-        "issues",
-        "packages",
-        "pages",
-        "pull-requests",
-        "statuses",
-    }
 
     assert load(name)["permissions"] == {}
-    for job in load(name)["jobs"].values():
-        assert isinstance(job["permissions"], dict)
-        assert set(job["permissions"]) <= levels
+    for job, content in load(name)["jobs"].items():
+        items = (item.partition(":") for item in GRANTS.get(f"{name}.{job}", "contents").split())
+        assert content["permissions"] == {scope: level or "read" for scope, _, level in items}, job
     granted = re.findall(r"^      (?:[a-z-]+): (?:read|write)(.*)$", text, re.MULTILINE)
     assert [reason for reason in granted if not reason.startswith(" # ")] == []
 
 
+def test_the_list_of_grants_is_of_jobs_that_there_are() -> None:
+    assert set(GRANTS) - {where for where, _ in jobs()} == set()
+
+
+WAITS_FOR_AWS = {"deploy.deploy", "promote.promote", "rollback.rollback", "drift.revert", "hibernate.hibernate"}
+MINUTES = {
+    **dict.fromkeys(WAITS_FOR_AWS, 90),
+    **dict.fromkeys(("mutants.mutants", "mutants.proofs", "mutants.coverage"), 90),
+    "drift.drill": 180,
+    "mutants.faults": 60,
+    "secret.secret": 60,
+}
+"""The longest that a job may take; every other one 45 minutes.  A drill restores a whole database."""
+
+
 def test_every_job_ends() -> None:
-    """A drill restores a whole database, which takes AWS longer than a deploy."""
-    limits = {"drift.drill": 180}
-    late = [where for where, job in jobs() if not 0 < int(job.get("timeout-minutes", 0)) <= limits.get(where, 90)]
+    late = [where for where, job in jobs() if not 0 < int(job.get("timeout-minutes", 0)) <= MINUTES.get(where, 45)]
     assert late == []
+    assert set(MINUTES) - {where for where, _ in jobs()} == set()
+
+
+def test_a_session_is_renewed_as_it_was_assumed() -> None:
+    """A step that renews its session gets the role and the length of the step that has assumed it, and nothing else."""
+    renewing = [(where, step) for where, step in steps() if "ORCHESTRATOR_SESSION_ROLE" in step.get("env", {})]
+    assumed = {where: step["with"] for where, step in steps() if "configure-aws-credentials" in str(step.get("uses"))}
+
+    assert {where for where, _ in renewing} >= WAITS_FOR_AWS - {"hibernate.hibernate"}
+    for where, step in renewing:
+        assert step["env"]["ORCHESTRATOR_SESSION_ROLE"] == assumed[where]["role-to-assume"], where
+        assert step["env"]["ORCHESTRATOR_SESSION_SECONDS"] == assumed[where]["role-duration-seconds"], where
 
 
 def test_no_checkout_leaves_its_token_behind() -> None:
@@ -189,7 +225,7 @@ def test_every_input_is_among_them() -> None:
         for job in load(verb)["jobs"].values():
             for step in job["steps"]:
                 asked |= {(verb, key) for key, value in step.get("env", {}).items() if "inputs." in str(value)}
-    # The role goes to AWS, which has the last word; a reason is text, and is only ever shown.
+    # The role goes to AWS, which has the last word, also for its session; a reason is text, and is only ever shown.
     names = ("ORCHESTRATOR_ROLE", "ORCHESTRATOR_SESSION_ROLE", "ORCHESTRATOR_SESSION_SECONDS")
     free = {(verb, name) for verb in OURS for name in names} | {("rollback", "ORCHESTRATOR_REASON")}
     free |= {("hibernate", "POWER")}  # three words of a shell's case; a test below

@@ -30,9 +30,9 @@ def command(settings: Settings, targets: str, folder: Path) -> None:
     from orchestrator.github import gathered_comment
     from orchestrator.github.notifications import GitHubNotifier, comment_marker, environment_title
 
+    entries, sections = _parse(targets), dict[str, str]()
     notifier = GitHubNotifier.from_environment(settings.manifests, settings.environment)
-    sections: dict[str, str] = {}
-    for target in _parse(targets):
+    for target in entries:
         place, name = str(target["manifests"]), str(target["environment"])
         file = folder / gathered_comment.section_name(comment_marker(place, name)) / "section.md"
         sections[environment_title(place, name)] = file.read_text(encoding="utf-8") if file.is_file() else ""
