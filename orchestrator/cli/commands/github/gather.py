@@ -15,7 +15,7 @@ from orchestrator.runs.settings import Settings
 @click.option(
     "--targets",
     default="[]",
-    envvar="ORCHESTRATOR_TARGETS",
+    envvar="ORCHESTRATOR_MATRIX",
     metavar="JSON",
     help="Output `targets` of `github changed`: what was to be planned.",
 )
