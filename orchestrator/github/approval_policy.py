@@ -40,6 +40,11 @@ def effective_policy(declared: ApprovalPolicy, released: str) -> ApprovalPolicy:
     return [policy for policy in LOOSEST_FIRST if policy in (declared, released)][-1]
 
 
+def is_looser(declared: str, released: str) -> bool:
+    """Return whether the policy of the checkout asks for less than that of the last release."""
+    return released in LOOSEST_FIRST and LOOSEST_FIRST.index(declared) < LOOSEST_FIRST.index(released)
+
+
 def decide(
     plan: Plan,
     policy: ApprovalPolicy,

@@ -69,6 +69,14 @@ def render_overlaps(pull_requests: Iterable[tuple[int, str, tuple[str, ...]]]) -
     return "\n".join([header, "", *lines]) if lines else ""
 
 
+def render_loosening(released: str, declared: str) -> str:
+    """Render that a pull request loosens ``approval``: it is judged by the one of the last release."""
+    return (
+        f"> [!WARNING]\n> This pull request changes `approval` from {code_span(released)} to {code_span(declared)}, so "
+        f"later changes need less review. This change is judged by {code_span(released)}."
+    )
+
+
 def render_problems(title: str, problem_list: Iterable[Problem], commit: str, run_url: str) -> str:
     """Render the comment for a plan that failed: errors in the manifests, or an AWS error."""
     shown = list(problem_list)

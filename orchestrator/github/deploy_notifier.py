@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.github.notifications import GitHubNotifier
     from orchestrator.github.review_evidence import ReviewCheck
     from orchestrator.manifest.check import Manifest
-    from orchestrator.release import Ledger, Release
+    from orchestrator.release import Ledger
     from orchestrator.runs.settings import Settings
     from orchestrator.vocabulary import Plan
 
@@ -121,7 +121,7 @@ class DeployNotifier(Notifier):
         github = self._github.github
         if github is None or not (self._is_approved or self._approved_digest or self._allow):
             return ""
-        deployed = _find_last_deploy(ledger)
+        deployed = ledger.last_deploy
         base_commit = deployed.commit if deployed else ""
         return run_starter.find_doubt(github, self._github.run, base_commit, self._github.commit)
 
@@ -161,14 +161,8 @@ class DeployNotifier(Notifier):
         ]
 
 
-def _find_last_deploy(ledger: Ledger) -> Release | None:
-    """Return the last complete deploy: a rollback has the newest commit, but not what that commit says."""
-    deploys = (release for release in reversed(ledger.releases) if release.is_complete and release.of is None)
-    return next(deploys, None)
-
-
 def _released_approval(ledger: Ledger) -> str:
-    deployed = _find_last_deploy(ledger)
+    deployed = ledger.last_deploy
     return manifest_documents.read_approval(ledger.documents_of(deployed)) if deployed else ""
 
 

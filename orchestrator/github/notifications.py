@@ -111,6 +111,12 @@ class GitHubNotifier:
         """The number of plans that one comment gathers; 0 if this plan has a comment of its own."""
         return int(self.run.environ.get(SECTIONS_VARIABLE) or 0)
 
+    @property
+    def comment_limit(self) -> int:
+        """The most bytes that this plan may have in its comment."""
+        count = self.section_count
+        return gathered_comment.section_limit(count) if count else plan_markdown.MAX_COMMENT_BYTES
+
     def _save_section(self, text: str) -> None:
         """Write the section of this plan for the job that gathers them."""
         folder = Path(self.run.environ["RUNNER_TEMP"], SECTION_FOLDER)

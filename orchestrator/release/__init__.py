@@ -118,6 +118,12 @@ class Ledger(Struct, frozen=True):
         return next((release for release in reversed(self.releases) if release.is_complete), None)
 
     @property
+    def last_deploy(self) -> Release | None:
+        """The newest complete release that is no rollback, which has the newest commit but not what that says."""
+        deploys = (release for release in reversed(self.releases) if release.is_complete and release.of is None)
+        return next(deploys, None)
+
+    @property
     def current_release(self) -> Release | None:
         """The newest attempt, failed or not: it determines what AWS holds."""
         return self.releases[-1] if self.releases else None

@@ -20,20 +20,26 @@ FILE_NAMES: Final = {"Dockerfile": "Dockerfile", "dockerignore": ".dockerignore"
 """Names of the written files, by the suffix of the template's file."""
 _PLACEHOLDER: Final = re.compile(r"\{\{([A-Z_]+)\}\}")
 
-_PNPM, _YARN, _BUN = "npm install --global pnpm@10", "npm install --global yarn@1", "npm install --global bun@1"
-_NODE_INSTALLS: Final[Mapping[str, tuple[str, str]]] = {
-    "npm": ("npm ci", "npm prune --omit=dev"),
-    "pnpm": (f"{_PNPM} && pnpm install --frozen-lockfile", "CI=true pnpm prune --prod"),
+_NODE_INSTALLS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "npm": ("", "npm ci", "npm prune --omit=dev"),
+    "pnpm": ("pnpm@10", "pnpm install --frozen-lockfile", "CI=true pnpm prune --prod"),
     "yarn": (
-        f"{_YARN} && yarn install --frozen-lockfile",
+        "yarn@1",
+        "yarn install --frozen-lockfile",
         "yarn install --frozen-lockfile --production --ignore-scripts --prefer-offline",
     ),
+    "@yarnpkg/cli-dist": (
+        "@yarnpkg/cli-dist@4",
+        "YARN_NODE_LINKER=node-modules yarn install --immutable",
+        "YARN_NODE_LINKER=node-modules yarn workspaces focus --all --production",
+    ),
     "bun": (
-        f"{_BUN} && bun install --frozen-lockfile",
+        "bun@1",
+        "bun install --frozen-lockfile",
         "rm -rf node_modules && bun install --frozen-lockfile --production",
     ),
 }
-"""What installs all packages by the lock file, and what leaves only those that the server needs."""
+"""The package of a manager, what installs all packages by the lock file, and what leaves only those of the server."""
 _PYTHON_INSTALLS: Final[Mapping[str, str]] = {
     "pip": "/venv/bin/pip install --no-cache-dir --requirement requirements.txt",
     "uv": (
@@ -43,6 +49,10 @@ _PYTHON_INSTALLS: Final[Mapping[str, str]] = {
     "poetry": (
         "pip install --no-cache-dir poetry && VIRTUAL_ENV=/venv PATH=/venv/bin:$PATH "
         "poetry install --only main --no-root --no-interaction"
+    ),
+    "pipenv": (
+        "pip install --no-cache-dir pipenv && pipenv requirements > /tmp/requirements.txt "
+        "&& /venv/bin/pip install --no-cache-dir --requirement /tmp/requirements.txt"
     ),
     "pdm": (
         "pip install --no-cache-dir pdm && pdm export --prod --output /tmp/requirements.txt "
@@ -94,7 +104,9 @@ def _dotnet(api: Api) -> dict[str, str]:
 
 
 def _node(api: Api) -> dict[str, str]:
-    install, prune = _NODE_INSTALLS[api.tool or "npm"]
+    package_name = api.tool_package.rpartition("@")[0]
+    default, install, prune = _NODE_INSTALLS[package_name if package_name in _NODE_INSTALLS else api.tool or "npm"]
+    manager = (api.tool_package or default) if default else ""
     has_lock = any(name.endswith(("-lock.json", "shrinkwrap.json")) for name in api.files)
     if api.tool == "npm" and api.files and not has_lock:
         install = "npm install"
@@ -104,7 +116,8 @@ def _node(api: Api) -> dict[str, str]:
         "VERSION": api.version or node.DEFAULT_VERSION,
         "ENTRY": api.entry or "server.js",
         "COPY": _copy(list(api.files) or ["package.json", "package-lock.json"]),
-        "INSTALL": install,
+        "INSTALL": f"npm install --global {manager} && {install}" if manager else install,
+        "COMMAND": api.command.replace(api.entry, '\\"$ENTRY\\"') if api.command else 'node \\"$ENTRY\\"',
         "BUILD": f"npm run build --if-present{f' --prefix {package}' if package else ''}",
         "PRUNE": prune,
     }
@@ -123,7 +136,7 @@ def _python(api: Api) -> dict[str, str]:
         "APP": api.entry or "app",
         "COPY": _copy([name for name in api.files if name != "README.md"] or ["requirements.txt"]),
         "INSTALL": _PYTHON_INSTALLS[tool],
-        "COMMAND": server if ":" in api.entry else 'python -m \\"$APP\\"',
+        "COMMAND": api.command or (server if ":" in api.entry else 'python -m \\"$APP\\"'),
     }
 
 

@@ -44,7 +44,7 @@ _API: Final = """\
       context: {context}
 """
 _HEALTH: Final = """\
-  port: 8080
+  port: {port}
   health:
     path: /health
 {release_header}"""
@@ -160,7 +160,7 @@ def _api_spec(answers: Answers, api: Api | None, fields: Mapping[str, str]) -> s
     spec = _API.format(**fields, runtime_comment=_RUNTIME_COMMENTS[answers.runtime], context=context)
     if api is not None and api.dockerfile not in ("", "Dockerfile"):
         spec += f"      dockerfile: {api.dockerfile}\n"
-    spec += _HEALTH.format(release_header=_release_header(answers, api))
+    spec += _HEALTH.format(port=api.port if api else 8080, release_header=_release_header(answers, api))
     accessed = [*(["secret.app"] if _has_secret(answers) else []), *(["database.main"] if answers.database else [])]
     secrets = "  secrets: [secret.app]\n" if _has_secret(answers) else ""
     return spec + secrets + (f"  access: [{', '.join(accessed)}]\n" if accessed else "")

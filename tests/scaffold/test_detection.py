@@ -108,6 +108,35 @@ SITES = {
         "npm run generate",
         False,
     ),
+    "svelte-kit-pages": (
+        {
+            "frontend/package.json": build(**{"@sveltejs/kit": "2", "@sveltejs/adapter-static": "3", "vite": "7"}),
+            "frontend/svelte.config.js": "adapter({ pages: 'public_html' })",
+        },
+        "frontend/public_html",
+        "npm run build",
+        False,
+    ),
+    "react-router": (
+        {
+            "package.json": build(**{"@react-router/dev": "7", "vite": "7"}),
+            "react-router.config.ts": "export default { ssr: false }",
+        },
+        "build/client",
+        "npm run build",
+        True,
+    ),
+    "gatsby": ({"package.json": build(gatsby="5")}, "public", "npm run build", False),
+    "docusaurus": ({"package.json": build(**{"@docusaurus/core": "3"})}, "build", "npm run build", False),
+    "eleventy": ({"package.json": package(devDependencies={"@11ty/eleventy": "3"})}, "_site", "npx eleventy", False),
+    "vitepress": (
+        {"package.json": package(scripts={"docs:build": "vitepress build docs"}, devDependencies={"vitepress": "1"})},
+        "docs/.vitepress/dist",
+        "npm run docs:build",
+        False,
+    ),
+    "vue-cli": ({"package.json": build(**{"@vue/cli-service": "5"})}, "dist", "npm run build", True),
+    "parcel": ({"package.json": build(parcel="2")}, "dist", "npm run build", True),
     "create-react-app": (
         {"client/package.json": build(**{"react-scripts": "5"})},
         "client/build",
@@ -118,7 +147,8 @@ SITES = {
     "committed-build": ({"web/dist/index.html": "<h1>"}, "web/dist", "none", True),
 }
 """Files, the folder of the built site, the command, and whether it is one page. Sources: the generators' documentation
-(vite build.outDir, Next static exports, SvelteKit adapter-static, Angular outputPath, `nuxt generate`)."""
+(vite build.outDir, Next static exports, SvelteKit adapter-static, Angular outputPath, `nuxt generate`, React Router's
+SPA mode, VitePress' outDir, Gatsby's public, Docusaurus' build, Eleventy's _site, Vue CLI's and Parcel's dist)."""
 
 APIS = {
     "dotnet-project": ({"api/Api.csproj": WEB_SDK.format("")}, ("dotnet", "api", "dotnet", "Api.csproj")),
@@ -171,6 +201,50 @@ APIS = {
     "fastapi": (
         {"api/requirements.txt": "fastapi\nuvicorn", "api/main.py": "web = FastAPI()"},
         ("python", "api", "pip", "main:web"),
+    ),
+    "pipenv": (
+        {"Pipfile": '[packages]\nflask = "*"\ngunicorn = "*"', "Pipfile.lock": "{}", "app.py": "app = Flask(__name__)"},
+        ("python", ".", "pipenv", "app:app"),
+    ),
+    "django": (
+        {"requirements.txt": "django\ngunicorn", "manage.py": "", "shop/wsgi.py": "", "shop/asgi.py": ""},
+        ("python", ".", "pip", "shop.wsgi:application"),
+    ),
+    "factory": (
+        {
+            "api/pyproject.toml": "[project]\ndependencies = ['flask', 'gunicorn']",
+            "api/src/shop/__init__.py": "def create_app():\n    ...",
+        },
+        ("python", "api", "pyproject", "shop:create_app()"),
+    ),
+    "nested-fastapi": (
+        {"api/requirements.txt": "fastapi[standard]", "api/shop/web.py": "from fastapi import *\nweb = FastAPI()"},
+        ("python", "api", "pip", "shop.web:web"),
+    ),
+    "tsx": (
+        {
+            "package.json": package(scripts={"start": "tsx src/index.ts"}, dependencies={"express": "5", "tsx": "4"}),
+            "src/index.ts": "",
+        },
+        ("node", ".", "npm", "src/index.ts"),
+    ),
+    "nest": (
+        {
+            "package.json": package(
+                scripts={"start": "nest start", "start:prod": "node dist/main", "build": "nest build"},
+                dependencies={"@nestjs/core": "11"},
+            )
+        },
+        ("node", ".", "npm", "dist/main.js"),
+    ),
+    "yarn-berry": (
+        {
+            "package.json": package(packageManager="yarn@4.5.0", dependencies={"express": "5"}),
+            "yarn.lock": "__metadata:\n  version: 8\n",
+            ".yarnrc.yml": "",
+            "server.js": "",
+        },
+        ("node", ".", "yarn", "server.js"),
     ),
     "go": (
         {"go.mod": "module shop\n\ngo 1.24\n", "cmd/server/main.go": "package main\n"},
@@ -245,6 +319,21 @@ def test_a_solution_restores_all_projects_that_the_server_needs(tmp_path: Path) 
     [
         ({"web/package.json": build(next="16")}, "web/package.json: Next.js without `output: 'export'` needs a server"),
         ({"web/package.json": build(**{"@sveltejs/kit": "2"})}, "SvelteKit without @sveltejs/adapter-static"),
+        ({"package.json": build(astro="5"), "astro.config.mjs": "output: 'server'"}, "Astro with `output: 'server'`"),
+        ({"package.json": build(**{"@react-router/dev": "7"})}, "React Router without `ssr: false` needs a server"),
+        ({"package.json": build(**{"@remix-run/dev": "2", "vite": "6"})}, "Remix needs a server"),
+        ({"package.json": package(scripts={"start": "bun run a.ts"}, dependencies={"hono": "4"})}, "Bun starts a.ts"),
+        ({"package.json": package(dependencies={"express": "5"})}, "server.js does not exist: set ENTRY"),
+        (
+            {"package.json": package(scripts={"start": "tsx a.ts"}, devDependencies={"tsx": "4"}), "a.ts": ""},
+            "add tsx to its dependencies",
+        ),
+        ({"requirements.txt": "flask", "app.py": "app = Flask(__name__)"}, "add gunicorn to its packages"),
+        ({"requirements.txt": "fastapi", "app.py": "app = FastAPI()"}, "add uvicorn to its packages"),
+        ({"requirements.txt": "django", "readme.py": ""}, "set APP in its Dockerfile"),
+        ({"deno.json": "{}"}, "deno.json: no site or server"),
+        ({"hugo.toml": ""}, "hugo.toml: no site or server"),
+        ({"index.html": "<h1>"}, "index.html: a site in the root would publish the repository"),
         ({"api/pom.xml": ""}, "api/pom.xml: Java has no template; write a Dockerfile in api"),
         ({"api/Cargo.toml": ""}, "api/Cargo.toml: Rust has no template"),
         ({"lib/package.json": package(name="lib")}, "lib/package.json: no site or server was recognised"),
@@ -290,3 +379,43 @@ def test_the_default_branch_is_the_one_that_is_deployed(tmp_path: Path) -> None:
         ["git", "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/master"], cwd=tmp_path, check=True
     )
     assert detection.find_default_branch(tmp_path) == "master"
+
+
+def test_a_package_may_be_a_site_and_its_server(tmp_path: Path) -> None:
+    files = {
+        "package.json": package(
+            scripts={"build": "vite build", "start": "node server.js"},
+            dependencies={"express": "5"},
+            devDependencies={"vite": "7"},
+        ),
+        "server.js": "",
+    }
+    detected = checkout(tmp_path, files)
+
+    assert [site.output for site in detected.sites] == ["dist"]
+    assert [api.entry for api in detected.apis] == ["server.js"]
+
+
+def test_a_dockerfile_says_the_port(tmp_path: Path) -> None:
+    """`init` writes it into the manifest: a health check on another port would never answer."""
+    files = {"api/Dockerfile": "FROM a\nEXPOSE 80\nFROM b\nEXPOSE 3000/tcp\n", "web/Dockerfile": "FROM scratch"}
+    assert {api.folder: api.port for api in checkout(tmp_path, files).apis} == {"api": 3000, "web": 8080}
+
+
+INSTALLS = {
+    "yarn-berry": ["npm install --global @yarnpkg/cli-dist@4.5.0", "yarn install --immutable"],
+    "pnpm-workspace": ["npm install --global pnpm@10", "pnpm install --frozen-lockfile"],
+    "pipenv": ["pipenv requirements", "gunicorn --bind 0.0.0.0:$PORT 'app:app'"],
+    "factory": ["exec env PYTHONPATH=src gunicorn --bind 0.0.0.0:$PORT 'shop:create_app()'"],
+    "tsx": ['exec node --import tsx \\"$ENTRY\\"'],
+}
+
+
+@pytest.mark.parametrize("name", INSTALLS)
+def test_the_dockerfile_installs_and_starts_as_the_project_does(name: str, tmp_path: Path) -> None:
+    """With the version of the package manager that `packageManager` in package.json names."""
+    (api,) = checkout(tmp_path, APIS[name][0]).apis
+    text = dockerfiles.render_files(api)["Dockerfile"]
+
+    assert [words for words in INSTALLS[name] if words not in text] == []
+    assert all(dockerfile_parser.parse_instructions(text))

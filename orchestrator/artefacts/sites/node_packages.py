@@ -67,9 +67,10 @@ class NodeProject(Struct, frozen=True):
                 return ("node", str(bundled))
         elif shell.which(self.manager.name) is not None:
             return (self.manager.name,)
-        return ("npx", "--yes", f"--package={self._package()}", "--", self.manager.name)
+        return ("npx", "--yes", f"--package={self.package}", "--", self.manager.name)
 
-    def _package(self) -> str:
+    @property
+    def package(self) -> str:
         """Return the package of the version that ``packageManager`` in package.json names, else of the major one."""
         match = _VERSION_IN_FIELD.match(str(read_package(self.root).get("packageManager", "")))
         if match is not None and match[1] == self.manager.name:

@@ -75,6 +75,10 @@ def detect(folder: Path) -> Detected:
     notes += _unrecognised(tree, [*(api.folder for api in apis), *(site.folder for site in sites)], notes)
     preferred = ("api", "backend", "server", "src", ".")
     apis.sort(key=lambda api: preferred.index(api.folder) if api.folder in preferred else len(preferred))
+    if not apis and not sites and tree.has("index.html"):
+        notes.append(
+            "index.html: a site in the root would publish the repository; move its files to a folder, e.g. web"
+        )
     return Detected(tuple(apis), tuple(sites), tuple(notes))
 
 
@@ -155,7 +159,15 @@ def _with_dockerfile(tree: Tree, api: Api) -> Api:
     if not dockerfile:
         return api
     description = f"{api.description}; uses its {join(api.folder, dockerfile)}"
-    return replace(api, dockerfile=dockerfile, description=description)
+    return replace(
+        api, dockerfile=dockerfile, description=description, port=_exposed_port(tree, api.folder, dockerfile)
+    )
+
+
+def _exposed_port(tree: Tree, folder: str, dockerfile: str) -> int:
+    """Return the port of the last EXPOSE of a Dockerfile; 8080 if it has none."""
+    ports = re.findall(r"^\s*EXPOSE\s+(\d{2,5})\b", tree.read(join(folder, dockerfile)), re.MULTILINE | re.IGNORECASE)
+    return int(ports[-1]) if ports else Api("", "").port
 
 
 def _names_release(tree: Tree, folder: str) -> bool:
@@ -169,9 +181,9 @@ def _dockerfile_apis(tree: Tree, used_folders: Iterable[str]) -> Iterator[Api]:
     used = set(used_folders)
     for folder in tree.folders_with("Dockerfile"):
         if not any(is_below(folder, one) for one in used):
-            yield Api(
-                DOCKERFILE_ONLY, folder, dockerfile="Dockerfile", description=f"image of {join(folder, 'Dockerfile')}"
-            )
+            port = _exposed_port(tree, folder, "Dockerfile")
+            description = f"image of {join(folder, 'Dockerfile')}, which listens on port {port}"
+            yield Api(DOCKERFILE_ONLY, folder, dockerfile="Dockerfile", port=port, description=description)
 
 
 def _unsupported(tree: Tree, apis: Iterable[Api]) -> Iterator[str]:
@@ -188,7 +200,10 @@ def _unsupported(tree: Tree, apis: Iterable[Api]) -> Iterator[str]:
 def _unrecognised(tree: Tree, used_folders: Iterable[str], notes: Iterable[str]) -> Iterator[str]:
     """Yield the project files that belong to no application, so that nothing is left out silently."""
     used, noted = set(used_folders), " ".join(notes)
-    for pattern in ("package.json", "*.csproj", "pyproject.toml", "requirements.txt", "go.mod"):
+    for pattern in (
+        *("package.json", "*.csproj", "pyproject.toml", "requirements.txt", "Pipfile", "environment.yml", "go.mod"),
+        *("deno.json", "deno.jsonc", "hugo.toml", "hugo.yaml", "_config.yml", "mkdocs.yml"),
+    ):
         for path in tree.files_matching(pattern):
             folder = path.rpartition("/")[0] or "."
             is_used = any(is_below(folder, one) or is_below(one, folder) for one in used)

@@ -8,9 +8,11 @@ from msgspec import Struct, field
 class Api(Struct, frozen=True):
     """A server application.
 
-    ``folder`` is its build context, ``tool`` what installs its packages, ``version`` that of the language, ``entry``
-    what starts it (a file, a module or the project), and ``files`` what the installation reads.  ``dockerfile`` is one
-    that the repository has, relative to ``folder``.  ``names_release``: its code already answers with its build.
+    ``folder`` is its build context, ``tool`` what installs its packages, ``tool_package`` the package of that tool with
+    its version, ``version`` that of the language, ``entry`` what starts it (a file, a module or the project), and
+    ``files`` what the installation reads.  ``command`` are shell words that start it otherwise than the template does.
+    ``dockerfile`` is one that the repository has, relative to ``folder``, and ``port`` the one that it exposes.
+    ``names_release``: its code already answers with its build.
     """
 
     language: str
@@ -19,7 +21,10 @@ class Api(Struct, frozen=True):
     version: str = ""
     entry: str = ""
     files: tuple[str, ...] = ()
+    command: str = ""
+    tool_package: str = ""
     dockerfile: str = ""
+    port: int = 8080
     names_release: bool = False
     description: str = ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,9 +17,11 @@ SERVER_PACKAGES: Final = frozenset(
 )
 ENTRY_FILES: Final = ("server.js", "index.js", "app.js", "main.js", "src/server.js", "src/index.js", "src/main.js")
 DEFAULT_VERSION: Final = "24"
-_START = re.compile(r"\bnode\s+(?:--?[\w=./-]+\s+)*([\w./-]+\.[cm]?js)\b")
+_START = re.compile(r"\bnode\s+(?:--?[\w=./-]+\s+)*([\w./-]+)")
+_TYPESCRIPT_START = re.compile(r"\b(tsx|ts-node|bun)\s+(?:run\s+)?(?:--?[\w=./-]+\s+)*([\w./-]+\.[cm]?ts)\b")
 _OUT_DIR = re.compile(r"\boutDir\s*:\s*['\"]([\w./-]+)['\"]")
 _DIST_DIR = re.compile(r"\bdistDir\s*:\s*['\"]([\w./-]+)['\"]")
+_PAGES = re.compile(r"\bpages\s*:\s*['\"]([\w./-]+)['\"]")
 _EXPORT = re.compile(r"\boutput\s*:\s*['\"]export['\"]")
 
 
@@ -30,7 +32,9 @@ def find_applications(tree: Tree) -> Iterator[Api | Site | str]:
         site = _find_site(tree, folder, package)
         if site is not None:
             yield site
-        elif _is_server(package, _packages(package)):
+        # A package may be both: a Vite site that an Express server of the same package serves.
+        is_server = _is_server(package, _packages(package))
+        if is_server and (site is None or (isinstance(site, Site) and _starts_file(tree, folder, package))):
             yield _describe_server(tree, folder, package)
 
 
@@ -49,7 +53,23 @@ def _scripts(package: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def _is_server(package: Mapping[str, Any], packages: set[str]) -> bool:
-    return bool(SERVER_PACKAGES & packages) or _START.search(_scripts(package).get("start", "")) is not None
+    return bool(SERVER_PACKAGES & packages) or bool(_find_start(package)[1])
+
+
+def _find_start(package: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the program and the file of the script that starts a server: Nest's is `start:prod`, others' `start`."""
+    for name in ("start:prod", "start"):
+        script = _scripts(package).get(name, "")
+        if match := _TYPESCRIPT_START.search(script):
+            return match[1], match[2]
+        if match := _START.search(script):
+            return "node", match[1] if re.search(r"\.[cm]?[jt]s$", match[1]) else f"{match[1]}.js"
+    return "node", "dist/main.js" if _scripts(package).get("start", "").startswith("nest start") else ""
+
+
+def _starts_file(tree: Tree, folder: str, package: Mapping[str, Any]) -> bool:
+    """Return whether a script of the package starts a file that is there: what a generator builds is no server."""
+    return tree.has(join(folder, _find_start(package)[1] or "-"))
 
 
 def _find_site(tree: Tree, folder: str, package: Mapping[str, Any]) -> Site | str | None:
@@ -80,6 +100,13 @@ _DIRECT_COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
     "Nuxt": ("nuxi", "generate"),
     "Create React App": ("react-scripts", "build"),
     "Vite": ("vite", "build"),
+    "React Router": ("react-router", "build"),
+    "Gatsby": ("gatsby", "build"),
+    "Docusaurus": ("docusaurus", "build"),
+    "Eleventy": ("eleventy",),
+    "VitePress": ("vitepress", "build"),
+    "Vue CLI": ("vue-cli-service", "build"),
+    "Parcel": ("parcel", "build", "index.html"),
 }
 
 
@@ -99,12 +126,16 @@ def _svelte_kit(tree: Tree, folder: str) -> _Generated | str:
     packages = _packages(node_packages.read_package(tree.root / folder))
     if "@sveltejs/adapter-static" not in packages:
         return "SvelteKit without @sveltejs/adapter-static needs a server; add it, or write a Dockerfile and deploy it"
-    is_single_page = "fallback" in _config(tree, folder, "svelte.config")
-    return "SvelteKit", "build", "build", is_single_page
+    config = _config(tree, folder, "svelte.config")
+    match = _PAGES.search(config)
+    return "SvelteKit", match[1].removeprefix("./").rstrip("/") if match else "build", "build", "fallback" in config
 
 
-def _astro(tree: Tree, folder: str) -> _Generated:
-    match = _OUT_DIR.search(_config(tree, folder, "astro.config"))
+def _astro(tree: Tree, folder: str) -> _Generated | str:
+    config = _config(tree, folder, "astro.config")
+    if re.search(r"\boutput\s*:\s*['\"]server['\"]", config):
+        return "Astro with `output: 'server'` needs a server; remove it, or write a Dockerfile and deploy it"
+    match = _OUT_DIR.search(config)
     return "Astro", match[1].removeprefix("./").rstrip("/") if match else "dist", "build", False
 
 
@@ -136,15 +167,48 @@ def _create_react_app(tree: Tree, folder: str) -> _Generated:
     return "Create React App", "build", "build", True
 
 
+def _react_router(tree: Tree, folder: str) -> _Generated | str:
+    if not re.search(r"\bssr\s*:\s*false", _config(tree, folder, "react-router.config")):
+        return "React Router without `ssr: false` needs a server; set it, or write a Dockerfile and deploy it"
+    return "React Router", "build/client", "build", True
+
+
+def _vitepress(tree: Tree, folder: str) -> _Generated:
+    """Return the site of VitePress, whose folder is in its script: ``vitepress build docs``."""
+    scripts = _scripts(node_packages.read_package(tree.root / folder))
+    name, text = next((item for item in scripts.items() if "vitepress build" in item[1]), ("build", "vitepress build"))
+    match = re.search(r"vitepress build\s+([\w./-]+)", text)
+    return "VitePress", join(match[1] if match else ".", ".vitepress/dist"), name, False
+
+
+def _fixed(name: str, output: str, *, is_single_page: bool = False) -> Callable[[Tree, str], _Generated]:
+    """Return the rule of a generator that writes one folder."""
+    return lambda tree, folder: (name, output, "build", is_single_page)
+
+
+def _needs_server(name: str) -> Callable[[Tree, str], str]:
+    return lambda tree, folder: f"{name} needs a server; write a Dockerfile and deploy it"
+
+
 def _vite(tree: Tree, folder: str) -> _Generated:
     match = _OUT_DIR.search(_config(tree, folder, "vite.config"))
     return "Vite", match[1].removeprefix("./").rstrip("/") if match else "dist", "build", True
 
 
-_GENERATORS: Final = {
+_GENERATORS: Final[Mapping[str, Callable[[Tree, str], _Generated | str]]] = {
     "next": _next,
     "@sveltejs/kit": _svelte_kit,
     "astro": _astro,
+    "@react-router/dev": _react_router,
+    "@remix-run/dev": _needs_server("Remix"),
+    "@tanstack/react-start": _needs_server("TanStack Start"),
+    "@solidjs/start": _needs_server("SolidStart"),
+    "gatsby": _fixed("Gatsby", "public"),
+    "@docusaurus/core": _fixed("Docusaurus", "build"),
+    "@11ty/eleventy": _fixed("Eleventy", "_site"),
+    "vitepress": _vitepress,
+    "@vue/cli-service": _fixed("Vue CLI", "dist", is_single_page=True),
+    "parcel": _fixed("Parcel", "dist", is_single_page=True),
     "@angular/core": _angular,
     "nuxt": _nuxt,
     "react-scripts": _create_react_app,
@@ -153,12 +217,14 @@ _GENERATORS: Final = {
 """By the package that tells a generator, the ones that are built on another first."""
 
 
-def _describe_server(tree: Tree, folder: str, package: Mapping[str, Any]) -> Api:
-    match = _START.search(_scripts(package).get("start", ""))
-    main = str(package.get("main", ""))
-    candidates = [match[1] if match else "", *ENTRY_FILES, main]
-    entry = next((name for name in candidates if name and tree.has(join(folder, name))), "")
-    entry = entry or (match[1] if match else "") or main or "server.js"
+def _describe_server(tree: Tree, folder: str, package: Mapping[str, Any]) -> Api | str:
+    program, started = _find_start(package)
+    if program == "bun":
+        return (
+            f"{join(folder, 'package.json')}: Bun starts {started}, and there is no template for Bun; "
+            f"write a Dockerfile in {folder}, or start it with `node`"
+        )
+    entry = _find_entry(tree, folder, package, started)
     project = node_packages.find_project(tree.root / folder, tree.root)
     root = folder
     if project is not None and project.root != (tree.root / folder).resolve():
@@ -166,21 +232,51 @@ def _describe_server(tree: Tree, folder: str, package: Mapping[str, Any]) -> Api
     manager = project.manager.name if project is not None else "npm"
     lock_files = (project.manager.lock_file,) if project is not None else ()
     version = _node_version(tree, folder) or DEFAULT_VERSION
-    package_name = relative_to(folder, root)
     files = (*_package_files(tree, root), *lock_files)
-    in_root = entry if root == folder else join(package_name, entry)
-    description = f"Node {version} server in {folder}, packages by {manager}, started with node {entry}"
+    in_root = entry if root == folder else join(relative_to(folder, root), entry)
+    command = f"node --import tsx {in_root}" if program in ("tsx", "ts-node") else ""
+    description = f"Node {version} server in {folder}, packages by {manager}, started with {command or f'node {entry}'}"
     description += f", in the workspace {root}" if root != folder else ""
-    return Api("node", root, manager, version, in_root, files, description=description)
+    description += _describe_gaps(tree, folder, package, entry, command)
+    return Api(
+        "node",
+        root,
+        manager,
+        version,
+        in_root,
+        files,
+        command=command,
+        tool_package=project.package if project is not None else "",
+        description=description,
+    )
+
+
+def _find_entry(tree: Tree, folder: str, package: Mapping[str, Any], started: str) -> str:
+    main = str(package.get("main", ""))
+    candidates = [started, *ENTRY_FILES, main]
+    existing = next((name for name in candidates if name and tree.has(join(folder, name))), "")
+    return existing or started or main or "server.js"
+
+
+def _describe_gaps(tree: Tree, folder: str, package: Mapping[str, Any], entry: str, command: str) -> str:
+    """Return what has to be changed before the image starts; "" if nothing is missing."""
+    is_built = "build" in _scripts(package)
+    if command and "tsx" not in (package.get("dependencies") or {}):
+        return "; add tsx to its dependencies: the image has none of the devDependencies"
+    if not tree.has(join(folder, entry)) and not is_built:
+        return f"; {entry} does not exist: set ENTRY in its Dockerfile to the file that starts the server"
+    return ""
 
 
 def _package_files(tree: Tree, root: str) -> tuple[str, ...]:
     """Return every package.json and setting that an installation in ``root`` reads."""
     settings = ("pnpm-workspace.yaml", ".npmrc", ".yarnrc.yml", "bunfig.toml")
+    yarn_releases = tree.files_in(join(root, ".yarn/releases"))
     is_workspace = "workspaces" in node_packages.read_package(tree.root / root) or tree.has(join(root, settings[0]))
     packages = tree.files_matching("package.json", root) if is_workspace else [join(root, "package.json")]
     relative = [relative_to(path, root) for path in packages]
-    return (*relative, *(name for name in settings if tree.has(join(root, name))))
+    releases = (relative_to(path, root) for path in yarn_releases)
+    return (*relative, *(name for name in settings if tree.has(join(root, name))), *releases)
 
 
 def _node_version(tree: Tree, folder: str) -> str:

@@ -41,6 +41,11 @@ class Tree:
         """Return whether a file exists, also in a folder that is not searched."""
         return (self.root / path).is_file()
 
+    def files_in(self, folder: str) -> list[str]:
+        """Return the files in a folder, also in one that is not searched, without subfolders."""
+        paths = sorted((self.root / folder).iterdir()) if (self.root / folder).is_dir() else []
+        return [join(folder, path.name) for path in paths if path.is_file()]
+
     def read(self, path: str) -> str:
         """Return the text of a file; empty if it cannot be read."""
         try:

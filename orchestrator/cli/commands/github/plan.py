@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from orchestrator.github.notifications import GitHubNotifier
     from orchestrator.planning.plan import PreparedPlan
     from orchestrator.release.checkout import ReleaseCandidate
+    from orchestrator.render.plan_view import PlanView
     from orchestrator.render.release_summary import ReleaseFacts
+    from orchestrator.vocabulary import Plan
 
 MAX_SUMMARY_BYTES = 900_000
 """Maximum size of a step summary; GitHub rejects more than 1 MiB."""
@@ -55,8 +57,23 @@ def command(settings: Settings, out: Path | None, emulated: bool, build: BuildJo
     if not emulated:
         reporter.record_plan(settings, planned)
     facts = _find_facts(notifier, candidate)
-    _publish_plan(settings, notifier, planned, approval_mode, facts, out)
+    approval = approval_mode, _render_loosening(approval_mode, candidate)
+    _publish_plan(settings, notifier, planned, approval, facts, out)
     return ExitCode.VETOED if planned.plan.is_vetoed else ExitCode.OK
+
+
+def _render_loosening(approval_mode: str, candidate: ReleaseCandidate) -> str:
+    """Return the warning that the Project would approve more than the last release does; "" if it does not."""
+    from orchestrator.github import approval_policy, comment_body
+    from orchestrator.release import manifest_documents
+
+    last_deploy = candidate.ledger.last_deploy
+    released = manifest_documents.read_approval(candidate.ledger.documents_of(last_deploy)) if last_deploy else ""
+    return (
+        comment_body.render_loosening(released, approval_mode)
+        if approval_policy.is_looser(approval_mode, released)
+        else ""
+    )
 
 
 def _find_facts(notifier: GitHubNotifier, candidate: ReleaseCandidate) -> ReleaseFacts:
@@ -96,12 +113,16 @@ def _publish_plan(
     settings: Settings,
     notifier: GitHubNotifier,
     planned: PreparedPlan,
-    approval_mode: str,
+    approval: tuple[str, str],
     facts: ReleaseFacts,
     out: Path | None,
 ) -> None:
-    from orchestrator.github import comment_body, gathered_comment, overlapping_plans, reviewed_plan
-    from orchestrator.render import plan_markdown, plan_view
+    """Write the plan to the terminal, ``out``, the run and the comment.
+
+    ``approval`` is the Project's mode, and what has to be said of it.
+    """
+    from orchestrator.github import comment_body
+    from orchestrator.render import plan_view
     from orchestrator.runs import plan_output
 
     plan = planned.plan
@@ -110,13 +131,13 @@ def _publish_plan(
     plan_output.print_plan(settings.terminal, planned, "full")
     view = plan_view.build_view(plan, cost=plan_output.cost_view(planned), include_steps=True, max_value_characters=400)
     view = plan_output.add_summary(view, planned, facts)
-    marker_comment, _ = reviewed_plan.create_marker(plan, approval_mode)
     summary_body = comment_body.render_plan(
         view,
         marker_comment="",
         commit=notifier.commit,
         run_url=notifier.run.url,
-        approval=approval_mode,
+        approval=approval[0],
+        overlaps=approval[1],
         limit=MAX_SUMMARY_BYTES,
     )
     notifier.run.append_summary(summary_body)
@@ -126,18 +147,24 @@ def _publish_plan(
         vetoed=str(plan.is_vetoed).lower(),
         environment=plan.environment,
     )
+    _write_comment(settings, notifier, plan, view, approval)
+
+
+def _write_comment(
+    settings: Settings, notifier: GitHubNotifier, plan: Plan, view: PlanView, approval: tuple[str, str]
+) -> None:
+    from orchestrator.github import comment_body, overlapping_plans, reviewed_plan
+
+    mode, notice = approval
     overlaps = overlapping_plans.report_overlaps(settings, notifier, plan)
-    commit, run_url = notifier.commit, notifier.run.url
-    count = notifier.section_count
-    limit = gathered_comment.section_limit(count) if count else plan_markdown.MAX_COMMENT_BYTES
     comment = comment_body.render_plan(
         view,
-        marker_comment=marker_comment,
-        commit=commit,
-        run_url=run_url,
-        approval=approval_mode,
-        overlaps=overlaps,
-        limit=limit,
+        marker_comment=reviewed_plan.create_marker(plan, mode)[0],
+        commit=notifier.commit,
+        run_url=notifier.run.url,
+        approval=mode,
+        overlaps="\n\n".join(filter(None, (notice, overlaps))),
+        limit=notifier.comment_limit,
     )
     notifier.report_plan(comment, plan.digest, view.headline, is_vetoed=plan.is_vetoed)
 
