@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Protocol
 
 from orchestrator.cost import Estimate, format_headline
 from orchestrator.cost.billed_months import MonthSpend
 from orchestrator.cost.deadlines import Deadline
+from orchestrator.cost.stack_cost import BudgetLimit
 from orchestrator.render.cost_report import ComponentRow, render_deadlines
 from orchestrator.render.plan_view import clean_name, clean_sentence
 from orchestrator.render.spend_report import split_months
-
-
-class BudgetRow(Protocol):
-    """A budget in USD a month."""
-
-    @property
-    def component(self) -> str: ...
-
-    @property
-    def limit(self) -> float: ...
-
-    @property
-    def first_alert(self) -> float | None: ...
 
 
 class KeyRow(Protocol):
@@ -59,7 +47,10 @@ class ReviewData(Protocol):
     def components(self) -> Sequence[ComponentRow]: ...
 
     @property
-    def budgets(self) -> Sequence[BudgetRow]: ...
+    def last_month(self) -> Mapping[str, float] | None: ...
+
+    @property
+    def budgets(self) -> Sequence[BudgetLimit]: ...
 
     @property
     def months(self) -> Sequence[MonthSpend]: ...
@@ -88,37 +79,37 @@ class ReviewData(Protocol):
 
 def render(review: ReviewData) -> str:
     """Return the page; every text of AWS in it is on one line and safe on a terminal."""
-    drills = [f"{name}: run `orchestrator restore database {name} --drill`" for name in review.due_drills]
-    sections = (
-        ("Cost", _render_cost(review)),
-        ("Possible savings", _render_list(review.advice, "No savings were found.")),
-        ("Leftovers", _render_list(review.leftovers, "No leftover resources were found.")),
-        ("Access keys", _render_keys(review.keys)),
-        ("Drift", iter([f"{review.drift}. Details: `orchestrator drift`"])),
-        ("Restore drills", _render_list(drills, "No restore drill is due.")),
-        ("Dates", _render_dates(review.dates)),
-        ("Not checked", _render_list(review.not_checked, "All data was read.")),
-    )
     lines = [f"# Review of {clean_name(review.title)} on {review.on}"]
-    for heading, content in sections:
+    for heading, content in (("Cost", tuple(_render_cost(review))), *list_findings(review)):
         lines += ["", f"## {heading}", "", *(clean_sentence(line) if line else "" for line in content)]
     return "\n".join(lines)
+
+
+def list_findings(review: ReviewData) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return the heading and the lines of each section but the cost."""
+    drills = [f"{name}: run `orchestrator restore database {name} --drill`" for name in review.due_drills]
+    return (
+        ("Possible savings", tuple(_render_list(review.advice, "No savings were found."))),
+        ("Leftovers", tuple(_render_list(review.leftovers, "No leftover resources were found."))),
+        ("Access keys", tuple(_render_keys(review.keys))),
+        ("Drift", (f"{review.drift}. Details: `orchestrator drift`",)),
+        ("Restore drills", tuple(_render_list(drills, "No restore drill is due."))),
+        ("Dates", tuple(_render_dates(review.dates))),
+        ("Not checked", tuple(_render_list(review.not_checked, "All data was read."))),
+    )
 
 
 def _render_cost(review: ReviewData) -> Iterator[str]:
     """Yield the costs by component, the budgets, and what AWS has billed."""
     estimate = review.estimate
     yield format_headline(estimate) or "No resource has a cost."
-    if review.components:
-        yield ""
-        yield "| component | idle | expected | active |"
-        yield "|---|---:|---:|---:|"
-        for row in review.components:
-            yield f"| {row.component} | {row.idle:.2f} | {row.expected:.2f} | {row.active:.2f} |"
-        yield ""
+    if review.components or review.last_month:
+        yield from ("", *_render_components(review), "")
+    if review.last_month is None:
+        yield "* Last month by component was not read: it needs a state service that recorded it."
     for budget in review.budgets:
         share = 100 * estimate.expected / budget.limit
-        alert = f"; the first alert is at {budget.first_alert:g} USD" if budget.first_alert is not None else ""
+        alert = f"; the first alert is at {budget.alerts[0]:g} USD" if budget.alerts else ""
         yield f"* {budget.component}: {share:.0f} % of {budget.limit:g} USD a month{alert}."
     last_month, this_month = split_months(review.months, review.on)
     if last_month is not None:
@@ -131,6 +122,20 @@ def _render_cost(review: ReviewData) -> Iterator[str]:
         )
     if not review.months:
         yield "* Billed costs were not read: to read them, add --actual (0.01 USD)."
+
+
+def _render_components(review: ReviewData) -> Iterator[str]:
+    """Yield a table of the components; with last month, also those that only cost something then."""
+    before = review.last_month
+    yield f"| component | idle | expected | active |{' last month | change |' if before is not None else ''}"
+    yield f"|---|---:|---:|---:|{'---:|---:|' if before is not None else ''}"
+    rows = [(row.component, row.idle, row.expected, row.active) for row in review.components]
+    names = {row.component for row in review.components}
+    rows += [(name, 0.0, 0.0, 0.0) for name in sorted(before or ()) if name not in names]
+    for name, idle, expected, active in rows:
+        amount = (before or {}).get(name, 0.0)
+        comparison = f" {amount:.2f} | {expected - amount:+.2f} |" if before is not None else ""
+        yield f"| {name} | {idle:.2f} | {expected:.2f} | {active:.2f} |{comparison}"
 
 
 def _render_list(sentences: Sequence[str], empty: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ Reads only.  API: RDS DescribeDBSnapshots, CloudWatch Logs DescribeLogGroups, IA
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,12 @@ from orchestrator import cost
 from orchestrator.aws.errors import AwsError
 from orchestrator.cost import advice, deadlines, project_prices
 from orchestrator.cost.by_component import ComponentCost, sum_by_component
+from orchestrator.cost.stack_cost import BudgetLimit, list_budgets
 from orchestrator.planning import pipeline, planned_cost
 from orchestrator.render import drift
-from orchestrator.runs import cost_explorer, due_drills
+from orchestrator.runs import cost_explorer, due_drills, last_month_cost
 from orchestrator.runs.settings import Settings
-from orchestrator.vocabulary import Action, Component
+from orchestrator.vocabulary import Action
 
 if TYPE_CHECKING:
     from orchestrator.aws import Reader
@@ -34,14 +35,6 @@ MAX_KEY_AGE = timedelta(days=90)
 """Age from which an access key should be replaced (IAM user guide, "Update access keys when needed")."""
 
 
-class Budget(Struct, frozen=True):
-    """A Budget of the manifests: its monthly limit in USD, and its first alert, None if it has none."""
-
-    component: str
-    limit: float
-    first_alert: float | None
-
-
 class AccessKey(Struct, frozen=True):
     """An access key of an IAM user; ``is_old``: it should be replaced."""
 
@@ -52,13 +45,17 @@ class AccessKey(Struct, frozen=True):
 
 
 class Review(Struct, frozen=True):
-    """Everything on the page.  ``not_checked`` says what could not be read, with the reason."""
+    """Everything on the page.  ``not_checked`` says what could not be read, with the reason.
+
+    ``last_month`` is what the state service recorded by component in USD; None without a record of it.
+    """
 
     title: str
     on: date
     estimate: cost.Estimate
     components: tuple[ComponentCost, ...]
-    budgets: tuple[Budget, ...]
+    last_month: Mapping[str, float] | None
+    budgets: tuple[BudgetLimit, ...]
     months: tuple[MonthSpend, ...]
     leftovers: tuple[str, ...]
     keys: tuple[AccessKey, ...]
@@ -85,16 +82,18 @@ def gather(settings: Settings, *, is_actual: bool = False, now: datetime | None 
     estimate = cost.estimate(
         resources, planned.scope.region, project_prices.load(), on=moment.date(), usage=planned.usage
     )
+    title = f"{planned.plan.project}/{planned.plan.environment}"
     not_checked: list[str] = []
     reader = Reader(clients)
     account, region = manifest.scope.account, planned.scope.region
     spend = cost_explorer.read_spend(clients, account, moment) if is_actual else cost_explorer.read_cached(account)
     return Review(
-        title=f"{planned.plan.project}/{planned.plan.environment}",
+        title=title,
         on=moment.date(),
         estimate=estimate,
         components=sum_by_component(estimate, {resource.address: resource.component for resource in resources}),
-        budgets=tuple(_list_budgets(desired.components)),
+        last_month=last_month_cost.read_last_month(title, moment, not_checked),
+        budgets=tuple(list_budgets(desired.resources)),
         months=spend.months if spend is not None else (),
         leftovers=(
             *_list_undeclared(planned),
@@ -117,13 +116,6 @@ def _try(not_checked: list[str], subject: str, read: Callable[[], list[Any]]) ->
     except AwsError as error:
         not_checked.append(f"{subject}: {error}")
         return []
-
-
-def _list_budgets(components: tuple[Component, ...]) -> Iterator[Budget]:
-    for component in components:
-        if component.kind == "Budget" and component.spec["currency"] == "USD":
-            alerts = sorted(float(amount) for amount in component.spec["alerts"])
-            yield Budget(component.handle, float(component.spec["limit"]), alerts[0] if alerts else None)
 
 
 def _list_undeclared(planned: PreparedPlan) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -142,6 +142,24 @@ def record_drift(settings: Settings, drift_view: DriftView, planned: PreparedPla
             settings,
             "the drift report",
             lambda: client.request("POST", path, report, timeout_seconds=BEST_EFFORT_TIMEOUT_SECONDS),
+        )
+
+
+def record_review(settings: Settings, environment: str, findings: Iterable[tuple[str, tuple[str, ...]]]) -> None:
+    """Record a review with the state service, if one is configured; print a note if that fails."""
+    from orchestrator.release import ledger_entry
+    from orchestrator.state.client import payloads
+
+    client = _find_client()
+    if client is None:
+        return
+    review = payloads.build_review(environment, ledger_entry.detect_origin(settings.manifests).actor, findings)
+    with client:
+        path = f"/environments/{environment}/review"
+        try_recording(
+            settings,
+            "the review",
+            lambda: client.request("POST", path, review, timeout_seconds=BEST_EFFORT_TIMEOUT_SECONDS),
         )
 
 

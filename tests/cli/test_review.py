@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -10,12 +11,19 @@ import msgspec
 import pytest
 
 from orchestrator.cost.billed_months import MonthSpend
+from orchestrator.cost.by_component import ComponentCost
+from orchestrator.cost.stack_cost import BudgetLimit, StackCost
 from orchestrator.emulator import Emulator, Faults
 from orchestrator.render import review_page
 from orchestrator.runs import monthly_review
 from orchestrator.runs.cost_explorer import ActualSpend
 from orchestrator.runs.settings import Settings
+from orchestrator.state.protocol.records import Run as RunRecord
+from orchestrator.state.protocol.records import RunResult
+from orchestrator.state.protocol.timestamps import format_timestamp
+from orchestrator.state.server.store import Store
 from tests.cli.conftest import MANIFESTS, ByHand, Run
+from tests.state.api_service import run_api_service
 
 BUDGET = """---
 apiVersion: orchestrator/v1
@@ -112,3 +120,52 @@ def test_what_aws_billed_comes_from_the_kept_answer(aws: Emulator, run: Run, man
     page = sections(run("review").out)
 
     assert f"* Billed for the whole account in {last:%Y-%m}: 4.50 USD before credits." in page["Cost"]
+
+
+def test_components_are_compared_with_last_month_and_the_service_keeps_the_rest(
+    aws: Emulator, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a real apply cost is what the service has; a component that is gone is still in the comparison."""
+    store = Store.open(f"sqlite:///{tmp_path}/state.db")
+    earlier = datetime.now(UTC) - timedelta(days=70)
+    before = StackCost((ComponentCost("bucket.files", 0.05, 0.05, 0.05), ComponentCost("bucket.old", 4, 4, 4)))
+    at = format_timestamp(earlier.timestamp())
+    store.begin_run(RunRecord("r1", "shop/prod", "deploy", "ana", "c0ffee", at), "ana", from_journal=True)
+    store.end_run("r1", None, RunResult("succeeded", at, cost=before), "ana")
+    with run_api_service(store) as service:
+        monkeypatch.setenv("ORCHESTRATOR_STATE_URL", service.address)
+        monkeypatch.setenv("ORCHESTRATOR_STATE_TOKEN", service.issue_token("read", "propose", "write"))
+        assert run("apply", "--auto-approve").code == 0
+        page = sections(run("review").out)
+        shown = service.open_client("read").get("/e/shop/prod/review").text
+
+    applied = store.list_applied_costs("shop/prod").items[0].cost
+    assert applied is not None
+    assert applied.budgets == (BudgetLimit("budget.monthly", 0.5, (0.2, 0.4)),)
+    assert [(item.component, item.idle) for item in applied.components] == [("bucket.files", 0.11)]
+    assert "| component | idle | expected | active | last month | change |" in page["Cost"]
+    assert "| bucket.files | 0.11 | 0.11 | 0.11 | 0.05 | +0.06 |" in page["Cost"]
+    assert "| bucket.old | 0.00 | 0.00 | 0.00 | 4.00 | -4.00 |" in page["Cost"]
+    review = store.get_review("shop/prod")
+    assert review is not None
+    assert [section.heading for section in review.sections] == [title for title in page if title != "Cost"]
+    assert review.section("Leftovers") == ("No leftover resources were found.",)
+    assert "No leftover resources were found." in shown
+    assert "bucket.<wbr>old" in shown
+
+
+def test_a_service_that_is_away_takes_no_more_than_the_comparison(
+    aws: Emulator, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("apply", "--auto-approve").code == 0
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    monkeypatch.setenv("ORCHESTRATOR_STATE_URL", f"http://127.0.0.1:{port}")
+
+    result = run("review")
+
+    page = sections(result.out)
+    assert result.code == 0
+    assert page["Not checked"][0].startswith("* last month's cost: the state service at http://127.0.0.1")
+    assert "| component | idle | expected | active |" in page["Cost"]
+    assert "Could not record the review" in result.err

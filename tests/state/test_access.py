@@ -27,7 +27,9 @@ GET    /e/{project}/{name}/drift                                  -    +      + 
 POST   /e/{project}/{name}/drift                                  -    -      +       -    -       -     -       -    -
 GET    /e/{project}/{name}/models                                 -    +      +       +    -       -     -       -    +
 GET    /e/{project}/{name}/releases                               -    +      +       +    -       -     -       -    +
+GET    /e/{project}/{name}/review                                 -    +      +       +    -       -     -       -    +
 GET    /history                                                   -    +      +       +    -       -     -       -    +
+GET    /digest                                                    -    +      +       +    -       -     -       -    +
 GET    /history/log                                               -    +      +       +    -       -     -       -    +
 GET    /models                                                    -    +      +       +    -       -     -       -    +
 POST   /models/upload                                             -    -      +       -    -       -     -       -    -
@@ -49,6 +51,7 @@ GET    /api/v1/environments                                       -    +      + 
 GET    /api/v1/environments/{project}/{name}                      -    +      +       +    -       -     -       -    +
 GET    /api/v1/environments/{project}/{name}/drift                -    +      +       +    -       -     -       -    +
 POST   /api/v1/environments/{project}/{name}/drift                -    -      -       -    +       -     -       -    +
+POST   /api/v1/environments/{project}/{name}/review               -    -      -       -    +       -     -       -    +
 GET    /api/v1/environments/{project}/{name}/drift/decisions      -    +      +       +    -       -     -       -    +
 POST   /api/v1/environments/{project}/{name}/drift/decisions      -    -      +       -    -       -     +       -    -
 GET    /api/v1/environments/{project}/{name}/costs                -    +      +       +    -       -     -       -    +
@@ -60,6 +63,7 @@ GET    /api/v1/environments/{project}/{name}/pulls                -    +      + 
 PUT    /api/v1/environments/{project}/{name}/pulls/{number}       -    -      -       -    +       -     -       -    +
 GET    /api/v1/environments/{project}/{name}/pulls/{number}/conflicts - +     +       +    +       -     -       +    +
 GET    /api/v1/environments/{project}/{name}/releases             -    +      +       +    -       -     -       -    +
+GET    /api/v1/environments/{project}/{name}/review               -    +      +       +    -       -     -       -    +
 GET    /api/v1/environments/{project}/{name}/releases/{number}    -    +      +       +    -       -     -       -    +
 PUT    /api/v1/environments/{project}/{name}/releases/{number}    -    -      -       -    -       +     -       -    +
 GET    /api/v1/deliveries                                         -    +      +       +    -       -     -       -    +

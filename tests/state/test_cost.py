@@ -21,6 +21,8 @@ PAGES = {
     "environments": "/",
     "environment": "/e/shop/e1",
     "cost": "/e/shop/e1/cost",
+    "review": "/e/shop/e1/review",
+    "digest": "/digest",
     "drift": "/e/shop/e1/drift",
     "releases": "/e/shop/e1/releases",
     "comparison": "/e/shop/e1/releases?from=3&to=9",

@@ -20,11 +20,14 @@ from orchestrator.runs.settings import Settings
 def command(settings: Settings, is_actual: bool) -> None:
     """Print a page for a monthly review, as Markdown.
 
-    Shows the cost of what is in AWS by component, compared with the budget and the amount that AWS has billed;
-    resources that nothing deletes; access keys by age; drift; restore drills that are due; dates of the next 180 days;
-    and ways to save. Changes nothing. Lists what the credentials may not read.
+    Shows the cost of what is in AWS by component, compared with last month, the budget and the amount that AWS has
+    billed; resources that nothing deletes; access keys by age; drift; restore drills that are due; dates of the next
+    180 days; and ways to save. Changes nothing. Lists what the credentials may not read. With a state service, the page
+    `Review` of the environment shows the same.
     """
     from orchestrator.render import review_page
-    from orchestrator.runs import monthly_review
+    from orchestrator.runs import monthly_review, reporter
 
-    settings.terminal.print_out(review_page.render(monthly_review.gather(settings, is_actual=is_actual)))
+    review = monthly_review.gather(settings, is_actual=is_actual)
+    settings.terminal.print_out(review_page.render(review))
+    reporter.record_review(settings, review.title, review_page.list_findings(review))

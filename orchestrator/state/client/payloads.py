@@ -33,6 +33,8 @@ from orchestrator.state.protocol.records import (
     DriftReport,
     PlanRecord,
     PullRequestPlan,
+    ReviewRecord,
+    ReviewSection,
     RunResult,
     RunStatus,
     StepEvent,
@@ -203,3 +205,12 @@ def build_pull_request_plan(plan: Plan, number: int, commit: str, actor: str, ti
     return PullRequestPlan(
         environment, number, commit, plan.digest, current_timestamp(), actor, clean_text(title), url, fields
     )
+
+
+def build_review(environment: str, actor: str, findings: Iterable[tuple[str, tuple[str, ...]]]) -> ReviewRecord:
+    """Return the findings of a review as a record."""
+    sections = tuple(
+        ReviewSection(heading, tuple(clean_text(line.removeprefix("* ")) for line in lines))
+        for heading, lines in findings
+    )
+    return ReviewRecord(environment, current_timestamp(), actor, sections)

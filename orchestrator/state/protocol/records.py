@@ -165,6 +165,26 @@ class ReleaseContent(Struct, frozen=True):
     files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
+class ReviewSection(Struct, frozen=True):
+    """One section of a review: its heading, and one sentence a line."""
+
+    heading: str
+    lines: tuple[str, ...] = ()
+
+
+class ReviewRecord(Struct, frozen=True):
+    """A monthly review of an environment, without its costs, which the service has itself."""
+
+    environment: str
+    at: str
+    by: str
+    sections: tuple[ReviewSection, ...] = ()
+
+    def section(self, heading: str) -> tuple[str, ...]:
+        """Return the lines of a section, empty if there is none."""
+        return next((section.lines for section in self.sections if section.heading == heading), ())
+
+
 class DriftField(Struct, frozen=True):
     """One field that differs from the manifests, as redacted text; ``since`` is when a report first contained it."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import threading
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -15,10 +16,11 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator.state.server.settings import Settings
-from orchestrator.state.server.store import Store
+from orchestrator.state.server.store import Store, outbox
 from orchestrator.state.server.store import tables as t
 from orchestrator.state.server.store.database import read_connection, write_transaction
 from orchestrator.state.server.webhook_target import ForbiddenTargetError, post
+from orchestrator.state.server.weekly_digest import SEND_HOUR, WEEK, build_digest, format_text, start_of_week
 
 MAX_ATTEMPTS = 6
 INITIAL_RETRY_DELAY_SECONDS = 5.0
@@ -56,6 +58,27 @@ class WebhookWorker:
         with read_connection(self._store.engine) as connection:
             rows = connection.execute(query).all()
         return sum(self._deliver(row) for row in rows if self._claim(row, now))
+
+    def send_digest(self) -> bool:
+        """Queue the digest of last week if it is time and no replica has; return whether it was queued.
+
+        A week in which nothing ran has none.
+        """
+        now = datetime.fromtimestamp(self._store.clock(), UTC)
+        until = start_of_week(now)
+        week = (until - WEEK).date().isoformat()
+        if not (self._settings.slack_url or self._settings.webhook_url) or now < until + SEND_HOUR:
+            return False
+        with read_connection(self._store.engine) as connection:
+            if outbox.has_digest(connection, week):
+                return False
+        digest = build_digest(self._store, until - WEEK, now)
+        if not (digest.deploys or digest.failures or digest.rollbacks):
+            return False
+        url = f"{self._settings.public_url.rstrip('/')}/digest?week={week}" if self._settings.public_url else ""
+        with write_transaction(self._store.engine) as connection:
+            outbox.enqueue_digest(connection, week, format_text(digest, url), now.timestamp())
+        return True
 
     def _claim(self, row: Any, now: float) -> bool:
         """Reschedule a notification before sending it, so that one replica sends it and a crash retries it later."""
@@ -103,6 +126,7 @@ class WebhookWorker:
                 self.send_due()
                 if poll_count % POLLS_PER_SWEEP == 0:
                     self._store.end_lost_runs()
+                    self.send_digest()
             except SQLAlchemyError as error:
                 self._log_warning("database_unavailable", error=type(error).__name__)
 

@@ -26,6 +26,8 @@ from orchestrator.state.protocol.records import (
     PullRequestPlan,
     ReleaseContent,
     ReleaseRecord,
+    ReviewRecord,
+    ReviewSection,
     Run,
     RunResult,
     StepEvent,
@@ -108,6 +110,7 @@ def fill_store(store: Store, clock: FakeClock) -> None:
     add_running_deploy(store, clock)
     add_drift(store, clock)
     add_models(store)
+    add_review(store)
     clock.now = NOW
 
 
@@ -400,6 +403,22 @@ def add_running_deploy(store: Store, clock: FakeClock) -> None:
         "aina",
         can_wait=True,
     )
+
+
+def add_review(store: Store) -> None:
+    """What somebody found on the first of the month."""
+    sections = (
+        ReviewSection(
+            "Possible savings", ("database.main: db.t4g.small instead of db.t3.small saves 1.46 USD a month",)
+        ),
+        ReviewSection("Leftovers", ("Snapshot before-the-import of joiabagur-prod-main, 20 GB, is 91 days old.",)),
+        ReviewSection("Access keys", ("aina, key ...3F2A: 214 days old: replace it, or use roles.",)),
+        ReviewSection("Drift", ("2 drifted, 31 in sync. Details: `orchestrator drift`",)),
+        ReviewSection("Restore drills", ("No restore drill is due.",)),
+        ReviewSection("Dates", ("2027-02-28  rds_instance.main: standard support of PostgreSQL 13 ends",)),
+        ReviewSection("Not checked", ("All data was read.",)),
+    )
+    store.record_review(ReviewRecord(PROD, format_timestamp(NOW - 20 * DAY_SECONDS), "aina", sections), "aina")
 
 
 def add_drift(store: Store, clock: FakeClock) -> None:

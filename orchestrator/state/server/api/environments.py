@@ -20,6 +20,7 @@ from orchestrator.state.protocol.records import (
     PlanRecord,
     PullRequestPlan,
     ReleaseRecord,
+    ReviewRecord,
 )
 from orchestrator.state.protocol.requests import ReleasePayload
 from orchestrator.state.protocol.timestamps import format_timestamp
@@ -204,6 +205,32 @@ def create_drift_decision(
         return 201, decision
 
     return respond_once(request, identity, body, record_decision)
+
+
+@operations.get(ENVIRONMENT_PATH + "/review", response_model=ReviewRecord)
+def get_review(request: Request, store: StoreDep, _: CurrentReader, project: PathName, name: PathName) -> Response:
+    """Return the newest review of an environment."""
+    return json_response(request, store.get_review(f"{project}/{name}"))
+
+
+@operations.post(ENVIRONMENT_PATH + "/review", status_code=201, response_model=ReviewRecord)
+def create_review(
+    request: Request,
+    store: StoreDep,
+    identity: CurrentDriftReporter,
+    project: PathName,
+    name: PathName,
+    body: ReviewRecord,
+) -> Response:
+    """Store a review. Repeating the request changes nothing."""
+    _require_match(body.environment == f"{project}/{name}")
+    review = replace(validate_record(body), by=identity.actor)
+
+    def record_review() -> tuple[int, object]:
+        store.record_review(review, identity.name)
+        return 201, review
+
+    return respond_once(request, identity, body, record_review)
 
 
 @operations.get(ENVIRONMENT_PATH + "/pulls", response_model=list[PullRequestPlan])

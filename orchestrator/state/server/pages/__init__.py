@@ -20,15 +20,18 @@ def install(app: FastAPI) -> None:
         models,
         plans,
         releases,
+        review,
         run_feed,
         run_stream,
         runs,
         static_files,
         theme,
+        weekly_digest,
     )
 
     app.state.run_feeds = run_feed.RunFeeds()
-    pages = (environments, runs, run_stream, plans, releases, drift, cost, history, models, static_files, theme)
+    environment_pages = (releases, drift, cost, review, models)
+    pages = (environments, runs, run_stream, plans, *environment_pages, weekly_digest, history, static_files, theme)
     for module in pages:
         app.include_router(module.create_router())
     error_pages.install_error_pages(app)

@@ -133,6 +133,13 @@ def format_code_list(items: Iterable[str], max_items: int = 4) -> Markup:
     return codes + escape(f" and {len(labels) - max_items} more") if len(labels) > max_items else codes
 
 
+def format_code_spans(text: str, max_length: int = MAX_TEXT_LENGTH) -> Markup:
+    """Return untrusted text as HTML, with what is between backticks as code elements."""
+    parts = sanitize_text(text, max_length).split("`")
+    pieces = (Markup("<code>{}</code>").format(part) if index % 2 else part for index, part in enumerate(parts))
+    return Markup("").join(pieces)
+
+
 def escape_invisible(value: object) -> object:
     r"""Return text with control characters and direction marks escaped (``\u202e``); any other value unchanged.
 

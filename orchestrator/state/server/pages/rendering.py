@@ -55,6 +55,7 @@ def load_templates() -> Environment:
         "file_size": formatting.format_bytes,
         "safe_url": formatting.safe_url,
         "code_list": formatting.format_code_list,
+        "code_spans": formatting.format_code_spans,
         "word_breaks": formatting.insert_word_breaks,
         "plan_headline": plan_view.format_headline,
     }

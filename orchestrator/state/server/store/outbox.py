@@ -10,6 +10,7 @@ from sqlalchemy import Connection, insert, select
 
 from orchestrator.state.protocol.records import DriftReport, ReleaseRecord, Run
 from orchestrator.state.server.store import tables as t
+from orchestrator.state.server.store.database import dialect_insert
 from orchestrator.state.server.store.projection import to_json
 
 TARGETS = ("webhook", "slack")
@@ -61,6 +62,20 @@ def enqueue_drift(connection: Connection, report: DriftReport, due_at: float) ->
     message = f"Drift in {report.environment}: {first_address}{more}"
     notice = {"event": "drift", "environment": report.environment, "text": message, "at": report.at, "id": report.id}
     _enqueue(connection, due_at, notice)
+
+
+def enqueue_digest(connection: Connection, week: str, text: str, due_at: float) -> None:
+    """Queue the digest of a week, given by its first day, once: several replicas may try."""
+    body = to_json({"event": "digest", "environment": "", "text": text, "at": week})
+    for target in TARGETS:
+        row = {"id": f"digest-{week}-{target}", "target": target, "body": body, "tries": 0, "due": due_at}
+        connection.execute(dialect_insert(connection, t.outbox).values(**row).on_conflict_do_nothing())
+
+
+def has_digest(connection: Connection, week: str) -> bool:
+    """Return whether the digest of a week was queued."""
+    query = select(t.outbox.c.id).where(t.outbox.c.id == f"digest-{week}-{TARGETS[0]}")
+    return connection.execute(query).first() is not None
 
 
 def _run_notice(event: str, run: Run, message: str) -> dict[str, Any]:

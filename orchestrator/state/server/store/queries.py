@@ -23,6 +23,7 @@ from orchestrator.state.protocol.records import (
     PullRequestPlan,
     ReleaseContent,
     ReleaseRecord,
+    ReviewRecord,
     Run,
     StepEvent,
 )
@@ -142,6 +143,11 @@ class StoreQueries:
         """Return the latest decision about each drifted resource."""
         query = select(t.decisions.c.body).where(t.decisions.c.environment == environment)
         return self._read_all(query.order_by(t.decisions.c.address).limit(MAX_PAGE_SIZE), DriftDecision)
+
+    def get_review(self, environment: str) -> ReviewRecord | None:
+        """Return the newest review of an environment, or None."""
+        query = select(t.history.c.payload).where(t.history.c.environment == environment, t.history.c.deed == "review")
+        return self._read_one(query.order_by(t.history.c.number.desc()).limit(1), ReviewRecord)
 
     def list_pull_requests(self, environment: str) -> tuple[PullRequestPlan, ...]:
         """Return open pull requests by number."""

@@ -19,6 +19,7 @@ from orchestrator.state.protocol.records import (
     PullRequestPlan,
     ReleaseContent,
     ReleaseRecord,
+    ReviewRecord,
     Run,
     RunResult,
     StepEvent,
@@ -124,6 +125,11 @@ class Store(LeaseStore, StoreQueries):
         """Store a decision about a drifted resource."""
         with write_transaction(self.engine) as connection:
             self._append_history(connection, actor, "drift.decide", decision.environment, decision.address, decision)
+
+    def record_review(self, review: ReviewRecord, actor: str) -> None:
+        """Store a review; the newest one is shown, and the history keeps all."""
+        with write_transaction(self.engine) as connection:
+            self._append_history(connection, actor, "review", review.environment, review.at, review)
 
     def record_pull_request(self, pull: PullRequestPlan, actor: str) -> None:
         """Store the fields that the plan of a pull request changes; a closed pull request changes none."""
