@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated, TypeAlias
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from orchestrator.cost.estimate import Estimate
+
+Usd: TypeAlias = Annotated[float, Meta(ge=0, le=1e9)]
+"""An amount in US dollars a month; the limit keeps sums finite."""
 
 
 class ComponentCost(Struct, frozen=True):
@@ -17,9 +21,9 @@ class ComponentCost(Struct, frozen=True):
     """
 
     component: str
-    idle: float
-    expected: float
-    active: float
+    idle: Usd
+    expected: Usd
+    active: Usd
 
 
 def sum_by_component(estimate: Estimate, component_of: Mapping[str, str]) -> tuple[ComponentCost, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
-from orchestrator.cost.by_component import ComponentCost, sum_by_component
+from orchestrator.cost.by_component import ComponentCost, Usd, sum_by_component
 from orchestrator.cost.estimate import Estimate, list_alerts
 from orchestrator.vocabulary import Resource
 
@@ -15,8 +15,8 @@ class BudgetLimit(Struct, frozen=True):
     """A budget of the stack in USD a month: its limit, and the amounts of its alerts on actual cost, ascending."""
 
     component: str
-    limit: float
-    alerts: tuple[float, ...] = ()
+    limit: Usd
+    alerts: tuple[Usd, ...] = ()
 
 
 class StackCost(Struct, frozen=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 from sqlalchemy import text
@@ -15,6 +17,7 @@ from orchestrator.state.server.store import Store
 from orchestrator.state.server.store.database import write_transaction
 from orchestrator.state.server.store.verification import verify_database
 from tests.render.sample_plans import FULL_PLAN
+from tests.state.api_service import run_api_service
 
 START = 1_795_000_000.0
 
@@ -94,3 +97,32 @@ def test_the_plan_of_an_older_client_gives_the_total(store: Store) -> None:
 
     [cost] = store.list_applied_costs("shop/prod").items
     assert (cost.monthly_usd, cost.cost) == (54.14, None)
+
+
+@pytest.mark.parametrize("amount", ["1e308", "-1", "1e10", '"9"', "null"])
+def test_an_amount_that_no_stack_costs_is_refused(tmp_path: Path, amount: str) -> None:
+    """Sums of them would be infinite, and the page an error for everybody."""
+    store = Store.open(f"sqlite:///{tmp_path}/state.db")
+    at = format_timestamp(START)
+    cost = f'{{"components": [{{"component": "a", "idle": {amount}, "expected": 1, "active": 1}}]}}'
+    body = f'{{"end": {{"status": "succeeded", "ended_at": "{at}", "cost": {cost}}}}}'
+    store.begin_run(Run("r1", "shop/prod", "apply", "ana", "c", at), "test", from_journal=True)
+    with run_api_service(store) as service:
+        client = service.open_client("read", "write")
+        response = client.post("/api/v1/runs/r1/end", content=body, headers={"content-type": "application/json"})
+        page = client.get("/e/shop/prod/cost")
+
+    assert (response.status_code, page.status_code) == (422, 200)
+    assert store.list_applied_costs("shop/prod").items == ()
+
+
+def test_a_run_that_did_not_say_when_it_ended_has_the_time_of_its_start(tmp_path: Path) -> None:
+    store = Store.open(f"sqlite:///{tmp_path}/state.db")
+    at = format_timestamp(START)
+    store.begin_run(Run("r1", "shop/prod", "apply", "ana", "c", at), "ana", from_journal=True)
+    store.end_run("r1", None, RunResult("succeeded", "", cost=stack(3)), "ana")
+    with run_api_service(store) as service:
+        response = service.open_client("read").get("/e/shop/prod/cost")
+
+    assert response.status_code == 200
+    assert [cost.at for cost in store.list_applied_costs("shop/prod").items] == [at]

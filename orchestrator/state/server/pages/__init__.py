@@ -13,6 +13,7 @@ def install(app: FastAPI) -> None:
     """Add the pages to a service whose ``app.state`` holds ``store``, ``settings`` and ``authenticator``."""
     from orchestrator.state.server.pages import (
         cost,
+        digest,
         drift,
         environments,
         error_pages,
@@ -26,12 +27,11 @@ def install(app: FastAPI) -> None:
         runs,
         static_files,
         theme,
-        weekly_digest,
     )
 
     app.state.run_feeds = run_feed.RunFeeds()
     environment_pages = (releases, drift, cost, review, models)
-    pages = (environments, runs, run_stream, plans, *environment_pages, weekly_digest, history, static_files, theme)
+    pages = (environments, runs, run_stream, plans, *environment_pages, digest, history, static_files, theme)
     for module in pages:
         app.include_router(module.create_router())
     error_pages.install_error_pages(app)

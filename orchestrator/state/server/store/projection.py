@@ -128,7 +128,8 @@ def add_applied_cost(connection: Connection, run: Run, cost: StackCost | None = 
     monthly_usd = _monthly_usd(run, record, cost)
     if monthly_usd is None:
         return
-    applied = AppliedCost(run.environment, run.id, run.ended_at, run.verb, run.by, monthly_usd, run.release, cost)
+    ended_at = run.ended_at or run.started_at
+    applied = AppliedCost(run.environment, run.id, ended_at, run.verb, run.by, monthly_usd, run.release, cost)
     key = {"environment": run.environment, "run": run.id}
     upsert(connection, t.costs, key, {"at": applied.at, "body": to_json(applied)})
 

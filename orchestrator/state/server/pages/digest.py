@@ -29,7 +29,7 @@ def create_router() -> APIRouter:
             "next": (since + WEEK).date().isoformat() if since + WEEK <= now else "",
             "is_over": since + WEEK <= now,
         }
-        return render_page(request, "weekly_digest.html", values)
+        return render_page(request, "digest.html", values)
 
     return routes
 
