@@ -14,6 +14,7 @@ from orchestrator.problems import Problems
 from orchestrator.redaction.redact import sanitise
 
 CONNECT_TIMEOUT_SECONDS = 10
+LOCK_TIMEOUT_SECONDS = 60
 QUERY_TIMEOUT_SECONDS = 24 * 3600.0
 MAX_ERROR_CHARS = 600
 SESSION_OPTIONS = (
@@ -24,9 +25,11 @@ SESSION_OPTIONS = (
     "bytea_output=hex",
     "extra_float_digits=3",
     "search_path=pg_catalog",
+    "row_security=off",
+    f"lock_timeout={LOCK_TIMEOUT_SECONDS}s",
     "default_transaction_read_only={read_only}",
 )
-"""Settings that decide how values look as text: two servers must print the same value alike."""
+"""Settings of a session: two servers must print the same value alike, no policy may hide rows, no lock stops us."""
 
 
 class ConnectionTarget(Struct, frozen=True):
@@ -60,6 +63,7 @@ class ConnectionTarget(Struct, frozen=True):
             "PGSSLMODE": ssl_mode,
             "PGCONNECT_TIMEOUT": str(CONNECT_TIMEOUT_SECONDS),
             "PGAPPNAME": "orchestrator",
+            "PGCLIENTENCODING": "UTF8",
             "PGOPTIONS": options,
             **({"PGPASSWORD": self.password} if self.password else {}),
             **({"PGSSLROOTCERT": self.ca_file} if self.ca_file else {}),
@@ -174,6 +178,8 @@ _HINTS: Mapping[str, str] = {
     "could not translate host name": "this machine cannot resolve the host: run it from inside its network",
     "server version": "install a client that is at least as new as the server",
     "No space left on device": "free some disk space, or pass --work with a folder on another disk",
+    "lock timeout": "another session has locked a table for a minute: end it (pg_stat_activity), then run this again",
+    "row-level security": "policies hide rows from this user: connect as the owner of the tables, or with BYPASSRLS",
     "permission denied": "connect as the owner of the tables, or as a superuser",
 }
 
