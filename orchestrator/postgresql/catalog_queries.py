@@ -23,6 +23,16 @@ def _not_of_extension(oid: str) -> str:
     )
 
 
+def _sorted_options(column: str) -> str:
+    """Return the expression for options such as ``{host=a,dbname=b}`` in an order that does not depend on history."""
+    return f"(SELECT array_agg(o ORDER BY o)::text FROM unnest({column}) o)"  # noqa: S608
+
+
+HEADER_SQL = """
+SELECT current_setting('server_version') AS version, pg_database_size(current_database()) AS bytes,
+  pg_encoding_to_char(encoding) AS encoding, datcollate AS collation,
+  current_setting('max_connections') AS max_connections, current_user AS username
+FROM pg_database WHERE datname = current_database()"""
 TABLES_SQL = f"""
 SELECT format('%I.%I', n.nspname, c.relname) AS name, pg_table_size(c.oid) AS bytes,
   (SELECT min(format('%I', a.attname)) FROM pg_attribute a WHERE a.attrelid = c.oid AND NOT a.attisdropped
@@ -56,7 +66,7 @@ SELECT 'column', format('%s.%I', a.attrelid::regclass, a.attname), concat_ws(' '
   CASE WHEN a.attnotnull THEN 'NOT NULL' END, nullif(a.attgenerated::text, ''), nullif(a.attidentity::text, ''),
   'DEFAULT ' || pg_get_expr(x.adbin, x.adrelid), 'STORAGE ' || nullif(a.attstorage::text, t.typstorage::text),
   'COMPRESSION ' || nullif(a.attcompression::text, ''), 'STATISTICS ' || nullif(a.attstattarget, -1),
-  a.attoptions::text, a.attfdwoptions::text)
+  {_sorted_options("a.attoptions")}, {_sorted_options("a.attfdwoptions")})
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_attrdef x ON x.adrelid = a.attrelid AND x.adnum = a.attnum
@@ -65,14 +75,14 @@ WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f') AND {
 _TABLE_OPTIONS_SQL = f"""
 SELECT 'table definition', c.oid::regclass::text, concat_ws(' ', c.relkind, c.relpersistence, c.relreplident,
   CASE WHEN c.relrowsecurity THEN 'row security' END, CASE WHEN c.relforcerowsecurity THEN 'forced' END,
-  c.reloptions::text, pg_get_partkeydef(c.oid), pg_get_expr(c.relpartbound, c.oid),
+  {_sorted_options("c.reloptions")}, pg_get_partkeydef(c.oid), pg_get_expr(c.relpartbound, c.oid),
   (SELECT string_agg(h.inhparent::regclass::text, ', ' ORDER BY h.inhseqno) FROM pg_inherits h
     WHERE h.inhrelid = c.oid))
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {OWN_SCHEMAS}
   AND {_not_of_extension("c.oid")}"""  # noqa: S608 - constants only
 _VIEWS_SQL = f"""
-SELECT 'view', c.oid::regclass::text, concat_ws(' ', pg_get_viewdef(c.oid), c.reloptions::text,
+SELECT 'view', c.oid::regclass::text, concat_ws(' ', pg_get_viewdef(c.oid), {_sorted_options("c.reloptions")},
   CASE WHEN NOT c.relispopulated THEN '(empty)' END)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('v', 'm') AND {OWN_SCHEMAS} AND {_not_of_extension("c.oid")}
@@ -107,11 +117,12 @@ FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace LEFT JOIN pg_class 
 WHERE (t.typtype IN ('e', 'd', 'r') OR t.typtype = 'b' AND t.typcategory <> 'A' OR c.relkind = 'c')
   AND {OWN_SCHEMAS} AND {_not_of_extension("t.oid")}"""  # noqa: S608 - constants only
 _FOREIGN_SQL = f"""
-SELECT 'foreign table', c.oid::regclass::text, concat_ws(' ', s.srvname, f.ftoptions::text)
+SELECT 'foreign table', c.oid::regclass::text, concat_ws(' ', s.srvname, {_sorted_options("f.ftoptions")})
 FROM pg_foreign_table f JOIN pg_class c ON c.oid = f.ftrelid JOIN pg_foreign_server s ON s.oid = f.ftserver
 JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {OWN_SCHEMAS}
 UNION ALL
-SELECT 'foreign server', s.srvname, concat_ws(' ', w.fdwname, s.srvtype, s.srvversion, s.srvoptions::text)
+SELECT 'foreign server', s.srvname, concat_ws(' ', w.fdwname, s.srvtype, s.srvversion,
+  {_sorted_options("s.srvoptions")})
 FROM pg_foreign_server s JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw WHERE {_not_of_extension("s.oid")}
 UNION ALL
 SELECT 'user mapping', u.srvname, count(*)::text FROM pg_user_mappings u
@@ -162,5 +173,9 @@ OBJECTS_SQL = "\nUNION ALL\n".join(_QUERIES)
 ROLES_SQL = f"""
 SELECT DISTINCT r.rolname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN LATERAL (SELECT c.relowner AS oid UNION SELECT grantee FROM aclexplode(c.relacl)) x
-JOIN pg_roles r ON r.oid = x.oid WHERE {OWN_SCHEMAS} ORDER BY 1"""  # noqa: S608 - constants only
-"""The roles that own a table, view or sequence, or have a privilege on one."""
+JOIN pg_roles r ON r.oid = x.oid WHERE {OWN_SCHEMAS} AND r.rolname <> current_user ORDER BY 1"""  # noqa: S608
+"""The other roles that own a table, view or sequence, or have a privilege on one."""
+REQUIRED_ROLES_SQL = """
+SELECT DISTINCT r.rolname AS name FROM pg_policy p CROSS JOIN LATERAL unnest(p.polroles) x JOIN pg_roles r ON r.oid = x
+UNION SELECT usename FROM pg_user_mappings WHERE umuser <> 0 ORDER BY 1"""
+"""The roles without which a definition cannot be created: those of policies and user mappings."""

@@ -26,7 +26,7 @@ SESSION_OPTIONS = (
     "extra_float_digits=3",
     "search_path=pg_catalog",
     "row_security=off",
-    f"lock_timeout={LOCK_TIMEOUT_SECONDS}s",
+    "lock_timeout={lock_timeout_ms}",
     "default_transaction_read_only={read_only}",
 )
 """Settings of a session: two servers must print the same value alike, no policy may hide rows, no lock stops us."""
@@ -42,6 +42,7 @@ class ConnectionTarget(Struct, frozen=True):
     port: int = 5432
     ssl_mode: str = ""
     ca_file: str = ""
+    lock_timeout_ms: int = LOCK_TIMEOUT_SECONDS * 1000
 
     def __repr__(self) -> str:
         return f"ConnectionTarget({self.label})"
@@ -53,7 +54,8 @@ class ConnectionTarget(Struct, frozen=True):
 
     def environment(self, *, read_only: bool = True) -> dict[str, str]:
         """Return the variables that PostgreSQL's programs read."""
-        options = " ".join(f"-c {option.format(read_only='on' if read_only else 'off')}" for option in SESSION_OPTIONS)
+        values = {"read_only": "on" if read_only else "off", "lock_timeout_ms": self.lock_timeout_ms}
+        options = " ".join(f"-c {option.format_map(values)}" for option in SESSION_OPTIONS)
         ssl_mode = "verify-full" if self.ca_file else self.ssl_mode or "prefer"
         return {
             "PGHOST": self.host,
@@ -64,6 +66,7 @@ class ConnectionTarget(Struct, frozen=True):
             "PGCONNECT_TIMEOUT": str(CONNECT_TIMEOUT_SECONDS),
             "PGAPPNAME": "orchestrator",
             "PGCLIENTENCODING": "UTF8",
+            "LC_ALL": "C.UTF-8",  # the programs' messages are read
             "PGOPTIONS": options,
             **({"PGPASSWORD": self.password} if self.password else {}),
             **({"PGSSLROOTCERT": self.ca_file} if self.ca_file else {}),
@@ -113,7 +116,7 @@ def run_program(
     result = run_process(target, program, arguments, stdin=stdin, read_only=read_only)
     if result.exit_code:
         message = sanitise(result.output.strip()[-MAX_ERROR_CHARS:].replace("\n", " "))
-        raise Problems.from_message(f"{target.label}: {message}", hint=_find_hint(message))
+        raise Problems.from_message(f"{target.label}: {message}", hint=find_hint(message))
     return result.output
 
 
@@ -143,9 +146,15 @@ def execute(target: ConnectionTarget, sql: str, *, read_only: bool = False) -> s
 
 def query(target: ConnectionTarget, sql: str) -> list[dict[str, Any]]:
     """Return the rows of a SELECT. Raises Problems."""
-    output = execute(target, f"SELECT coalesce(json_agg(q), '[]') FROM ({sql}) q;", read_only=True)  # noqa: S608
-    rows: list[dict[str, Any]] = json.loads(output)
-    return rows
+    return query_each(target, sql)[0]
+
+
+def query_each(target: ConnectionTarget, *statements: str) -> list[list[dict[str, Any]]]:
+    """Return the rows of several SELECTs, which one session runs in one snapshot. Raises Problems."""
+    selects = "".join(f"SELECT coalesce(json_agg(q)::text, '[]') FROM ({sql}) q;\n" for sql in statements)  # noqa: S608
+    text = f"BEGIN ISOLATION LEVEL REPEATABLE READ;\n\\pset recordsep_zero\n{selects}COMMIT;\n"
+    output = execute(target, text, read_only=True)
+    return [json.loads(rows) for rows in output.split("\0") if rows]
 
 
 def query_column(target: ConnectionTarget, sql: str) -> list[str | None]:
@@ -184,7 +193,8 @@ _HINTS: Mapping[str, str] = {
 }
 
 
-def _find_hint(message: str) -> str:
+def find_hint(message: str) -> str:
+    """Return what to do about a message of PostgreSQL's programs. Pure."""
     return next(
         (hint for text, hint in _HINTS.items() if text.lower() in message.lower()),
         "fix the cause, then run the command again",

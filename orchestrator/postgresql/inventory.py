@@ -13,8 +13,14 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from orchestrator.postgresql.catalog_queries import LARGE_OBJECTS_SQL, OBJECTS_SQL, SEQUENCES_SQL, TABLES_SQL
-from orchestrator.postgresql.connection import ConnectionTarget, execute, query
+from orchestrator.postgresql.catalog_queries import (
+    HEADER_SQL,
+    LARGE_OBJECTS_SQL,
+    OBJECTS_SQL,
+    SEQUENCES_SQL,
+    TABLES_SQL,
+)
+from orchestrator.postgresql.connection import ConnectionTarget, execute, query, query_each
 
 MAX_SESSIONS = 4
 LARGE_OBJECTS = "(large objects)"
@@ -61,28 +67,27 @@ def read_inventory(target: ConnectionTarget, *, with_checksums: bool = True, row
 
     Raises Problems.
     """
-    header = query(
+    header, tables, large_objects, extensions, objects, sequences = query_each(
         target,
-        "SELECT current_setting('server_version') AS version, pg_database_size(current_database()) AS bytes, "
-        "pg_encoding_to_char(encoding) AS encoding, datcollate AS collation, "
-        "current_setting('max_connections') AS max_connections, current_user AS username "
-        "FROM pg_database WHERE datname = current_database()",
-    )[0]
-    tables = query(target, TABLES_SQL)
+        HEADER_SQL,
+        TABLES_SQL,
+        LARGE_OBJECTS_SQL if with_checksums else "SELECT 0 AS rows, '' AS checksum",
+        "SELECT extname AS name, extversion AS version FROM pg_extension",
+        OBJECTS_SQL,
+        SEQUENCES_SQL,
+    )
     contents = _read_contents(target, tables, ROW_HASHES[row_hash] if with_checksums else "")
-    large_objects = query(target, LARGE_OBJECTS_SQL if with_checksums else "SELECT 0 AS rows, '' AS checksum")[0]
-    if int(large_objects["rows"]):
-        contents[LARGE_OBJECTS] = TableContent(int(large_objects["rows"]), large_objects["checksum"])
-    extensions = query(target, "SELECT extname AS name, extversion AS version FROM pg_extension")
+    if large_object_count := int(large_objects[0]["rows"]):
+        contents[LARGE_OBJECTS] = TableContent(large_object_count, large_objects[0]["checksum"])
     return Inventory(
-        version=header.pop("version"),
-        bytes=header.pop("bytes"),
+        version=header[0].pop("version"),
+        bytes=header[0].pop("bytes"),
         tables=contents,
         table_bytes={table["name"]: table["bytes"] for table in tables},
-        objects={(item["kind"], item["name"]): item["definition"] for item in query(target, OBJECTS_SQL)},
-        sequences={item["name"]: item["value"] for item in query(target, SEQUENCES_SQL)},
+        objects={(item["kind"], item["name"]): item["definition"] for item in objects},
+        sequences={item["name"]: item["value"] for item in sequences},
         extensions={item["name"]: item["version"] for item in extensions},
-        settings=header,
+        settings=header[0],
     )
 
 

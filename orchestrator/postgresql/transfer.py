@@ -6,6 +6,7 @@ indexes and constraints, then the positions of sequences. What the target alread
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,9 +14,11 @@ from pathlib import Path
 
 from orchestrator.postgresql.comparison import list_differing_tables
 from orchestrator.postgresql.connection import (
+    LOCK_TIMEOUT_SECONDS,
     MAX_ERROR_CHARS,
     ConnectionTarget,
     execute,
+    find_hint,
     query,
     require_programs,
     run_process,
@@ -25,6 +28,9 @@ from orchestrator.postgresql.inventory import LARGE_OBJECTS, Inventory, quote
 from orchestrator.problems import Problem, Problems
 from orchestrator.redaction.redact import sanitise
 
+PRIVATE_MODE = 0o700
+"""Of the folder of the dump: it contains every row, and the options of user mappings."""
+LOCK_WAIT_OPTION = f"--lock-wait-timeout={LOCK_TIMEOUT_SECONDS}s"
 OnProgress = Callable[[str], None]
 COMPRESSION_LEVEL = 1
 """Of the dump, which lives for minutes on a local disk: level 1 of gzip takes a third of the time of the default."""
@@ -103,29 +109,41 @@ def copy_database(
     require_programs("pg_dump", "pg_restore", "psql")
     source_inventory, target_inventory = before
     execute(target, f"CREATE SCHEMA IF NOT EXISTS {MARKER_SCHEMA};")
-    work.mkdir(parents=True, exist_ok=True)
-    schema, rows = work / "schema.dump", work / "rows"
-    try:
+    with _private_folder(work) as folder:
+        schema = folder / "schema.dump"
         on_progress("copy definitions")
-        run_program(source, "pg_dump", ["-Fc", "--schema-only", "--no-owner", "--no-privileges", "-f", str(schema)])
+        run_program(
+            source,
+            "pg_dump",
+            ["-Fc", "--schema-only", LOCK_WAIT_OPTION, "--no-owner", "--no-privileges", "-f", str(schema)],
+        )
         _restore(target, ["--section=pre-data", str(schema)])
         differing = list_differing_tables(source_inventory, target_inventory)
         if differing:
             size = sum(source_inventory.table_bytes.get(name, 0) for name in differing)
             on_progress(f"copy the rows of {len(differing)} tables, {size / 2**20:.1f} MB, with {jobs} jobs")
-            _copy_rows(source, target, differing, source_inventory, rows, jobs, on_dumped)
+            _copy_rows(source, target, differing, source_inventory, folder / "rows", jobs, on_dumped)
         else:
             on_dumped()
         on_progress("build indexes and constraints")
         _restore(target, ["--section=post-data", f"--jobs={jobs}", str(schema)])
-    finally:
-        schema.unlink(missing_ok=True)
-        shutil.rmtree(rows, ignore_errors=True)
     on_progress("set sequences, refresh materialised views, collect statistics")
     execute(target, "".join(_sequence_sql(source_inventory.sequences)))
     _refresh_views(target)
     execute(target, "ANALYZE;")
     return differing
+
+
+@contextmanager
+def _private_folder(work: Path) -> Iterator[Path]:
+    """Create an empty folder for the dump that only we can read, and delete it; a killed run has left its own."""
+    folder = work / "dump"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=PRIVATE_MODE)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def finish(target: ConnectionTarget) -> None:
@@ -152,6 +170,7 @@ def _copy_rows(
     options = [
         "-Fd",
         "--data-only",
+        LOCK_WAIT_OPTION,
         f"--jobs={jobs}",
         f"--compress={COMPRESSION_LEVEL}",
         "--no-owner",
@@ -191,18 +210,24 @@ def _restore(target: ConnectionTarget, arguments: list[str]) -> None:
     if result.exit_code:
         unexpected = find_unexpected_error(result.output)
         if unexpected:
-            raise Problems.from_message(
-                f"{target.label}: {sanitise(unexpected)}",
-                hint="fix the cause, then run the same command again: it continues",
-            )
+            raise Problems.from_message(f"{target.label}: {sanitise(unexpected)}", hint=_restore_hint(unexpected))
+
+
+def _restore_hint(message: str) -> str:
+    """Return what to do about an error of the target. Pure."""
+    if "No space left on device" in message:
+        return "raise `storage.sizeGb` of the Database and apply, then run the same command again: it continues"
+    return f"{find_hint(message)}; the same command continues"
 
 
 def find_unexpected_error(output: str) -> str:
     """Return the first error in pg_restore's output that is not about something that exists already, or "". Pure."""
-    errors = [line for line in output.splitlines() if "error:" in line or "FATAL:" in line or "fatal:" in line]
+    # A name may contain a line break, so a message ends where the next one begins.
+    messages = re.split(r"^(?=pg_restore: )|^Command was: ", output, flags=re.MULTILINE)
+    errors = [text.strip() for text in messages if re.search(r"error:|FATAL:|fatal:", text)]
     if not errors:
         return output.strip()[-MAX_ERROR_CHARS:] if "warning: errors ignored on restore" not in output else ""
-    return next((line for line in errors if not any(text in line for text in IGNORED_RESTORE_ERRORS)), "")
+    return next((error for error in errors if not any(text in error for text in IGNORED_RESTORE_ERRORS)), "")
 
 
 def _refresh_views(target: ConnectionTarget) -> None:
