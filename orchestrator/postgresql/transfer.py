@@ -40,6 +40,7 @@ IGNORED_RESTORE_ERRORS = (
     "already exists",
     "is already a partition",
     "is already attached",
+    "is already member of publication",
     "multiple primary keys for table",
     "must be owner of extension",
 )

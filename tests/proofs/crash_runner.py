@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -36,7 +36,7 @@ from orchestrator.resources.rds_instance.restore import RestorePoint
 from orchestrator.steps import is_read
 from orchestrator.vocabulary import POWER_HIBERNATED, POWER_ON, DesiredState
 from tests import performed_calls
-from tests.proofs import foreign_account, in_process_ministack, real_stack
+from tests.proofs import crash_commands, foreign_account, in_process_ministack, real_stack
 from tests.proofs.process_forks import prepare_to_fork, run_in_fork
 from tests.proofs.scenarios import (
     CREATE_SCENARIOS,
@@ -279,6 +279,36 @@ def run_cases(emulator: Emulator, scenario: Scenario, shard: tuple[int, int]) ->
     ]
 
 
+def run_command_cases(
+    emulator: Emulator, scenario: crash_commands.CommandScenario, shard: tuple[int, int]
+) -> list[dict[str, Any]]:
+    """Prepare a command once, and run every case in a fork, whose commands are processes of their own."""
+    scenario.prepare()
+    prepare_to_fork(emulator)
+
+    def make_workers(count: int) -> Callable[[], tuple[crash_commands.Worker, ...]]:
+        return lambda: tuple(crash_commands.Worker(scenario.arguments) for _ in range(count))
+
+    undisturbed = run_in_fork(
+        emulator, lambda worker: crash_commands.run_undisturbed(emulator, scenario, worker), make_workers(1)
+    )
+    if len(undisturbed) == 1:
+        return [{"wrong": undisturbed}]
+    total, read_after, expected = undisturbed
+
+    def check(point: tuple[int, str], *workers: crash_commands.Worker) -> list[str]:
+        return crash_commands.check_recovery(emulator, scenario, point, expected, (workers[0], workers[1]))
+
+    return [
+        {
+            "call": point[0],
+            "when": point[1],
+            "wrong": run_in_fork(emulator, partial(check, point), make_workers(2)),
+        }
+        for point in iter_crash_points(total, set(read_after), shard)
+    ]
+
+
 def warm_up(emulator: Emulator, folder: Path) -> None:
     """Load all code and data that a run needs before forking."""
     for name in ("create", "destroy"):
@@ -295,7 +325,12 @@ def run_scenarios(emulator: Emulator, scenario_names: Iterator[str], output: Tex
     for line in scenario_names:
         name, _, shard = line.strip().partition("@")
         index, shard_count = map(int, (shard or "0/1").split("/"))
-        results = run_in_fork(emulator, partial(run_cases, emulator, make_scenario(name, folder), (index, shard_count)))
+        shard_numbers = (index, shard_count)
+        if name in crash_commands.COMMANDS:
+            command = crash_commands.CommandScenario(name, folder / name / "manifests")
+            results = run_in_fork(emulator, partial(run_command_cases, emulator, command, shard_numbers))
+        else:
+            results = run_in_fork(emulator, partial(run_cases, emulator, make_scenario(name, folder), shard_numbers))
         cases = [
             case if isinstance(case, dict) else {"wrong": case} for case in results
         ]  # a message: the scenario failed before its cases

@@ -22,18 +22,22 @@ def prepare_to_fork(emulator: Emulator) -> None:
     gc.freeze()
 
 
-def run_in_fork(emulator: Emulator, body: Callable[[], Any]) -> Any:
+def run_in_fork(
+    emulator: Emulator, body: Callable[..., Any], make_workers: Callable[[], tuple[Any, ...]] = tuple
+) -> Any:
     """Run ``body`` in a fork, and return its result, serialised as JSON.
 
-    An exception in the fork is returned as a list with one message.
+    ``make_workers`` makes further processes in the fork, before it has any thread; ``body`` gets them. An exception in
+    the fork is returned as a list with one message.
     """
     read_fd, write_fd = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             os.close(read_fd)
+            workers = make_workers()
             emulator.open(urlsplit(os.environ["AWS_ENDPOINT_URL"]).port or 0)  # existing clients use this port
-            result = json.dumps(body())
+            result = json.dumps(body(*workers))
         except BaseException as error:  # noqa: BLE001 - report everything to the parent
             result = json.dumps([f"{type(error).__name__}: {error}"])
         with os.fdopen(write_fd, "w") as pipe:
