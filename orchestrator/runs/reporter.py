@@ -128,6 +128,7 @@ def record_plan(settings: Settings, planned: PreparedPlan) -> None:
 def record_drift(settings: Settings, drift_view: DriftView, planned: PreparedPlan) -> None:
     """Record a drift report with the state service, if one is configured; print a note if that fails."""
     from orchestrator.release import ledger_entry
+    from orchestrator.runs.due_drills import describe_drills
     from orchestrator.state.client import payloads
 
     client = _find_client()
@@ -135,7 +136,8 @@ def record_drift(settings: Settings, drift_view: DriftView, planned: PreparedPla
         return
     origin = ledger_entry.detect_origin(settings.manifests)
     environment = f"{planned.plan.project}/{planned.plan.environment}"
-    report = payloads.build_drift_report(drift_view, environment, origin.actor, origin.commit)
+    drills = describe_drills(planned)
+    report = payloads.build_drift_report(drift_view, environment, origin.actor, origin.commit, drills)
     with client:
         path = f"/environments/{environment}/drift"
         try_recording(

@@ -231,6 +231,10 @@ COMMANDS: dict[str, tuple[tuple[str, ...], Callable[[CommandScenario], None]]] =
 """The command lines by scenario, and what happens before them."""
 
 
+LEAVES_CHANGES = frozenset({"restore secret"})
+"""Commands after which a plan shows a change: the next apply writes values again that others have overwritten."""
+
+
 class Worker:
     """A process that waits, then runs a command, and can be killed meanwhile."""
 
@@ -248,6 +252,7 @@ class Worker:
 
     def run(self, emulator: Emulator) -> tuple[int, str]:
         """Let it run to its end, or kill it once the emulator has crashed; return the exit code and the output."""
+        os.write(self._start_fd, b".")  # not only closed: other workers have inherited it
         os.close(self._start_fd)
         deadline = time.monotonic() + WORKER_TIMEOUT_SECONDS
         while True:
@@ -299,7 +304,8 @@ def run_undisturbed(emulator: Emulator, scenario: CommandScenario, worker: Worke
     expire_lease()
     observed = scenario.observe()
     assert writes, "the command changes nothing, so there is no moment to crash at"
-    assert observed["pending"] == [], f"an undisturbed run leaves changes: {observed['pending']}"
+    left = observed["pending"]
+    assert left == [] or scenario.name in LEAVES_CHANGES, f"an undisturbed run leaves changes: {left}"
     assert observed["strangers"] == strangers
     return writes, sorted(read_after), observed
 

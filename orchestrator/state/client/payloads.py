@@ -33,6 +33,7 @@ from orchestrator.state.protocol.records import (
     DriftReport,
     PlanRecord,
     PullRequestPlan,
+    RestoreDrill,
     ReviewRecord,
     ReviewSection,
     RunResult,
@@ -172,8 +173,10 @@ def build_release_result(deploy_result: DeployResult, summary: DeployView, *, is
     )
 
 
-def build_drift_report(view: DriftView, environment: str, actor: str, commit: str) -> DriftReport:
-    """Return a drift check as a record."""
+def build_drift_report(
+    view: DriftView, environment: str, actor: str, commit: str, drills: tuple[RestoreDrill, ...] | None = None
+) -> DriftReport:
+    """Return a drift check as a record; ``drills`` is None if the databases were not read."""
     resources = tuple(
         DriftedResource(
             drifted.address,
@@ -185,7 +188,7 @@ def build_drift_report(view: DriftView, environment: str, actor: str, commit: st
         for drifted in view.resources
         if drifted.sync in STATUS_BY_SYNC
     )
-    return DriftReport(environment, current_timestamp(), actor, commit, len(view.resources), resources)
+    return DriftReport(environment, current_timestamp(), actor, commit, len(view.resources), resources, drills=drills)
 
 
 def list_changed_fields(plan: Plan) -> tuple[str, ...]:

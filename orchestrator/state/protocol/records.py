@@ -205,8 +205,27 @@ class DriftedResource(Struct, frozen=True):
     since: str = ""
 
 
+class RestoreDrill(Struct, frozen=True):
+    """The last restore drill of a database.
+
+    ``verdict``: ``passed``, ``failed``, ``unverified`` (restored, its rows not read), or "" if there was none yet.
+    ``seconds``: from the restoring call until the database could be used.  ``limit_days``: the age from which the
+    manifest wants a new drill, 0 for never.
+    """
+
+    database: str
+    verdict: str = ""
+    at: str = ""
+    seconds: int = 0
+    limit_days: int = 0
+
+
 class DriftReport(Struct, frozen=True):
-    """The result of a drift check; ``resources`` are those not in sync, ``total`` is the number of all resources."""
+    """The result of a drift check; ``resources`` are those not in sync, ``total`` is the number of all resources.
+
+    ``drills``: the last restore drill of every database; None if the check did not read them, and the service keeps
+    those of the report before.
+    """
 
     environment: str
     at: str
@@ -215,6 +234,7 @@ class DriftReport(Struct, frozen=True):
     total: int
     resources: tuple[DriftedResource, ...] = ()
     id: int = 0
+    drills: tuple[RestoreDrill, ...] | None = None
 
     @property
     def drifted(self) -> int:

@@ -35,6 +35,7 @@ PAGES = {
     "drift": "/e/joiabagur/prod/drift",
     "cost": "/e/joiabagur/prod/cost",
     "no-cost": "/e/joiabagur/demo/cost",
+    "recovery": "/e/joiabagur/prod/recovery",
     "review": "/e/joiabagur/prod/review",
     "no-review": "/e/joiabagur/demo/review",
     "digest": "/digest?week=2026-11-16",

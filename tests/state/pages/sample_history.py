@@ -26,6 +26,7 @@ from orchestrator.state.protocol.records import (
     PullRequestPlan,
     ReleaseContent,
     ReleaseRecord,
+    RestoreDrill,
     ReviewRecord,
     ReviewSection,
     Run,
@@ -433,6 +434,8 @@ def add_drift(store: Store, clock: FakeClock) -> None:
     unchecked = DriftedResource(
         "secretsmanager_value.app", "not checked", "this role may not read it", "secretsmanager:GetSecretValue"
     )
+    # Reports of deploys do not read it, so the first report's stays.
+    drill = RestoreDrill("main", "passed", format_timestamp(NOW - 40 * DAY_SECONDS), 754, 30)
     for days, resources in (
         (6, ()),
         (5, ()),
@@ -443,7 +446,10 @@ def add_drift(store: Store, clock: FakeClock) -> None:
     ):
         clock.now = NOW - days * DAY_SECONDS
         store.record_drift_report(
-            DriftReport(PROD, format_timestamp(clock.now), "drift workflow", fake_sha("last"), total, resources),
+            DriftReport(
+                *(PROD, format_timestamp(clock.now), "drift workflow", fake_sha("last"), total, resources),
+                drills=(drill,) if days == 6 else None,
+            ),
             "github",
         )
     decision = DriftDecision(

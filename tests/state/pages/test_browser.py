@@ -62,7 +62,14 @@ def test_the_other_colours_are_as_legible(look: tuple[int, str], house: str, bro
 
 READ = {
     "environments": ["joiabagur/prod", "healthy", "2 drifted", "$31.40", "marta", "deploy succeeded"],
-    "environment": ["Encrypt the database", "conflicts with #195", "rds_instance.main:engine_version"],
+    "environment": [
+        "Restore drill",
+        "12m34s",
+        "a new one is due",
+        "Encrypt the database",
+        "conflicts with #195",
+        "rds_instance.main:engine_version",
+    ],
     "run-failed": [
         "Root cause",
         "storage is being optimised",
@@ -76,6 +83,7 @@ READ = {
     "comparison": ["From release 20 to 28", "containerservice.api", "v2", "max: 9", "assets/index-"],
     "releases": ["current", RESULT_LABELS["healthy"], "Roll back to this release", "rollback to"],
     "drift": ["2 resources have drifted", "backup_retention_days", "In the manifests", "ignored until 2026-11-29"],
+    "recovery": ["passed", "12m34s", "due now", "restore database main --drill -e prod", "--undo -e prod"],
     "history": ["Lead time", "Change failure rate", "Weekly figures"],
     "log": ["orchestrator history verify", "run.end"],
     "models": ["Training needed", "0.931", "2026-10-08"],

@@ -20,6 +20,7 @@ def install(app: FastAPI) -> None:
         history,
         models,
         plans,
+        recovery,
         releases,
         review,
         run_feed,
@@ -30,7 +31,7 @@ def install(app: FastAPI) -> None:
     )
 
     app.state.run_feeds = run_feed.RunFeeds()
-    environment_pages = (releases, drift, cost, review, models)
+    environment_pages = (releases, drift, recovery, cost, review, models)
     pages = (environments, runs, run_stream, plans, *environment_pages, digest, history, static_files, theme)
     for module in pages:
         app.include_router(module.create_router())

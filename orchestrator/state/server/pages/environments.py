@@ -11,6 +11,7 @@ from starlette.responses import Response
 from orchestrator.state.protocol.records import Conflict, Environment, Lease, PullRequestPlan
 from orchestrator.state.protocol.timestamps import format_timestamp
 from orchestrator.state.server.filters import RunFilter
+from orchestrator.state.server.pages.drill_view import choose_worst, list_drill_views
 from orchestrator.state.server.pages.rendering import render_page
 from orchestrator.state.server.request_context import CurrentReader, StoreDep
 from orchestrator.state.server.routing import SingleThreadRoute
@@ -111,8 +112,10 @@ def _add_overview_page(routes: APIRouter) -> None:
             if environment.lease
             else ()
         )
+        drills = list_drill_views(environment.drift.drills if environment.drift else None, store.clock())
         values = {
             "summary": summarize_environment(environment),
+            "drill": choose_worst(drills),
             "pulls": pulls,
             "runs": runs,
             "waiting": waiting,

@@ -259,7 +259,10 @@ def insert_events(
 
 
 def add_since_times(report: DriftReport, previous: DriftReport | None) -> DriftReport:
-    """Return the report with its number and with the times since when its fields have had their values."""
+    """Return the report with its number and the times since when its fields have had their values.
+
+    The restore drills are those of the previous report if this check did not read them.
+    """
     drifted_before = {item.address: item for item in previous.resources if item.sync == "drifted"} if previous else {}
     resources = []
     for item in report.resources:
@@ -271,7 +274,8 @@ def add_since_times(report: DriftReport, previous: DriftReport | None) -> DriftR
         resources.append(
             replace(item, fields=dated_fields, since=previous_resource.since if previous_resource else report.at)
         )
-    return replace(report, id=previous.id + 1 if previous else 1, resources=tuple(resources))
+    drills = previous.drills if report.drills is None and previous else report.drills
+    return replace(report, id=previous.id + 1 if previous else 1, resources=tuple(resources), drills=drills)
 
 
 def _with_since_time(field: DriftField, previous: DriftField | None, reported_at: str) -> DriftField:
