@@ -37,16 +37,22 @@ class StoredValue(Struct, frozen=True):
     set_by: str = ""
 
 
+RESTORED_STAGE = "RESTORED"
+"""Staging label of the version that the last ``restore secret`` wrote."""
+
+
 class SecretVersion(Struct, frozen=True):
     """One version of a secret's document; AWS removes the oldest of more than about a hundred.
 
-    ``is_previous``: it was in use before today's, according to AWS's label AWSPREVIOUS.
+    ``is_previous``: it was in use before today's, according to AWS's label AWSPREVIOUS.  ``is_restored``: it was
+    written by ``restore secret``.
     """
 
     identifier: str
     created: datetime
     is_current: bool
     is_previous: bool
+    is_restored: bool = False
 
 
 class ExternalValues:
@@ -142,6 +148,7 @@ class ExternalValues:
                 item["CreatedDate"],
                 "AWSCURRENT" in item.get("VersionStages", ()),
                 "AWSPREVIOUS" in item.get("VersionStages", ()),
+                RESTORED_STAGE in item.get("VersionStages", ()),
             )
             for item in versions
         )
@@ -182,13 +189,13 @@ class ExternalValues:
         }
 
     def replace_values(self, values: Mapping[str, str], actor: str) -> None:
-        """Write values over today's, as a new version.  Raises Problems and AwsError."""
+        """Write values over today's, as a new version labelled as restored.  Raises Problems and AwsError."""
         tags: list[Mapping[str, str]] = [
             {"Key": f"orchestrator:external:{key}", "Value": _describe_origin(actor)}
             for key in values
             if key in self.declared
         ]
-        self._write({**self._read_document(), **values}, tags)
+        self._write({**self._read_document(), **values}, tags, {"VersionStages": ["AWSCURRENT", RESTORED_STAGE]})
 
     def _keep_rotation(self) -> Mapping[str, str]:
         """Return the id of the next version if the generated values were rotated: it names the rotation."""
@@ -244,11 +251,13 @@ class ExternalValues:
         request = {"Name": self._resource.physical, "Description": spec["description"], "Tags": tags, **key_field}
         self._clients.call("secretsmanager", "create_secret", {**request, "SecretString": _dump(document)})
 
-    def _write(self, document: Mapping[str, Any], tags: list[Mapping[str, str]]) -> None:
+    def _write(
+        self, document: Mapping[str, Any], tags: list[Mapping[str, str]], more: Mapping[str, Any] | None = None
+    ) -> None:
         """Write the document, and tag its version so that it does not count as changed by hand, unless it was."""
         secret = {"SecretId": self._resource.physical}
         is_as_written = self._is_as_written()
-        request = {**secret, "SecretString": _dump(document), **self._keep_rotation()}
+        request = {**secret, "SecretString": _dump(document), **self._keep_rotation(), **(more or {})}
         response = self._clients.call("secretsmanager", "put_secret_value", request)
         version = [{"Key": "orchestrator:version", "Value": response["VersionId"]}] if is_as_written else []
         if version or tags:

@@ -59,6 +59,8 @@ def _show(settings: Settings, values: ExternalValues, name: str, options: Restor
     """Print the versions, or which keys a version would bring back."""
     versions = values.list_versions()
     if options.version:
+        if _is_done(settings, versions, options.version, name):
+            return ExitCode.OK
         lost = values.find_lost_values(_choose(versions, options.version, name).identifier, options.keys)
         _print_keys(settings, lost)
         return ExitCode.OK
@@ -82,7 +84,10 @@ def _restore(settings: Settings, values: ExternalValues, name: str, options: Res
         print_out(f"{name} is restored. The values that the manifests name are those from before its deletion.")
     if not options.version:
         return ExitCode.OK
-    version = _choose(values.list_versions(), options.version, name)
+    versions = values.list_versions()
+    if _is_done(settings, versions, options.version, name):
+        return ExitCode.OK
+    version = _choose(versions, options.version, name)
     lost = values.find_lost_values(version.identifier, options.keys)
     _print_keys(settings, lost)
     if not lost:
@@ -92,9 +97,26 @@ def _restore(settings: Settings, values: ExternalValues, name: str, options: Res
     values.replace_values(lost, ledger_entry.detect_origin(settings.manifests).actor)
     if left := values.find_lost_values(version.identifier, options.keys):
         raise Problems.from_message(f"{', '.join(sorted(left))} differ again: another writer is changing {name}")
-    print_out(f"Restored {name}. Services receive the values with their next deployment. The values that were replaced")
-    print_out(f"are in the version before: orchestrator restore secret {name} --version previous")
+    replaced = next((item.identifier for item in values.list_versions() if item.is_previous), "ID")
+    print_out(f"Restored {name}. Services receive the values with their next deployment. To bring back the values that")
+    print_out(f"were replaced: orchestrator restore secret {name} --version {replaced}")
     return ExitCode.OK
+
+
+def _is_done(settings: Settings, versions: tuple[SecretVersion, ...], identifier: str, name: str) -> bool:
+    """Return whether today's values are restored ones already, and say so.
+
+    Repeated after a kill, ``--version previous`` must not bring the replaced values back.
+    """
+    if identifier != "previous" or not any(item.is_current and item.is_restored for item in versions):
+        return False
+    replaced = next((item.identifier for item in versions if item.is_previous), "ID")
+    print_out = settings.terminal.print_out
+    print_out(
+        f"Nothing to restore: the current values of {name} were written by a restore. To bring back the values that"
+    )
+    print_out(f"it replaced: orchestrator restore secret {name} --version {replaced}")
+    return True
 
 
 def _choose(versions: tuple[SecretVersion, ...], identifier: str, name: str) -> SecretVersion:

@@ -77,10 +77,17 @@ class CommandScenario:
     values: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def arguments(self) -> list[str]:
+    def commands(self) -> list[list[str]]:
         """The command line, with the folder of the manifests."""
-        words = [word.format_map(self.values) for word in COMMANDS[self.name][0]]
-        return [*words, "-f", str(self.folder), "--auto-approve"]
+        return [self._complete(COMMANDS[self.name][0])]
+
+    @property
+    def recovery(self) -> list[list[str]]:
+        """What a person runs after the kill: the same, or what its error says first."""
+        return [*map(self._complete, FIRST_STEPS.get(self.name, ())), *self.commands]
+
+    def _complete(self, words: tuple[str, ...]) -> list[str]:
+        return [*(word.format_map(self.values) for word in words), "-f", str(self.folder), "--auto-approve"]
 
     def prepare(self) -> None:
         """Create the project and the damage, with the command line as a user would."""
@@ -231,14 +238,16 @@ COMMANDS: dict[str, tuple[tuple[str, ...], Callable[[CommandScenario], None]]] =
 """The command lines by scenario, and what happens before them."""
 
 
+FIRST_STEPS = {"rotate secret": (("deploy",),)}
+"""What has to be run before the same command: a rotation begins only from what is deployed, and says so."""
 LEAVES_CHANGES = frozenset({"restore secret"})
 """Commands after which a plan shows a change: the next apply writes values again that others have overwritten."""
 
 
 class Worker:
-    """A process that waits, then runs a command, and can be killed meanwhile."""
+    """A process that waits, then runs commands until one fails, and can be killed meanwhile."""
 
-    def __init__(self, arguments: list[str]) -> None:
+    def __init__(self, commands: list[list[str]]) -> None:
         read_fd, self._start_fd = os.pipe()
         self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
         self._pid = os.fork()
@@ -247,7 +256,7 @@ class Worker:
             os.read(read_fd, 1)
             for descriptor in (1, 2):
                 os.dup2(self._output.fileno(), descriptor)
-            os._exit(run_command(arguments))
+            os._exit(next(filter(None, map(run_command, commands)), 0))
         os.close(read_fd)
 
     def run(self, emulator: Emulator) -> tuple[int, str]:

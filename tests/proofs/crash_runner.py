@@ -286,11 +286,13 @@ def run_command_cases(
     scenario.prepare()
     prepare_to_fork(emulator)
 
-    def make_workers(count: int) -> Callable[[], tuple[crash_commands.Worker, ...]]:
-        return lambda: tuple(crash_commands.Worker(scenario.arguments) for _ in range(count))
+    def make_workers(*commands: list[list[str]]) -> Callable[[], tuple[crash_commands.Worker, ...]]:
+        return lambda: tuple(crash_commands.Worker(each) for each in commands)
 
     undisturbed = run_in_fork(
-        emulator, lambda worker: crash_commands.run_undisturbed(emulator, scenario, worker), make_workers(1)
+        emulator,
+        lambda worker: crash_commands.run_undisturbed(emulator, scenario, worker),
+        make_workers(scenario.commands),
     )
     if len(undisturbed) == 1:
         return [{"wrong": undisturbed}]
@@ -303,7 +305,7 @@ def run_command_cases(
         {
             "call": point[0],
             "when": point[1],
-            "wrong": run_in_fork(emulator, partial(check, point), make_workers(2)),
+            "wrong": run_in_fork(emulator, partial(check, point), make_workers(scenario.commands, scenario.recovery)),
         }
         for point in iter_crash_points(total, set(read_after), shard)
     ]

@@ -149,6 +149,15 @@ SCENARIO_TITLES = {
     "destroy": "destroy the stack",
     "create express": "create only the service and the buckets, on ECS Express",
     "destroy express": "destroy the service and the buckets, on ECS Express",
+    "restore snapshot": "`restore database --snapshot`",
+    "restore time": "`restore database --to`",
+    "restore drill": "`restore database --drill`",
+    "restore files": "`restore files --overwrite`",
+    "restore secret": "`restore secret`",
+    "restore ledger": "`restore ledger`",
+    "migrate files": "`migrate files`",
+    "rotate secret": "`secret rotate`",
+    "upgrade database": "`upgrade database --now`",
 }
 """Titles of scenarios in the table."""
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.proofs import real_stack
+from tests.proofs.crash_commands import COMMANDS
 from tests.proofs.scenarios import POWER_SCENARIOS, RESTORE_SCENARIOS, UPDATES
 
 pytestmark = [pytest.mark.both_backends, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -23,9 +24,9 @@ SAMPLED = 7
 
 def list_runs(backend: str) -> list[tuple[str, str]]:
     """The scenarios with their shares of the points to be killed at."""
-    others = (*UPDATES, "create express", "destroy express", *RESTORE_SCENARIOS, *POWER_SCENARIOS)
+    others = (*UPDATES, "create express", "destroy express", *RESTORE_SCENARIOS, *POWER_SCENARIOS, *COMMANDS)
     if not real_stack.is_exhaustive():
-        some = ("create", "destroy", "service runtime", *RESTORE_SCENARIOS)
+        some = ("create", "destroy", "service runtime", *RESTORE_SCENARIOS, "upgrade database")
         return [(name, f"0/{SAMPLED}") for name in (some if backend == "ministack" else ("create", "destroy", *others))]
     shards = [f"{index}/4" for index in range(4)]
     return [*((name, shard) for name in ("create", "destroy") for shard in shards), *((name, "0/1") for name in others)]

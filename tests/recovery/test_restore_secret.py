@@ -68,6 +68,10 @@ def test_lost_values_come_back_and_the_database_stays_reachable(project: Project
 
     expected = {"Note": "by hand", "Stripe:Key": "sk_first", "Stripe__Key": "sk_first"}
     assert document(project) == {**later, **expected}
+    again = project.succeed("restore", "secret", "app", "--version", "previous", "--auto-approve")
+    assert document(project) == {**later, **expected}, "a run that was killed and repeated does not swap them back"
+    replaced = again.split("--version ")[1].strip()
+    assert "  ~ Stripe:Key" in project.succeed("restore", "secret", "app", "--version", replaced, "--plan")
     assert not any(value in listed + shown + told for value in ("by hand", "sk_first", "new-password"))
     project.succeed("apply", "--auto-approve")
     assert "No changes" in project.succeed("plan")
