@@ -53,14 +53,20 @@ def upgrade_database(settings: Settings, name: str, options: UpgradeOptions) -> 
     database = find_live(desired, clients, name)
     target = find_connection(database, clients, options.ca_file) if options.should_verify else None
     _require_manifest_version(database, options.to)
+    store = checkout.find_store(manifest, clients)
     if major_of(live_version(database)) == major_of(str(database.resource.spec["version"])):
+        if _is_apply_mode_left(database) and not options.plan_only:
+            with write_lock(settings, manifest.scope, "apply", options.run, clients, store) as lock:
+                retry_command = settings.command_line("upgrade", "database", name)
+                exit_code = _restore_apply_mode(settings, lock, database, retry_command)
+                if exit_code != ExitCode.OK:
+                    return exit_code
         return _finish(settings, database, target, None)
     _require_usable(database)
     check_upgrade(settings, clients, database, target, str(database.resource.spec["version"]))
     _print_steps(settings, database, _next_snapshot(clients, database), options)
     if options.plan_only:
         return ExitCode.OK
-    store = checkout.find_store(manifest, clients)
     with write_lock(settings, manifest.scope, "apply", options.run, clients, store) as lock:
         return _execute(settings, lock, database, target, options)
 
@@ -178,6 +184,11 @@ def _desired_now(database: LiveDatabase, options: UpgradeOptions) -> DesiredStat
     resource = replace(database.resource, spec={**database.resource.spec, "apply": "immediately"})
     resources = tuple(resource if item.address == resource.address else item for item in database.desired.resources)
     return replace(database.desired, resources=resources)
+
+
+def _is_apply_mode_left(database: LiveDatabase) -> bool:
+    """Return whether an upgrade with ``--now`` was killed before it gave the maintenance window back."""
+    return bool(database.live.spec.get("apply") != database.resource.spec["apply"])
 
 
 def _restore_apply_mode(settings: Settings, lock: WriteLock, database: LiveDatabase, retry_command: str) -> int:
