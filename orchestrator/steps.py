@@ -132,7 +132,8 @@ class LocalCall(Struct, frozen=True):
 
     ``function`` raises Problems if it fails.  The plan shows ``name`` and ``note``; arguments may be Sensitive and are
     not shown.  With ``has_output``, ``function`` also takes ``on_output``, and calls it with each line that its
-    programs print, from any thread.
+    programs print, from any thread.  With ``polls_aws``, it also takes ``poll``: ``poll(seconds)`` yields a reader of
+    AWS's present state at growing intervals, for that long.
     """
 
     name: str
@@ -141,6 +142,7 @@ class LocalCall(Struct, frozen=True):
     note: str = ""
     has_output: bool = False
     on_output: Callable[[str], None] = _ignore_output
+    polls_aws: bool = False
 
 
 Step: TypeAlias = ApiCall | Wait | GenerateSecret | Compute | Sweep | Batch | LocalCall

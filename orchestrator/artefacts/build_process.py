@@ -12,7 +12,8 @@ import re
 import shlex
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -78,6 +79,45 @@ class BuildResult(Struct, frozen=True):
     first_error: tuple[int, str] | None = None
 
 
+class CommandOutput:
+    """The output of one command, without secrets, on its way to a file and a screen."""
+
+    def __init__(
+        self, command: Sequence[str], redactor: OutputRedactor, line_number: int, file: IO[bytes], on_output: OnOutput
+    ) -> None:
+        self._command = command
+        self._redactor = redactor
+        self.line_number = line_number
+        self._file = file
+        self._on_output = on_output
+        self._tail: deque[str] = deque(maxlen=MAX_TAIL_LINES)
+        self._first_error: tuple[int, str] | None = None
+
+    def add(self, chunk: bytes) -> None:
+        """Show one line with its end, or a part of a very long one."""
+        self._show(self._redactor.feed(chunk))
+
+    def finish(self) -> None:
+        """Show what was held back because it could have been the beginning of a secret."""
+        self._show(self._redactor.finish())
+
+    def result(self, exit_code: int) -> BuildResult:
+        """Return what is known of the command, which exited with ``exit_code``."""
+        return BuildResult(tuple(self._command), exit_code, tuple(self._tail), self._first_error)
+
+    def _show(self, chunk: bytes) -> None:
+        if not chunk:
+            return
+        _write(self._file, chunk)
+        line = _clean_line(chunk)
+        if line.strip():
+            self._tail.append(line)
+            if self._first_error is None and _ERROR_LINE.search(line) and not _NO_ERROR_LINE.search(line):
+                self._first_error = self.line_number, line.strip()
+        self.line_number += chunk.endswith(b"\n")
+        self._on_output(line)
+
+
 class BuildLog:
     """The output of one build: every command's, in ``file``, and line by line to ``on_output``.
 
@@ -105,35 +145,22 @@ class BuildLog:
         A command that ``is_trusted`` gets our own environment with all credentials.
         Raises Problems if it cannot be started, times out or is interrupted.
         """
-        tail: deque[str] = deque(maxlen=MAX_TAIL_LINES)
-        first_errors: list[tuple[int, str]] = []
+        complete = {**os.environ, **(environment or {})} if is_trusted else build_environment(environment)
+        with self.capture(command) as output:
+            exit_code = shell.stream(command, output.add, folder=folder, environment=complete, timeout=timeout)
+        return output.result(exit_code)
+
+    @contextmanager
+    def capture(self, command: Sequence[str]) -> Iterator[CommandOutput]:
+        """Yield where the output of one command goes, whatever runs it; what is held back is shown at the end."""
         self._show(f"$ {shlex.join(command)}")
-        with self.file.open("ab") as log:
-
-            def show_chunk(chunk: bytes) -> None:
-                if not chunk:
-                    return
-                _write(log, chunk)
-                line = _clean_line(chunk)
-                if line.strip():
-                    tail.append(line)
-                    if not first_errors and _ERROR_LINE.search(line) and not _NO_ERROR_LINE.search(line):
-                        first_errors.append((self._line_number, line.strip()))
-                self._line_number += chunk.endswith(b"\n")
-                self._show(line)
-
-            complete = {**os.environ, **(environment or {})} if is_trusted else build_environment(environment)
+        with self.file.open("ab") as file:
+            output = CommandOutput(command, self._redactor, self._line_number, file, self._show)
             try:
-                exit_code = shell.stream(
-                    command,
-                    lambda chunk: show_chunk(self._redactor.feed(chunk)),
-                    folder=folder,
-                    environment=complete,
-                    timeout=timeout,
-                )
+                yield output
             finally:
-                show_chunk(self._redactor.finish())
-        return BuildResult(tuple(command), exit_code, tuple(tail), next(iter(first_errors), None))
+                output.finish()
+                self._line_number = output.line_number
 
     def failure(
         self, result: BuildResult, message: str, *, repeat: str = "", hint: str = "", where: Position | None = None

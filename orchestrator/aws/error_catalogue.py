@@ -60,6 +60,7 @@ class ErrorAdvice(Struct, frozen=True):
 
 
 _EXPRESS_OPERATIONS = ("*_express_gateway_service",)
+_EXPRESS_WRITES = ("create_express_gateway_service", "update_express_gateway_service")
 _ROLE_REASON = "until AWS can assume the new role"
 _LINKED_ROLE_REASON = "until the service-linked role is usable"
 
@@ -75,12 +76,13 @@ TEMPORARY_ERRORS: Final = (
     TemporaryError(
         ErrorPattern(
             "ecs",
-            ("create_express_gateway_service", "update_express_gateway_service"),
+            (*_EXPRESS_WRITES, "register_task_definition", "run_task"),
             ("AccessDeniedException", "InvalidParameterException", "ClientException"),
             (
                 "cannot assume role",
                 "cannot be assumed",
                 "unable to assume role",
+                "unable to assume the role",
                 "not authorized to perform: sts:assumerole",
                 "not able to validate the provided access credentials",
             ),
@@ -91,7 +93,7 @@ TEMPORARY_ERRORS: Final = (
     TemporaryError(
         ErrorPattern(
             "ecs",
-            ("create_express_gateway_service", "update_express_gateway_service"),
+            (*_EXPRESS_WRITES, "create_cluster", "run_task"),
             (),
             ("unable to assume the service linked role", "unable to assume the service-linked role"),
         ),

@@ -40,6 +40,8 @@ EXISTING_VISIBLE_TIMEOUT_SECONDS = 120.0
 """Seconds for which reads may not show a resource that already exists, according to the creating call."""
 MIN_FAILURE_SIGHTINGS = 3
 """Consecutive polls that have to find the reason of a wait's early failure: AWS may try again by itself."""
+MAX_POLL_SECONDS = 3.0
+"""Seconds between two reads of what somebody watches, such as the log of a task."""
 RETRY_REPORT_SECONDS = 5.0
 """Seconds after which a call that is still retried reports what it waits for."""
 
@@ -95,7 +97,9 @@ class StepExecutor:
                 )
                 return {}
             case LocalCall(_, function, arguments):
-                options = {"on_output": step.on_output} if step.has_output else {}
+                options: dict[str, Any] = {"on_output": step.on_output} if step.has_output else {}
+                if step.polls_aws:
+                    options["poll"] = self._poll
                 return function(*(reveal(argument) for argument in arguments), **options)
 
     def _call(self, step: ApiCall) -> Any:
@@ -228,14 +232,19 @@ class StepExecutor:
                 raise StepFailedError(message)
         return {}
 
-    def _iter_attempts(self, timeout_seconds: float) -> Iterator[float]:
-        """Yield the seconds left before each attempt (0 before the last), with delays growing from 50 ms to 10 s."""
+    def _poll(self, timeout_seconds: float) -> Iterator[Reader]:
+        """Yield a reader that has read nothing yet, at the intervals of a wait but never more than a few seconds."""
+        for _ in self._iter_attempts(timeout_seconds, MAX_POLL_SECONDS):
+            yield Reader(self._clients)
+
+    def _iter_attempts(self, timeout_seconds: float, max_delay: float = 10.0) -> Iterator[float]:
+        """Yield the seconds left before each attempt (0 before the last), with delays from 50 ms to ``max_delay``."""
         deadline = self._clock.monotonic() + timeout_seconds
         delay = 0.05
         while (remaining := deadline - self._clock.monotonic()) > delay:
             yield remaining
             self._clock.sleep(delay)
-            delay = min(delay * 1.6, 10.0)
+            delay = min(delay * 1.6, max_delay)
         yield 0.0
 
 

@@ -6,7 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from orchestrator.bootstrap.option_permissions import find_kms_keys, is_alias
-from orchestrator.bootstrap.runtime_permissions import PASS_ROLE_PRINCIPALS, SERVICE_LINKED_ROLE_PRINCIPALS
+from orchestrator.bootstrap.runtime_permissions import (
+    PASS_ROLE_PRINCIPALS,
+    SERVICE_LINKED_ROLE_PRINCIPALS,
+    TASK_PRINCIPAL,
+)
 from orchestrator.vocabulary import TAG_ENVIRONMENT, TAG_PROJECT, TAG_SHARED, TAG_USED_BY_PREFIX, DesiredState, Resource
 
 MONITORING_PRINCIPAL: Final = "monitoring.rds.amazonaws.com"
@@ -34,6 +38,8 @@ def build_conditions(desired: DesiredState) -> Mapping[str, Mapping[str, Any]]:
         "linked": {"StringEquals": {"iam:AWSServiceName": _list_principals(SERVICE_LINKED_ROLE_PRINCIPALS, desired)}},
         # App Runner may leave the key out; the ARN limits the roles to those of services.
         "passed": {"StringEqualsIfExists": {"iam:PassedToService": _list_principals(PASS_ROLE_PRINCIPALS, desired)}},
+        "passed to tasks": {"StringEquals": {"iam:PassedToService": TASK_PRINCIPAL}},
+        "linked to tasks": {"StringEquals": {"iam:AWSServiceName": "ecs.amazonaws.com"}},
         "monitored": {"StringEquals": {"iam:PassedToService": MONITORING_PRINCIPAL}},
         "granted to AWS": {"Bool": {"kms:GrantIsForAWSResource": "true"}},
         "via S3": via_s3,

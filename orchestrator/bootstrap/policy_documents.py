@@ -24,7 +24,11 @@ from orchestrator.bootstrap.resource_permissions import (
     RELEASE_BUCKET_RULES,
     RULES_BY_TYPE,
 )
-from orchestrator.bootstrap.runtime_permissions import previous_runtime_rules
+from orchestrator.bootstrap.runtime_permissions import (
+    MIGRATION_TASK_RULES,
+    PASS_ROLE_PRINCIPALS,
+    previous_runtime_rules,
+)
 from orchestrator.problems import Problems
 from orchestrator.values import Ref, resolve
 from orchestrator.vocabulary import TAG_DELETION_POLICY, Component, DesiredState, Resource, Scope
@@ -225,6 +229,9 @@ def list_targets(desired: DesiredState) -> Iterator[RuleTarget]:
                 yield RuleTarget(RULES_BY_TYPE[related_type], name.format(n=resource.physical))
     for resource_type, name in _list_artefacts(desired):
         yield RuleTarget(RULES_BY_TYPE[resource_type], name)
+    for resource in desired.resources:
+        if resource.type in PASS_ROLE_PRINCIPALS and _migrates_in_vpc(resource.component, desired):
+            yield RuleTarget(MIGRATION_TASK_RULES, resource.physical)
     if bucket := _find_release_bucket(desired):
         yield RuleTarget(RELEASE_BUCKET_RULES, bucket)
     if desired.promotion_source is not None:
@@ -241,6 +248,11 @@ def _list_promotion_targets(desired: DesiredState, source: DesiredState) -> Iter
     for resource in source.resources:
         if resource.type == "s3_bucket":
             yield RuleTarget(tuple(option_permissions.option_rules(resource)), resource.physical)
+
+
+def _migrates_in_vpc(handle: str, desired: DesiredState) -> bool:
+    component = next(item for item in desired.components if item.handle == handle)
+    return bool((component.spec.get("migrate") or {}).get("runs") == "in-vpc")
 
 
 def _list_artefacts(desired: DesiredState) -> Iterator[tuple[str, str]]:

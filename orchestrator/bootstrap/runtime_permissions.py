@@ -110,6 +110,25 @@ RUNTIME_RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
 }
 """Rules by resource type."""
 
+_MIGRATION_DEFINITION_ARN = "arn:aws:ecs:{r}:{a}:task-definition/{n}-migration:*"
+_MIGRATION_TASK_ARN = "arn:aws:ecs:{r}:{a}:task/default/*"
+TASK_PRINCIPAL: Final = "ecs-tasks.amazonaws.com"
+MIGRATION_TASK_RULES: Final = (
+    allow("read", "ecs", "ListTasks"),
+    allow("read", "ecs", "DescribeTasks", _MIGRATION_TASK_ARN),
+    allow("read", "ecs", "DescribeClusters", _EXPRESS_CLUSTER_ARN),
+    allow("write", "ecs", "CreateCluster", _EXPRESS_CLUSTER_ARN),
+    allow("write", "ecs", "RegisterTaskDefinition RunTask DeleteTaskDefinitions", _MIGRATION_DEFINITION_ARN),
+    allow("write", "ecs", "DeregisterTaskDefinition"),
+    allow("write", "ecs", "StopTask", _MIGRATION_TASK_ARN, condition="ours"),
+    allow("write", "ecs", "TagResource", _MIGRATION_DEFINITION_ARN, _MIGRATION_TASK_ARN, condition="made"),
+    allow("write", "logs", "CreateLogGroup PutRetentionPolicy", *_EXPRESS_LOG_GROUP_ARNS),
+    allow("write", "logs", "GetLogEvents", _EXPRESS_LOG_GROUP_ARNS[1]),
+    allow("write", "iam", "PassRole", ROLE_ARN, condition="passed to tasks"),
+    allow("write", "iam", "CreateServiceLinkedRole", SERVICE_LINKED_ROLE_ARN, condition="linked to tasks"),
+)
+"""What a migration in the VPC of the service ``{n}`` needs."""
+
 PREVIOUS_RUNTIME_TYPES: Final = {
     "apprunner_service": ("ecs_express_service",),
     "ecs_express_service": tuple(name for name in RUNTIME_RULES_BY_TYPE if name.startswith("apprunner_")),

@@ -6,9 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from orchestrator.cost import price_list
 from orchestrator.cost.price_list import HOURS_PER_MONTH, PriceList
-from orchestrator.cost.resource_pricing import OFF
+from orchestrator.cost.resource_pricing import OFF, NoPriceError, RegionPrices, migration_hour
+from orchestrator.values import WriteOnly
 from orchestrator.vocabulary import LiveResource, Resource
 
+BILLED_MINIMUM = "billed by the second, at least one minute"
+"""How Fargate bills a task (AWS Fargate pricing page)."""
 ARM_FAMILIES: Mapping[str, str] = {"t3": "t4g", "m5": "m6g", "m6i": "m6g", "m7i": "m7g", "r5": "r6g", "r6i": "r6g"}
 """Families with Graviton processors that have sizes of the same vCPUs and memory (RDS user guide, "Hardware
 specifications for DB instance classes").  A database needs no other build of the application for it."""
@@ -80,3 +83,25 @@ def _advise_gateways(network: LiveResource, region: str, prices: PriceList) -> I
         "does not include. This stack does not need it: S3 is reached through the free gateway endpoint, and secrets "
         "are injected. Delete it if nothing else uses it."
     )
+
+
+def describe_migrations(
+    resources: Iterable[Resource], region: str, *, prices: PriceList | None = None
+) -> Iterator[str]:
+    """Yield what the task of each migration in the VPC is and costs: it is part of no monthly sum."""
+    for resource in resources:
+        instructions = resource.spec.get("how") if resource.type == "migration" else None
+        options = instructions.value if isinstance(instructions, WriteOnly) else instructions
+        task = options.get("task") if isinstance(options, Mapping) else None
+        if not isinstance(task, Mapping):
+            continue
+        try:
+            hour = migration_hour(task, RegionPrices(prices or price_list.load_shipped(), region))
+            price = f"about {hour / 6:.4f} USD for ten minutes, {BILLED_MINIMUM}"
+        except NoPriceError as error:
+            price = str(error)
+        cpu, memory = float(str(task["cpu"])) / 1024, float(str(task["memory"])) / 1024
+        yield (
+            f"{resource.address} runs in the VPC as one Fargate task of {cpu:g} vCPU and {memory:g} GB ({price}). Its "
+            f"log is in {task['log_group']}."
+        )

@@ -236,6 +236,14 @@ def _price_repository(
     return MonthlyCost(cost, cost, f"{ASSUMED_REPOSITORY_GB} GB of images")
 
 
+def migration_hour(task: Mapping[str, object], prices: RegionPrices) -> float:
+    """Return what a migration's Fargate task costs an hour in USD.  Raises NoPriceError if the list has no price."""
+    cpu, memory = float(str(task["cpu"])) / 1024, float(str(task["memory"])) / 1024
+    address = prices.usd("public-ipv4.hour", "public IPv4 addresses") if task["public_subnets"] else 0.0
+    compute = cpu * prices.usd("fargate.vcpu-hour", "Fargate vCPUs")
+    return compute + memory * prices.usd("fargate.gb-hour", "Fargate memory") + address
+
+
 PRICING_FUNCTIONS: Mapping[str, Callable[[Resource, ResourcesByAddress, RegionPrices, Measures], MonthlyCost]] = {
     "apprunner_service": _price_app_runner_service,
     "ecr_repository": _price_repository,

@@ -87,8 +87,23 @@ class StartAttempt(Protocol):
         """Give up the attempt; a container that already serves traffic keeps running."""
 
 
+class TaskRun(Protocol):
+    """A container that runs once: ``exit_code`` is None until it ends, ``failure`` says why it never began."""
+
+    is_started: bool
+    failure: str
+    exit_code: int | None
+
+    def stop(self) -> None:
+        """Stop the container."""
+
+
 class ContainerRuntime(Protocol):
-    """Runs the images of services."""
+    """Runs the images of services and tasks."""
+
+    def run_task(self, workload: Workload) -> TaskRun:
+        """Start a workload that runs once."""
+        ...
 
     def start(self, workload: Workload) -> StartAttempt:
         """Start a workload, beside the container that may already run behind its host."""

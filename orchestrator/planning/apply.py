@@ -29,7 +29,7 @@ from orchestrator.planning.events import (
     WaitStarted,
 )
 from orchestrator.planning.plan import PreparedPlan, Task
-from orchestrator.problems import ExitCode, Problems
+from orchestrator.problems import ExitCode, Problem, Problems
 from orchestrator.steps import (
     ApiCall,
     Batch,
@@ -50,6 +50,7 @@ Perform: TypeAlias = Callable[[Step], Any]
 MAX_WORKERS = 16
 PROGRESS_INTERVAL_SECONDS = 0.2
 """Minimum time between two progress events of a batch."""
+STOPPED_WAIT_REASON = "the run was stopped while it waited for AWS, which continues; run it again"
 POLL_INTERVAL_SECONDS = 0.2
 """Maximum sleep of the main thread: a Ctrl-C that is delivered to another thread does not wake it."""
 
@@ -66,15 +67,41 @@ class _StoppedError(Exception):
     """Raised instead of performing a step once the run is stopping."""
 
 
+class InterruptibleClock:
+    """The clock of a run's waits: from the moment the run is stopped, nothing sleeps any more.
+
+    What AWS was asked for goes on in AWS; the next run reads how far it is.
+    """
+
+    def __init__(self) -> None:
+        self.stop_requested = threading.Event()
+
+    def monotonic(self) -> float:
+        """Return seconds since some moment in the past."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float, /) -> None:
+        """Sleep.  Raises Problems with ``ExitCode.INTERRUPTED`` if the run is stopped before or meanwhile."""
+        if self.stop_requested.wait(seconds):
+            raise Problems([Problem(STOPPED_WAIT_REASON)], ExitCode.INTERRUPTED)
+
+
 def apply(
-    prepared: PreparedPlan, perform: Perform, on_event: OnEvent, *, workers: int = MAX_WORKERS
+    prepared: PreparedPlan,
+    perform: Perform,
+    on_event: OnEvent,
+    *,
+    workers: int = MAX_WORKERS,
+    stop_requested: threading.Event | None = None,
 ) -> tuple[Outcome, ...]:
     """Apply every pending change after its dependencies and return the outcomes in the plan's order.
+
+    ``stop_requested`` is set on Ctrl-C: that of ``perform``'s clock, so that no wait holds up the end.
 
     Raises InterruptedApplyError on Ctrl-C, once the calls in progress have ended.  Any error that is not an ordinary
     failure of a step (a crash of the program) stops the run and is raised unchanged.
     """
-    walk = _GraphWalk(prepared, perform, on_event)
+    walk = _GraphWalk(prepared, perform, on_event, stop_requested or threading.Event())
     try:
         with ThreadPoolExecutor(workers, thread_name_prefix="apply") as pool:
             walk.execute(pool)
@@ -95,12 +122,14 @@ def exit_code(outcomes: tuple[Outcome, ...]) -> ExitCode:
 class _GraphWalk:
     """One walk over the graph.  Only the main thread writes ``outcomes`` and ``outputs``; workers only read them."""
 
-    def __init__(self, prepared: PreparedPlan, perform: Perform, on_event: OnEvent) -> None:
+    def __init__(
+        self, prepared: PreparedPlan, perform: Perform, on_event: OnEvent, stop_requested: threading.Event
+    ) -> None:
         self._prepared = prepared
         self._perform = perform
         self._on_event = on_event
         self._started_at = time.monotonic()
-        self._stop_requested = threading.Event()
+        self._stop_requested = stop_requested
         self._changes = {change.address: change for change in prepared.plan.changes}
         self._outputs: dict[str, Outputs] = {address: live.outputs for address, live in prepared.live.items()}
         self._outcomes: dict[str, Outcome] = {}

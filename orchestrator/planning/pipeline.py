@@ -160,5 +160,8 @@ def apply(
     if prepared.plan.is_vetoed:
         vetoes = [*prepared.plan.vetoes, *(veto for change in prepared.plan.changes for veto in change.vetoes)]
         raise Problems([Problem(f"{veto.name}: {veto.sentence}") for veto in vetoes], ExitCode.VETOED)
-    executor = StepExecutor(clients or Clients.for_scope(prepared.scope))
-    return applying.apply(prepared, executor.perform, on_event, workers=parallelism)
+    clock = applying.InterruptibleClock()
+    executor = StepExecutor(clients or Clients.for_scope(prepared.scope), clock)
+    return applying.apply(
+        prepared, executor.perform, on_event, workers=parallelism, stop_requested=clock.stop_requested
+    )

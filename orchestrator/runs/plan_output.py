@@ -82,11 +82,16 @@ def cost_view(planned: PreparedPlan) -> plan_view.CostView | None:
     resources_after = planned_cost.list_after(planned.tasks.values(), _changed_addresses(planned))
     deadline_warnings = tuple(deadlines.list_warnings(resources_after, today))
     cost_delta = pricing.compare(before, after)
-    advice = tuple(cost_advice.advise(resources_after, planned.scope.region, planned.live))
+    changed = [item for item in resources_after if item.address in _changed_addresses(planned)]
+    advice = (
+        *cost_advice.describe_migrations(changed, planned.scope.region),
+        *cost_advice.advise(resources_after, planned.scope.region, planned.live),
+    )
     if not cost_delta.changed_items:
         changes_budget = any(address.startswith("budgets_budget.") for address in _changed_addresses(planned))
         warnings = tuple(pricing.list_warnings(after, today)) if changes_budget else ()
-        return plan_view.CostView(pricing.format_headline(after), (), (*warnings, *deadline_warnings))
+        migrations = cost_advice.describe_migrations(changed, planned.scope.region)
+        return plan_view.CostView(pricing.format_headline(after), (), (*warnings, *deadline_warnings, *migrations))
     return plan_view.CostView(
         pricing.format_headline(after, cost_delta),
         tuple(pricing.format_line_items(after)),

@@ -197,7 +197,7 @@ def write_built(folder: Path, runtime: str) -> Path:
     _write(folder, runtime, {})
     file = folder / f"{runtime}.yaml"
     text = file.read_text().replace(f'prebuilt: "{_FIRST["image"]}"', "build: {context: .}")
-    file.write_text(f"{text}  migrate: {{command: [migrate], destructive: true}}\n")
+    file.write_text(f"{text}  migrate: {{command: [migrate], destructive: true, runs: in-vpc}}\n")
     databases = folder / "databases.yaml"
     databases.write_text(databases.read_text().replace("  deletionPolicy: delete\n", ""))
     return folder

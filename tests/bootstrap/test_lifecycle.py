@@ -15,6 +15,10 @@ from tests.bootstrap.policy_evaluator import Request
 from tests.bootstrap.roles import ROLES, Roles
 from tests.bootstrap.service_authorization import find_action
 
+MIGRATION_ROLE = "arn:aws:iam::123456789012:role/orchestrator/shop/prod/shop-prod-api-"
+MIGRATION_TASK = "arn:aws:ecs:eu-west-1:123456789012:task/default/0a1b"
+MIGRATION_DEFINITION = "arn:aws:ecs:eu-west-1:123456789012:task-definition/shop-prod-api-migration:1"
+OWN_TAGS = [{"key": "orchestrator:project", "value": "shop"}, {"key": "orchestrator:environment", "value": "prod"}]
 RARE_CALLS: Mapping[str, tuple[tuple[str, str, Mapping[str, object]], ...]] = {
     # The actions of AWS's policy for pushing images (ECR user guide, "IAM permissions for pushing an image").
     "a push": (
@@ -35,6 +39,28 @@ RARE_CALLS: Mapping[str, tuple[tuple[str, str, Mapping[str, object]], ...]] = {
         ("ecr", "describe_images", {"repositoryName": "shop-api"}),
         ("ecr", "batch_delete_image", {"repositoryName": "shop-api"}),
         ("ecr", "batch_get_image", {"repositoryName": "shop-api"}),
+    ),
+    "a migration in the VPC": (
+        ("ecs", "create_cluster", {"clusterName": "default"}),
+        ("ecs", "describe_clusters", {"clusters": ["default"]}),
+        (
+            "ecs",
+            "register_task_definition",
+            {
+                "family": "shop-prod-api-migration",
+                "taskRoleArn": f"{MIGRATION_ROLE}task",
+                "executionRoleArn": f"{MIGRATION_ROLE}execution",
+                "tags": OWN_TAGS,
+            },
+        ),
+        ("ecs", "list_tasks", {"cluster": "default", "family": "shop-prod-api-migration"}),
+        ("ecs", "describe_tasks", {"cluster": "default", "tasks": [MIGRATION_TASK]}),
+        ("ecs", "run_task", {"taskDefinition": MIGRATION_DEFINITION, "tags": OWN_TAGS}),
+        ("ecs", "deregister_task_definition", {"taskDefinition": MIGRATION_DEFINITION}),
+        ("ecs", "delete_task_definitions", {"taskDefinitions": [MIGRATION_DEFINITION]}),
+        ("logs", "create_log_group", {"logGroupName": "/ecs/shop-prod-api"}),
+        ("logs", "put_retention_policy", {"logGroupName": "/ecs/shop-prod-api"}),
+        ("logs", "get_log_events", {"logGroupName": "/ecs/shop-prod-api", "logStreamName": "migration/migration/0a"}),
     ),
     "a snapshot before a migration": (
         (

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.cost import advice, price_list
 from orchestrator.cost.advice import ARM_FAMILIES
 from orchestrator.cost.price_list import Price, PriceList
 from orchestrator.problems import Position
 from orchestrator.resources import ec2_vpc
+from orchestrator.values import WriteOnly
 from orchestrator.vocabulary import LiveResource, Resource, Scope
 
 IRELAND = "eu-west-1"
@@ -82,3 +84,25 @@ def test_a_gateway_that_the_stack_does_not_need_is_named() -> None:
 
     assert "nat-0a1: a charge of 35.04 USD a month each" in sentence
     assert list(advice.advise([], IRELAND, {"ec2_vpc.network": LiveResource({})})) == []
+
+
+@pytest.mark.parametrize(
+    ("region", "subnets", "price"),
+    [
+        (IRELAND, ["subnet-a"], 0.25 * 0.04048 + 0.5 * 0.004445 + 0.005),
+        (IRELAND, [], 0.25 * 0.04048 + 0.5 * 0.004445),
+        ("mars-1", [], None),
+    ],
+)
+def test_a_migration_in_the_vpc_is_priced_by_its_task(region: str, subnets: list[str], price: float | None) -> None:
+    """Fargate's hourly prices of Ireland (AWS Fargate pricing page), and a public address where it has one."""
+    task = {"cpu": "256", "memory": "512", "public_subnets": subnets, "log_group": "/ecs/shop-prod-api"}
+    spec = {"build": "tag1", "how": WriteOnly({"task": task})}
+    migration = Resource("migration", "api", "x", spec, "containerservice.api", Position("x.yaml"))
+    on_runner = replace(migration, spec={"build": "tag1", "how": WriteOnly({})})
+
+    [sentence] = advice.describe_migrations([migration, on_runner, database("db.t3.micro")], region)
+
+    expected = "no prices for mars-1" if price is None else f"about {price / 6:.4f} USD for ten minutes"
+    assert expected in sentence
+    assert "one Fargate task of 0.25 vCPU and 0.5 GB" in sentence

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from orchestrator import resources
 from orchestrator.artefacts import Site, SiteFile
 from orchestrator.aws import StepExecutor, StepFailedError, WaitTimeoutError
-from orchestrator.planning.apply import InterruptedApplyError, apply, exit_code
+from orchestrator.planning.apply import InterruptedApplyError, InterruptibleClock, apply, exit_code
 from orchestrator.planning.events import (
     BatchProgress,
     ChangeFinished,
@@ -29,7 +29,7 @@ from orchestrator.planning.events import (
 from orchestrator.planning.plan import PreparedPlan, build
 from orchestrator.planning.snapshot import Snapshot
 from orchestrator.problems import ExitCode, Position
-from orchestrator.steps import ApiCall, Batch, Step
+from orchestrator.steps import ApiCall, Batch, LocalCall, Step, Wait
 from orchestrator.values import Ref, WriteOnly
 from orchestrator.vocabulary import (
     Action,
@@ -42,6 +42,7 @@ from orchestrator.vocabulary import (
     Resource,
     Scope,
 )
+from tests.aws.fake_clients import ScriptedCaller, make_aws_error
 
 SCOPE = Scope("shop", "prod", "123456789012", "eu-west-1")
 HERE = Position("roles.yaml")
@@ -355,6 +356,49 @@ def test_ctrl_c_stops_a_batch_between_two_calls() -> None:
 
     assert stopped.value.outcomes[0].reason == "the run was stopped during this change; run it again"
     assert 0 < len(made) < 10_000
+
+
+NEVER_READY = Wait(ApiCall("rds", "describe_db_instances", {}), "DBInstances[0].DBInstanceStatus", ("available",))
+UNASSUMABLE = ApiCall("iam", "create_role", {}, retry_codes=("Busy",), timeout_seconds=600)
+WATCHED_TASK = LocalCall("watch", lambda poll: [None for _ in poll(600)], (), polls_aws=True)
+
+
+@pytest.mark.parametrize("step", [NEVER_READY, UNASSUMABLE, WATCHED_TASK], ids=["wait", "retried call", "watched task"])
+def test_ctrl_c_ends_whatever_waits_for_aws(step: Step) -> None:
+    """A database takes a quarter of an hour: nobody who stops a run waits for it.  What AWS does continues."""
+    begun = threading.Event()
+
+    class NotingClock(InterruptibleClock):
+        def sleep(self, seconds: float, /) -> None:
+            if seconds > 0.1:  # it has asked a few times
+                begun.set()
+            super().sleep(seconds)
+
+    clock = NotingClock()
+
+    def respond(service: str, operation: str, _: Any) -> Any:
+        return make_aws_error("Busy") if operation == "create_role" else {"DBInstances": []}
+
+    executor = StepExecutor(ScriptedCaller(respond), clock)
+
+    def perform(_: Step) -> Any:
+        return executor.perform(step)
+
+    def interrupt() -> None:
+        begun.wait(5)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    started_at = time.monotonic()
+    with pytest.raises(InterruptedApplyError) as stopped:
+        apply(plan_for([role("first")]), perform, ignore_event, stop_requested=clock.stop_requested)
+
+    assert time.monotonic() - started_at < 5
+    [outcome] = stopped.value.outcomes
+    assert (outcome.actuation, outcome.reason) == (
+        Actuation.SKIPPED,
+        "the run was stopped while it waited for AWS, which continues; run it again",
+    )
 
 
 class Slow:

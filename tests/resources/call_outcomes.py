@@ -76,6 +76,7 @@ STATES: Mapping[str, Any] = {
         "kept": {"VpcEndpoints": [{"Tags": [{"Key": "orchestrator:used-by:other/prod"}], "State": "available"}]},
     }.get(value, {"VpcEndpoints": [{"State": value}]}),
     "ec2:DescribeVpcs": lambda value: {"Vpcs": [{"State": value}]},
+    "ecs:DescribeClusters": lambda value: {"clusters": [{"status": value}]},
     "ecs:DescribeExpressGatewayService": lambda value: {"service": {"status": {"statusCode": value}}},
     "ecs:DescribeServiceDeployments": lambda value: {"serviceDeployments": [{"status": value}]},
     "ecs:ListServiceDeployments": lambda value: {

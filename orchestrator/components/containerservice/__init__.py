@@ -13,7 +13,7 @@ from orchestrator.components.containerservice import checks, image, runtimes
 from orchestrator.components.containerservice.builders import list_databases, service_name
 from orchestrator.components.containerservice.checks import Finding, Siblings
 from orchestrator.components.containerservice.injected_secrets import list_injected_secrets
-from orchestrator.components.containerservice.migration import build_migration
+from orchestrator.components.containerservice.migration import build_migration, check_migration
 from orchestrator.values import Ref, Value
 from orchestrator.vocabulary import Component, Resource, Scope
 
@@ -23,6 +23,7 @@ def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
     if component.spec["runtime"] in runtimes.RUNTIMES:
         yield from runtimes.get_runtime(component).check(component)
     yield from checks.check(component, siblings)
+    yield from check_migration(component)
 
 
 def answers(component: Component) -> str:

@@ -14,6 +14,7 @@ from orchestrator.components.containerservice import builders, image
 from orchestrator.components.containerservice.alarms import build_server_error_alarm
 from orchestrator.components.containerservice.checks import Finding, check_cpu_and_memory
 from orchestrator.components.containerservice.injected_secrets import list_injected_secrets, secret_variables
+from orchestrator.components.containerservice.migration import list_task_secrets, runs_in_vpc
 from orchestrator.values import Ref, Value, WriteOnly
 from orchestrator.vocabulary import Component, Resource
 
@@ -76,6 +77,8 @@ def roles(component: Component, stack: Stack) -> Iterator[Resource]:
         yield builders.build_role(
             component, stack, "registry", "build.apprunner.amazonaws.com", attached=[ECR_ACCESS_POLICY_ARN]
         )
+    if runs_in_vpc(component):
+        yield from builders.build_task_roles(component, stack, list_task_secrets(component))
 
 
 def network(component: Component, stack: Stack) -> Iterator[Resource]:

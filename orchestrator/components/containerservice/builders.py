@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from orchestrator.components import Stack
 from orchestrator.components.containerservice.injected_secrets import secret_arn
-from orchestrator.components.containerservice.migration import build_migration
 from orchestrator.ownership_tags import build_ownership_tags
 from orchestrator.values import Ref, Value
 from orchestrator.vocabulary import Component, Resource, Scope
 
 PREREQUISITE_TYPES = {"database": "rds_instance", "secret": "secretsmanager_value"}
 """Resource type that must exist before a service that uses a component of this kind starts."""
+TASKS_PRINCIPAL = "ecs-tasks.amazonaws.com"
+EXECUTION_POLICY_ARN = "arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy"
 MAX_SERVICE_NAME_LENGTH = 32
 """The service and its related resources share one name; App Runner's scaling has the shortest limit."""
 MAX_ROLE_NAME_LENGTH = 64
@@ -103,7 +104,19 @@ def list_prerequisites(component: Component, stack: Stack) -> frozenset[str]:
     }
     if "repository" in component.spec["image"]:
         prerequisites.add(f"ecr_repository.{component.name}")
-    return frozenset(prerequisites | {resource.address for resource in build_migration(component, stack)})
+    if component.spec.get("migrate") and component.handle in stack.artefacts.images:
+        prerequisites.add(f"migration.{component.name}")
+    return frozenset(prerequisites)
+
+
+def build_task_roles(component: Component, stack: Stack, secrets: Iterable[str]) -> Iterator[Resource]:
+    """Yield the roles of a Fargate task and of its execution, which pulls the image and reads ``secrets``."""
+    statements = access_statements(stack, component.spec["access"])
+    yield build_role(component, stack, "task", TASKS_PRINCIPAL, statements=statements)
+    secret_statements = access_statements(stack, secrets)
+    yield build_role(
+        component, stack, "execution", TASKS_PRINCIPAL, attached=[EXECUTION_POLICY_ARN], statements=secret_statements
+    )
 
 
 def list_databases(component: Component) -> list[str]:

@@ -15,13 +15,13 @@ from orchestrator.components.containerservice import builders, image
 from orchestrator.components.containerservice.alarms import build_server_error_alarm
 from orchestrator.components.containerservice.checks import Finding, check_cpu_and_memory
 from orchestrator.components.containerservice.injected_secrets import list_injected_secrets, secret_variables
+from orchestrator.components.containerservice.migration import list_task_secrets
 from orchestrator.values import Ref, Value
 from orchestrator.vocabulary import Component, Resource
 
 SERVICE = "ecs_express_service"
-EXECUTION_POLICY_ARN = "arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy"
 INFRASTRUCTURE_POLICY_ARN = "arn:aws:iam::aws:policy/service-role/AmazonECSInfrastructureRoleforExpressGatewayServices"
-TASKS_PRINCIPAL, ECS_PRINCIPAL = "ecs-tasks.amazonaws.com", "ecs.amazonaws.com"
+ECS_PRINCIPAL = "ecs.amazonaws.com"
 MEMORY_GB_BY_CPU = {
     0.25: (0.5, 1, 2),
     0.5: (1, 2, 3, 4),
@@ -98,17 +98,8 @@ def notes(component: Component) -> Iterator[str]:
 
 def roles(component: Component, stack: Stack) -> Iterator[Resource]:
     """Yield the roles of the task, of its execution (pulls, reads injected secrets) and of the load balancer."""
-    yield builders.build_role(
-        component,
-        stack,
-        "task",
-        TASKS_PRINCIPAL,
-        statements=builders.access_statements(stack, component.spec["access"]),
-    )
-    secret_statements = builders.access_statements(stack, list_injected_secrets(component))
-    yield builders.build_role(
-        component, stack, "execution", TASKS_PRINCIPAL, attached=[EXECUTION_POLICY_ARN], statements=secret_statements
-    )
+    secrets = [*list_injected_secrets(component), *list_task_secrets(component)]
+    yield from builders.build_task_roles(component, stack, secrets)
     yield builders.build_role(component, stack, "infrastructure", ECS_PRINCIPAL, attached=[INFRASTRUCTURE_POLICY_ARN])
 
 

@@ -16,9 +16,14 @@ KEY_PATTERN = re.compile(r"(secret\.[a-z][a-z0-9-]*)\[(.+)\]")
 
 def secret_variables(component: Component, stack: Stack) -> dict[str, Value]:
     """Return, by environment variable, where the runtime reads it: the secret's ARN and the key without a colon."""
+    return locate_variables(list_variable_sources(component.spec["secrets"], stack))
+
+
+def locate_variables(sources: list[tuple[str, str, str]]) -> dict[str, Value]:
+    """Return where a runtime reads each variable of ``list_variable_sources``."""
     return {
         variable: TemplateString((secret_arn(handle), f":{to_variable_name(key)}::"))
-        for variable, handle, key in list_variable_sources(component.spec["secrets"], stack)
+        for variable, handle, key in sources
     }
 
 
@@ -49,7 +54,11 @@ def _fingerprint_variable(secret: Component) -> str:
 
 def list_injected_secrets(component: Component) -> list[str]:
     """Return the handles of the secrets from which a service gets any key."""
-    secrets_spec = component.spec["secrets"]
+    return list_secret_handles(component.spec["secrets"])
+
+
+def list_secret_handles(secrets_spec: Any) -> list[str]:
+    """Return the handles of the secrets that a `secrets` field names."""
     handles = (
         [parse_key_reference(text)[0] for text in secrets_spec.values()]
         if isinstance(secrets_spec, Mapping)

@@ -66,6 +66,8 @@ TAGGING_ACTIONS = {
     "ec2:CreateVpcEndpoint": "ec2:CreateTags",
     "ecr:CreateRepository": "ecr:TagResource",
     "ecs:CreateExpressGatewayService": "ecs:TagResource",
+    "ecs:RegisterTaskDefinition": "ecs:TagResource",
+    "ecs:RunTask": "ecs:TagResource",
     "iam:CreateRole": "iam:TagRole",
     "rds:CreateDBInstance": "rds:AddTagsToResource",
     "rds:CreateDBParameterGroup": "rds:AddTagsToResource",

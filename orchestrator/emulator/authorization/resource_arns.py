@@ -174,10 +174,31 @@ def _ecs_arns(call: NamedCall, action: str) -> list[str]:
         for arn in call.parameters.get(key, ()):
             service = arn.rpartition("/")[0].replace(f":{arn.split(':')[5].partition('/')[0]}/", ":service/")
             return [service, *call.parameters[key]]
+    if standalone := _standalone_task_arns(call, action):
+        return standalone
     name = call.parameters.get("serviceName")
     named = [call.parameters[key] for key in ("serviceArn", "resourceArn", "service") if key in call.parameters]
     arns = [item if item.startswith("arn:") else call.account.arn("ecs", f"service/default/{item}") for item in named]
     return [call.account.arn("ecs", f"service/default/{name}")] if name else arns
+
+
+def _standalone_task_arns(call: NamedCall, action: str) -> list[str]:
+    """Return what a call on a standalone task or its definition is authorised on."""
+    parameters, arn = call.parameters, call.account.arn
+    if action in {"ecs:CreateCluster", "ecs:DescribeClusters"}:
+        names = parameters.get("clusters") or [parameters.get("clusterName", "default")]
+        return [arn("ecs", f"cluster/{name}") for name in names]
+    if call.operation == "RegisterTaskDefinition":
+        return [arn("ecs", f"task-definition/{parameters['family']}:1")]
+    if call.operation == "RunTask" and action == "ecs:TagResource":
+        return [arn("ecs", "task/default/0a1b")]
+    if call.operation == "RunTask":
+        return [str(parameters["taskDefinition"])]
+    if call.operation == "DeleteTaskDefinitions":
+        return [str(name) for name in parameters["taskDefinitions"]]
+    if call.operation == "StopTask":
+        return [str(parameters["task"])]
+    return [str(name) for name in parameters.get("tasks", ())]
 
 
 def _ec2_arns(call: NamedCall, action: str) -> list[str]:

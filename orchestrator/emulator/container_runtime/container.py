@@ -82,6 +82,11 @@ class Instance:
         except OSError:
             return []
 
+    def read_lines(self, *, is_over: bool) -> list[str]:
+        """Return all complete lines of the output; the last one too if the process is over."""
+        text = self._output.read_text(errors="replace")
+        return (text if is_over else text[: text.rfind("\n") + 1]).splitlines()
+
     def stop(self) -> None:
         """Stop the process, by force if necessary, and delete its files."""
         process = self._process

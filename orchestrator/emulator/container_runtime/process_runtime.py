@@ -5,6 +5,7 @@ The old process answers until the new one is healthy, and keeps running if that 
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import shutil
@@ -20,6 +21,7 @@ from orchestrator.emulator.container_runtime import health_check
 from orchestrator.emulator.container_runtime.container import Instance
 from orchestrator.emulator.container_runtime.image_puller import Dispatch, ImageError, ImagePuller
 from orchestrator.emulator.container_runtime.secret_values import SecretError, resolve_secret
+from orchestrator.emulator.container_runtime.task_process import TaskProcess
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.http_messages import Request, Response
 from orchestrator.emulator.service_base import EmulatorState, Workload
@@ -59,12 +61,26 @@ class ProcessRuntime:
         self._lock = threading.Lock()
         self._running: dict[str, tuple[ProcessStartAttempt, Instance]] = {}
         self._attempts: list[ProcessStartAttempt] = []
+        self._tasks: list[TaskProcess] = []
         self._threads: list[threading.Thread] = []
         self._owner_pid = os.getpid()
 
     def start(self, workload: Workload) -> ProcessStartAttempt:
         """Start an attempt to run a workload."""
         return self._start_attempt(ProcessStartAttempt(workload))
+
+    def run_task(self, workload: Workload) -> TaskProcess:
+        """Run a workload once; its ``output_log`` names the whole stream, its host nothing but the task."""
+        group, stream = workload.output_log or ("", "")
+
+        def write_log(lines: list[str]) -> None:
+            if group:
+                self._put_log_events(group, stream, workload.region, lines)
+
+        task = TaskProcess(lambda: self._start_instance(workload), write_log)
+        self._tasks.append(task)
+        self._run_in_background("emulator-task", task.execute)
+        return task
 
     def stop(self, host: str) -> None:
         """Stop the process behind a host and cancel the attempts to start one."""
@@ -80,6 +96,8 @@ class ProcessRuntime:
         """Stop everything and wait for it. In a fork, leave the parent's processes alone."""
         if self._owner_pid != os.getpid():
             return
+        for task in self._tasks:
+            task.stop()
         with self._lock:
             hosts = {*self._running, *(attempt.workload.host for attempt in self._attempts)}
         for host in hosts:
@@ -135,7 +153,7 @@ class ProcessRuntime:
         """Run an attempt to its end; set ``is_healthy`` whatever happens."""
         instance, is_healthy = None, False
         try:
-            instance = self._start_instance(attempt)
+            instance = self._start_instance(attempt.workload)
             attempt.reason = health_check.wait_until_healthy(instance, attempt.workload.health_check, attempt.cancelled)
         except (ImageError, SecretError, AwsError, OSError) as error:
             attempt.reason = str(error) or type(error).__name__
@@ -151,8 +169,7 @@ class ProcessRuntime:
                 self._attempts.remove(attempt)
             attempt.is_healthy = is_healthy
 
-    def _start_instance(self, attempt: ProcessStartAttempt) -> Instance:
-        workload = attempt.workload
+    def _start_instance(self, workload: Workload) -> Instance:
         folder = Path(tempfile.mkdtemp(prefix=f"orchestrator-service-{os.getpid()}-"))
         try:
             image = self._image_puller.unpack(workload.image, folder / "root")
@@ -203,7 +220,8 @@ class ProcessRuntime:
         stream_params = {"logGroupName": group, "logStreamName": stream}
         try:
             if events:
-                self._state.call("logs", "CreateLogStream", region, **stream_params)
+                with contextlib.suppress(AwsError):  # a task writes to its stream again and again
+                    self._state.call("logs", "CreateLogStream", region, **stream_params)
                 self._state.call("logs", "PutLogEvents", region, **stream_params, logEvents=events)
         except AwsError:
             return  # the log group was deleted, so drop the lines

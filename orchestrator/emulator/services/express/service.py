@@ -23,8 +23,9 @@ from orchestrator.emulator.services.express.configuration import client_error, f
 from orchestrator.emulator.services.express.deployments import parse_cluster_name
 from orchestrator.emulator.services.express.entities import GatewayService, Revision, generate_host
 from orchestrator.emulator.services.express.managed_network import Network
-from orchestrator.emulator.services.express.services_and_tags import ExpressListing, parse_tags
+from orchestrator.emulator.services.express.services_and_tags import parse_tags
 from orchestrator.emulator.services.express.shapes import gateway_shape, to_tag_list, updated_shape
+from orchestrator.emulator.services.express.standalone_tasks import TASKS_PRINCIPAL, StandaloneTasks
 
 HEALTH_CHECK = {
     "Protocol": "HTTP",
@@ -36,10 +37,9 @@ HEALTH_CHECK = {
 }
 """The load balancer's check, with shorter times: wait for a silent process, fail soon on a wrong answer."""
 _NAME_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,255}")
-_TASKS_PRINCIPAL = "ecs-tasks.amazonaws.com"
 
 
-class Ecs(ExpressListing):
+class Ecs(StandaloneTasks):
     """Express services, and the other ECS operations that show them."""
 
     def handler(self, operation: str) -> Handler | None:
@@ -195,8 +195,8 @@ class Ecs(ExpressListing):
         ):
             raise self._role_error(f"Cannot assume role {infrastructure_role}.", infrastructure_role)
         for name in ("executionRoleArn", "taskRoleArn"):
-            if name in settings and not can_assume_role(self.state, settings[name], _TASKS_PRINCIPAL):
-                message = f"Role is not valid: {name} {settings[name]} cannot be assumed by {_TASKS_PRINCIPAL}."
+            if name in settings and not can_assume_role(self.state, settings[name], TASKS_PRINCIPAL):
+                message = f"Role is not valid: {name} {settings[name]} cannot be assumed by {TASKS_PRINCIPAL}."
                 raise self._role_error(message, settings[name])
 
     def _role_error(self, message: str, role: str) -> AwsError:
