@@ -229,8 +229,9 @@ def list_targets(desired: DesiredState) -> Iterator[RuleTarget]:
                 yield RuleTarget(RULES_BY_TYPE[related_type], name.format(n=resource.physical))
     for resource_type, name in _list_artefacts(desired):
         yield RuleTarget(RULES_BY_TYPE[resource_type], name)
+    in_vpc = {item.handle for item in desired.components if (item.spec.get("migrate") or {}).get("runs") == "in-vpc"}
     for resource in desired.resources:
-        if resource.type in PASS_ROLE_PRINCIPALS and _migrates_in_vpc(resource.component, desired):
+        if resource.type in PASS_ROLE_PRINCIPALS and resource.component in in_vpc:
             yield RuleTarget(MIGRATION_TASK_RULES, resource.physical)
     if bucket := _find_release_bucket(desired):
         yield RuleTarget(RELEASE_BUCKET_RULES, bucket)
@@ -248,11 +249,6 @@ def _list_promotion_targets(desired: DesiredState, source: DesiredState) -> Iter
     for resource in source.resources:
         if resource.type == "s3_bucket":
             yield RuleTarget(tuple(option_permissions.option_rules(resource)), resource.physical)
-
-
-def _migrates_in_vpc(handle: str, desired: DesiredState) -> bool:
-    component = next(item for item in desired.components if item.handle == handle)
-    return bool((component.spec.get("migrate") or {}).get("runs") == "in-vpc")
 
 
 def _list_artefacts(desired: DesiredState) -> Iterator[tuple[str, str]]:

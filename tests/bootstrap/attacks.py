@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 
 from tests.bootstrap.iam_requests import Context, Environment
 from tests.bootstrap.policy_evaluator import Request
@@ -38,7 +39,17 @@ TAGGED_ARNS = {
 
 def all_attacks() -> list[Request]:
     """Every request that both roles must be denied."""
-    return [*_on_tagged_resources(), *_marks(), *_unmarked_creations(), *_roles(), *_passed_roles(), *_others_data()]
+    parts = (_on_tagged_resources(), _marks(), _unmarked_creations(), _roles(), _passed_roles(), _others_data())
+    return [*chain.from_iterable(parts), *_on_tasks()]
+
+
+def _on_tasks() -> Iterator[Request]:
+    """Tasks of others in the same cluster, and a task that is marked as somebody else's."""
+    task = SHOP.arn("ecs", "task/default/0a1b")
+    for tags in FOREIGN:
+        yield Request("ecs:StopTask", task, tags)
+        marks = {key.replace("ResourceTag", "RequestTag"): value for key, value in tags.items()}
+        yield Request("ecs:TagResource", task, marks)
 
 
 def _each(service: str, actions: str, arn: str, context: Mapping[str, str] | None = None) -> Iterator[Request]:

@@ -87,6 +87,8 @@ def rare_requests(runtime: str) -> Iterator[Request]:
     """The requests of the rare calls, of a service made again after its network changed, and of a log tail."""
     calls = [call for some in RARE_CALLS.values() for call in some]
     group = {"logGroupName": LOG_GROUPS[runtime]}
+    own_task = {f"aws:ResourceTag/{tag['key']}": tag["value"] for tag in OWN_TAGS}
+    yield Request("ecs:StopTask", MIGRATION_TASK, own_task)
     if runtime == "app-runner":
         connector = {"ResourceArn": CONNECTOR}
         service = {"ServiceName": "shop-prod-api", "NetworkConfiguration": CONNECTED}

@@ -44,7 +44,6 @@ WITHOUT_EXISTING = {
     "cloudwatch_alarm": "PutMetricAlarm creates or replaces",
     "ecr_image": "a tag is the hash of what it was built from",
     "ec2_vpc": "shared, and never changed",
-    "migration": "it ran or not",
     "s3_bucket_cors": "a setting of a bucket",
     "s3_bucket_policy": "a setting of a bucket",
     "s3_model": "a file of a bucket",
