@@ -42,7 +42,7 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """Return the migration if it ran for this build, or runs now in the VPC; None otherwise.  ``name``: ``BUCKET/KEY``."""
+    """Return the migration if it ran for this build or runs now in the VPC, or None.  ``name`` is ``BUCKET/KEY``."""
     bucket, _, key = name.partition("/")
     if not aws.has_object(Bucket=bucket, Key=key, ExpectedBucketOwner=scope.account):
         return _read_task(aws, scope, _instructions(spec).get("task"))
