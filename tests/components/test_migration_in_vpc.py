@@ -296,7 +296,7 @@ def test_ctrl_c_ends_the_run_and_not_the_task(shop: Shop) -> None:
     planned = shop.plan()
     threading.Thread(target=interrupt).start()
     with pytest.raises(InterruptedApplyError) as stopped:
-        pipeline.apply(planned, collect, clients=shop.clients)
+        performed_calls.apply(planned, collect, clients=shop.clients)
     [outcome] = [item for item in stopped.value.outcomes if item.address == "migration.api"]
     assert outcome.reason.startswith("the run was stopped while it waited for AWS, which continues")
     assert not shop.has_mark()

@@ -20,7 +20,7 @@ from orchestrator.artefacts.build_process import BuildLog, CommandOutput, ignore
 from orchestrator.aws.errors import AwsError
 from orchestrator.problems import Problem, Problems
 from orchestrator.resources import AwsReader
-from orchestrator.resources.migration.secret_values import read_variables
+from orchestrator.resources.migration.command_secrets import read_variables
 from orchestrator.steps import ApiCall, Compute, LocalCall, Steps, Wait, call
 from orchestrator.values import Value
 
@@ -152,8 +152,8 @@ def choose_token(task_spec: Mapping[str, Any], *, poll: Poll) -> str:
             if error.is_transient:
                 continue
             break
-        ours = [task for task in stopped if task.get("startedBy") == task_spec["started_by"]]
-        failed = sorted(str(task["taskArn"]) for task in ours if _exit_code(task) != 0)
+        attempts = [task for task in stopped if task.get("startedBy") == task_spec["started_by"]]
+        failed = sorted(str(task["taskArn"]) for task in attempts if _exit_code(task) != 0)
         return hashlib.sha256("\n".join([task_spec["started_by"], *failed]).encode()).hexdigest()
     raise Problems.from_message(reason, hint="nothing was migrated; deploy again")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.artefacts.build_process import BuildLog, format_repeat, ignore_output, interruption
 from orchestrator.problems import Problems
-from orchestrator.resources.migration.secret_values import read_variables
+from orchestrator.resources.migration.command_secrets import read_variables
 
 
 def run_command(

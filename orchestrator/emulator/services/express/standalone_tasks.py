@@ -162,17 +162,17 @@ class StandaloneTasks(ExpressListing):
         self._require_cluster(cluster, context.region)
         if not params["tasks"]:
             raise invalid_parameter("Tasks cannot be empty.")
-        found = {name: self._find_task(name, cluster, context) for name in params["tasks"]}
-        for task in filter(None, found.values()):
+        tasks = {name: self._find_task(name, cluster, context) for name in params["tasks"]}
+        for task in filter(None, tasks.values()):
             self._advance(task)
-        others = [name for name, task in found.items() if task is None]
+        others = [name for name, task in tasks.items() if task is None]
         try:
             backend_shapes = context.forward({**params, "tasks": others})["tasks"] if others else []
         except AwsError:
             backend_shapes = []
-        known = {shape["taskArn"].rpartition("/")[2] for shape in backend_shapes}
-        missing = [name for name in others if name.rpartition("/")[2] not in known]
-        shapes = [task.shape() for task in found.values() if task is not None]
+        backend_ids = {shape["taskArn"].rpartition("/")[2] for shape in backend_shapes}
+        missing = [name for name in others if name.rpartition("/")[2] not in backend_ids]
+        shapes = [task.shape() for task in tasks.values() if task is not None]
         return {
             "tasks": [*shapes, *backend_shapes],
             "failures": [{"arn": name, "reason": "MISSING"} for name in missing],
