@@ -9,10 +9,12 @@ of the same resource (such as a description that contains the value).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from types import MappingProxyType
 
 from orchestrator.artefacts import Artefacts
 from orchestrator.drift_acceptance import manifest_texts
 from orchestrator.drift_acceptance.draft import list_differences
+from orchestrator.drift_acceptance.manifest_texts import Texts
 from orchestrator.drift_acceptance.session import AcceptanceSession, ManifestEdits
 from orchestrator.manifest.check import Manifest
 from orchestrator.manifest.drift_ignore import IGNORE_PATH
@@ -21,7 +23,7 @@ from orchestrator.problems import Problems
 from orchestrator.resources import AwsReader
 from orchestrator.vocabulary import Action, Change, FieldChange, Plan
 
-__all__ = ["ALL_TARGETS", "ManifestEdits", "accept", "ignore", "select_differences"]
+__all__ = ["ALL_TARGETS", "ManifestEdits", "accept", "accept_differences", "ignore", "keep_live", "select_differences"]
 
 ALL_TARGETS = "all"
 _NOT_IGNORABLE_REASONS = {
@@ -60,15 +62,47 @@ def accept(
 
     Raises Problems if a target matches nothing.
     """
-    session = AcceptanceSession(manifest, artefacts, planned, aws)
+    return accept_differences(manifest, artefacts, planned, select_differences(planned.plan, targets), aws)
+
+
+def accept_differences(
+    manifest: Manifest,
+    artefacts: Artefacts,
+    planned: PreparedPlan,
+    differences: Iterable[tuple[Change, FieldChange | None]],
+    aws: AwsReader,
+    texts: Texts = MappingProxyType({}),
+) -> ManifestEdits:
+    """Return edits that make the manifests match AWS for ``differences`` of the plan, on top of edited ``texts``."""
+    session = AcceptanceSession(manifest, artefacts, planned, aws, texts)
     # Whole resources first: accepting one also resolves differences that refer to it.
-    pending = sorted(select_differences(planned.plan, targets), key=lambda pair: pair[1] is not None)
+    pending = sorted(differences, key=lambda pair: pair[1] is not None)
     while pending_count := len(pending):
         pending = [pair for pair in pending if not session.accept(*pair)]
         if len(pending) == pending_count or not session.edits.applied:
             break
     for pair in pending:
         session.mark_unresolved(*pair)
+    return session.edits
+
+
+def keep_live(
+    manifest: Manifest,
+    artefacts: Artefacts,
+    planned: PreparedPlan,
+    differences: list[tuple[Change, FieldChange]],
+    aws: AwsReader,
+    texts: Texts = MappingProxyType({}),
+) -> ManifestEdits:
+    """Return edits, on top of ``texts``, after which the plan changes as little as possible of ``differences``.
+
+    First whole fields, then parts of them: what a field has in AWS stays, even if the manifests add something to it.
+    """
+    session = AcceptanceSession(manifest, artefacts, planned, aws, texts)
+    remaining = [pair for pair in differences if not session.keep_whole(*pair)]
+    for change, difference in remaining:
+        if session.keep_parts(change, difference):
+            session.keep_whole(change, difference)  # such as by switching off what the manifest adds to it
     return session.edits
 
 

@@ -61,9 +61,11 @@ class Trial(Struct, frozen=True):
 class Draft:
     """The manifests with the edits adopted so far; ``remaining`` are the differences in the plan made with them."""
 
-    def __init__(self, manifest: Manifest, artefacts: Artefacts, planned: PreparedPlan, aws: AwsReader) -> None:
+    def __init__(
+        self, manifest: Manifest, artefacts: Artefacts, planned: PreparedPlan, aws: AwsReader, texts: Texts
+    ) -> None:
         self.manifest = manifest
-        self.texts: Texts = {}
+        self.texts = texts
         self.remaining = frozenset(list_difference_keys(planned.plan))
         self._artefacts = artefacts
         self._aws = aws

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
+import difflib
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -66,6 +69,38 @@ def remove_documents(texts: Texts, manifest: Manifest, declared: Declaration) ->
         edited_text = text_edits.remove_document(_read_text(texts, document.file), document.file, declared.handle)
         texts = {**texts, document.file: edited_text if edited_text.strip() else ""}
     return texts
+
+
+def format_diff(texts: Texts) -> str:
+    """Return what the edits change, as a unified diff."""
+    diffs = []
+    for file, text in sorted(texts.items()):
+        old_text = _read_bytes(file).decode("utf-8-sig").replace("\r\n", "\n")
+        lines = difflib.unified_diff(old_text.splitlines(), text.splitlines(), file, file, n=1, lineterm="")
+        diffs.append("\n".join(lines))
+    return "\n".join(diffs)
+
+
+def write(texts: Texts) -> None:
+    """Write the edited files, each at once, with its byte order mark and line endings; delete those without text."""
+    for file, text in sorted(texts.items()):
+        path, old_bytes = Path(file), _read_bytes(file)
+        byte_order_mark = codecs.BOM_UTF8 if old_bytes.startswith(codecs.BOM_UTF8) else b""
+        line_ending = b"\r\n" if b"\r\n" in old_bytes else b"\n"
+        if not text:
+            path.unlink()
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new_path = path.with_name(f".{path.name}.new")
+        new_path.write_bytes(byte_order_mark + text.encode().replace(b"\n", line_ending))
+        if path.exists():
+            shutil.copymode(path, new_path)
+        new_path.replace(path)
+
+
+def _read_bytes(file: str) -> bytes:
+    path = Path(file)
+    return path.read_bytes() if path.exists() else b""
 
 
 def reload_sources(sources: Sources, texts: Texts) -> Sources:

@@ -17,6 +17,7 @@ from orchestrator.manifest import schema
 from orchestrator.manifest.check import Manifest
 from orchestrator.manifest.document import Declaration, format_path
 from orchestrator.manifest.load import API_VERSION
+from orchestrator.planning.adoption import find_lost_values
 from orchestrator.planning.plan import PreparedPlan, resource_type_of
 from orchestrator.problems import Problems
 from orchestrator.redaction.redact import redact
@@ -45,9 +46,11 @@ class ManifestEdits(Struct):
 class AcceptanceSession:
     """Accepts the differences of a plan and collects the edits."""
 
-    def __init__(self, manifest: Manifest, artefacts: Artefacts, planned: PreparedPlan, aws: AwsReader) -> None:
-        self.edits = ManifestEdits()
-        self._draft = Draft(manifest, artefacts, planned, aws)
+    def __init__(
+        self, manifest: Manifest, artefacts: Artefacts, planned: PreparedPlan, aws: AwsReader, texts: Texts
+    ) -> None:
+        self.edits = ManifestEdits(texts)
+        self._draft = Draft(manifest, artefacts, planned, aws, texts)
 
     def accept(self, change: Change, difference: FieldChange | None) -> bool:
         """Accept a field's difference, or (None) a missing or undeclared resource, or record why it is unresolved.
@@ -63,6 +66,50 @@ class AcceptanceSession:
         else:
             self._accept_orphan(change)
         return True
+
+    def keep_whole(self, change: Change, difference: FieldChange) -> bool:
+        """Accept a field's difference with the edit of one field; return whether it is resolved.
+
+        Unlike ``accept``, it does not search for combined edits: that would take minutes for what cannot be declared.
+        """
+        if (change.address, difference.path) not in self._draft.remaining:
+            return True
+        if not self._can_declare(change, difference):
+            return False
+        edit = self._find_single_edit(change, difference)
+        if edit is not None:
+            self._keep_trial(edit[0], f"{change.address}: {'.'.join(difference.path)}: accepted in {edit[1]}")
+        return edit is not None
+
+    def _can_declare(self, change: Change, difference: FieldChange) -> bool:
+        declared = self._draft.manifest.declarations.get(change.component)
+        is_secret = redact(difference.before) != difference.before
+        return declared is not None and declared.kind != "Secret" and not is_secret
+
+    def keep_parts(self, change: Change, difference: FieldChange) -> bool:
+        """Accept edits, one after the other, with which the field loses less of what it has in AWS; return if any."""
+        if not self._can_declare(change, difference):
+            return False
+        edit_count = len(self.edits.applied)
+        lost_count = len(list(find_lost_values(difference)))
+        while lost_count and (trial := self._find_part(change, difference, lost_count)):
+            lost_count = _count_lost(trial, change, difference)
+            field_label = f"{change.address}: {'.'.join(difference.path)}"
+            self._keep_trial(trial, f"{field_label}: a part is kept in {change.component}")
+        return len(self.edits.applied) > edit_count
+
+    def _find_part(self, change: Change, difference: FieldChange, lost_count: int) -> Trial | None:
+        declared = self._draft.manifest.declarations[change.component]
+        resource_key = _resource_key(change)
+        for path, value in edit_search.find_single_edits(self._draft, resource_key, difference, declared):
+            trial = self._try_texts(partial(self._apply_edits, declared, [(path, value)]))
+            if (
+                isinstance(trial, Trial)
+                and not trial.introduced
+                and _count_lost(trial, change, difference) < lost_count
+            ):
+                return trial
+        return None
 
     def mark_unresolved(self, change: Change, difference: FieldChange | None) -> None:
         """Record that no edit was found."""
@@ -95,11 +142,15 @@ class AcceptanceSession:
             candidate_edits = list(
                 edit_search.find_single_edits(self._draft, _resource_key(change), difference, declared)
             )
-            for is_exact in (True, False):
-                for path, value in candidate_edits:
-                    trial = self._try_texts(partial(self._apply_edits, declared, [(path, value)]))
-                    if isinstance(trial, Trial) and _resolves(trial, change, difference.path, is_exact=is_exact):
-                        return trial, format_path(path)
+            inexact: tuple[Trial, str] | None = None
+            for path, value in candidate_edits:
+                trial = self._try_texts(partial(self._apply_edits, declared, [(path, value)]))
+                if isinstance(trial, Trial) and _resolves(trial, change, difference.path, is_exact=True):
+                    return trial, format_path(path)
+                if isinstance(trial, Trial) and _resolves(trial, change, difference.path, is_exact=False):
+                    inexact = inexact or (trial, format_path(path))
+            if inexact is not None:
+                return inexact
         return None
 
     def _find_combined_edit(
@@ -195,6 +246,12 @@ class AcceptanceSession:
         self._draft.adopt(trial)
         self.edits.texts = trial.texts
         self.edits.applied.append(sentence)
+
+
+def _count_lost(trial: Trial, change: Change, difference: FieldChange) -> int:
+    """Return how much a field still loses in the plan of a trial."""
+    fields = (field for other in trial.plan.changes if other.address == change.address for field in other.fields)
+    return sum(len(list(find_lost_values(field))) for field in fields if field.path[:1] == difference.path[:1])
 
 
 def _resolves(trial: Trial, change: Change, path: tuple[str, ...], *, is_exact: bool) -> bool:

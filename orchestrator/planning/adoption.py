@@ -56,7 +56,9 @@ def describe(change: Change, task: Task) -> Adoption:
     unchanged = [name for name in live.spec if name in resource.spec and name not in touched]
     unchanged += [setting.field for setting in live.unmanaged if setting.field not in overwritten]
     unchanged += [f"tags.{key}" for key in live.spec.get("tags", {}) if key not in resource.spec.get("tags", {})]
-    return Adoption(change.address, change.physical, tuple(unchanged), fields, tuple(list_losses(change, task)))
+    return Adoption(
+        change.address, change.physical, tuple(dict.fromkeys(unchanged)), fields, tuple(list_losses(change, task))
+    )
 
 
 def list_losses(change: Change, task: Task) -> Iterator[str]:
@@ -65,10 +67,18 @@ def list_losses(change: Change, task: Task) -> Iterator[str]:
     if resource is None or live is None or change.action not in {Action.UPDATE, Action.REPLACE}:
         return
     for field in change.fields:
-        yield from (f"{name} {_format(value)}" for name, value in _find_lost(field.path, field.before, field.after))
+        yield from (f"{name} {_format(value)}" for name, value in find_lost_values(field))
     overwritten = resources.overwritten_settings(resource.type, change.fields, live)
     yield from (f"{item.field} {_format(item.live)}" for item in live.unmanaged if item.field in overwritten)
     yield from resources.adoption_losses(resource.type, resource.spec, live)
+
+
+def find_lost_values(field: FieldChange) -> Iterator[tuple[str, Any]]:
+    """Yield what a field has in AWS and loses, each with its path: the value itself, items or members of it.
+
+    An item that gets more members is not lost.
+    """
+    return _find_lost(field.path, field.before, field.after)
 
 
 def is_mark(field: FieldChange) -> bool:
@@ -84,9 +94,15 @@ def _find_lost(path: tuple[str, ...], before: Any, after: Any) -> Iterator[tuple
             yield from _find_lost((*path, str(key)), value, after.get(key))
     elif isinstance(before, list):
         remaining = after if isinstance(after, list) else []
-        yield from ((".".join(path), item) for item in before if item not in remaining)
+        yield from ((".".join(path), item) for item in before if not any(_covers(other, item) for other in remaining))
     elif after in _EMPTY_VALUES:
         yield ".".join(path), before
+
+
+def _covers(after: Any, before: Any) -> bool:
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        return all(key in after and _covers(after[key], value) for key, value in before.items())
+    return bool(before == after)
 
 
 def _format(value: Any) -> str:

@@ -182,7 +182,7 @@ def check_adoption_losses(change: Change, context: GuardContext) -> Iterator[Vet
     losses = list(adoption.list_losses(change, task))
     if losses:
         message = f"adopting {change.physical} removes {'; '.join(losses)}"
-        remedy = f"To keep it, declare it in {change.component}"
+        remedy = f"Run `orchestrator adopt {change.component}` to declare what the manifest can keep"
         yield Veto("AdoptionLoses", f"{message}. {remedy}.", token_lifts=True)
 
 

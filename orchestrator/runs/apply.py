@@ -57,14 +57,14 @@ def apply(settings: Settings, options: ApplyOptions) -> int:
     target_arguments = [word for target in options.targets for word in ("--target", target)]
     retry_command = settings.command_line("apply", *target_arguments)
     with write_lock(settings, manifest.scope, "apply", options.run, clients, store) as lock:
-        planned = _plan_without_artefacts(
+        planned = plan_without_artefacts(
             checkout.from_manifest(manifest, lock.clients, is_promoting=False), options, settings
         )
         prompt = "Apply {changes} to {place}? Only 'yes' is accepted:", "yes"
         return review_and_apply(planned, settings, lock, options, prompt, retry_command)
 
 
-def _plan_without_artefacts(candidate: ReleaseCandidate, options: ApplyOptions, settings: Settings) -> PreparedPlan:
+def plan_without_artefacts(candidate: ReleaseCandidate, options: ApplyOptions, settings: Settings) -> PreparedPlan:
     """Plan for the checkout; once there are releases, leave images, sites and models as they are live, and say so.
 
     Raises Problems if the reviewed plan changes them: only a deploy does.

@@ -12,6 +12,7 @@ from tests.proofs import real_stack
 
 IMAGE = "public.ecr.aws/docker/library/nginx:1.27"
 BUCKET, SECRET, REPOSITORY = "legacy-files", "legacy/app", "legacy/api"
+SUBNET_GROUP = "legacy-subnets"
 DATABASE, SERVICE = "legacy-postgres", "legacy-api"
 TAG_KEYS = tuple(build_ownership_tags(Scope("", "", "", ""), ""))
 LIFECYCLE = {"ID": "old-logs", "Filter": {"Prefix": "log/"}, "Status": "Enabled", "Expiration": {"Days": 30}}
@@ -89,6 +90,12 @@ def make_database() -> None:
         "DBName": "shop",
     }
     request |= {"DBInstanceClass": "db.t4g.small", "AllocatedStorage": 50, "BackupRetentionPeriod": 14}
+    (vpc,) = call("ec2", "describe_vpcs")["Vpcs"]
+    filters = [{"Name": "vpc-id", "Values": [vpc["VpcId"]]}]
+    subnets = [item["SubnetId"] for item in call("ec2", "describe_subnets", Filters=filters)["Subnets"]]
+    group = {"DBSubnetGroupName": SUBNET_GROUP, "DBSubnetGroupDescription": "by hand", "SubnetIds": subnets}
+    call("rds", "create_db_subnet_group", **group)
+    request |= {"DBSubnetGroupName": SUBNET_GROUP}
     call("rds", "create_db_instance", **request, MasterUsername="shop", MasterUserPassword="rather-secret")
 
 

@@ -132,24 +132,12 @@ def _check_ignore_options(until: str, reason: str) -> None:
 
 def _write_edits(settings: Settings, edits: ManifestEdits) -> None:
     """Write the edited manifests, and print their diffs and what was and was not changed."""
-    import difflib
-    from pathlib import Path
+    from orchestrator.drift_acceptance import manifest_texts
 
     terminal = settings.terminal
-    for file, text in sorted(edits.texts.items()):
-        path = Path(file)
-        old_bytes = path.read_bytes() if path.exists() else b""
-        old_text = old_bytes.decode("utf-8-sig").replace("\r\n", "\n")
-        diff_lines = difflib.unified_diff(old_text.splitlines(), text.splitlines(), file, file, n=1, lineterm="")
-        terminal.print_out("\n".join(diff_lines))
-        byte_order_mark, line_ending = (
-            (b"\xef\xbb\xbf" if old_bytes.startswith(b"\xef\xbb\xbf") else b""),
-            b"\r\n" if b"\r\n" in old_bytes else b"\n",
-        )
-        if text:
-            path.write_bytes(byte_order_mark + text.encode().replace(b"\n", line_ending))
-        else:
-            path.unlink()
+    if edits.texts:
+        terminal.print_out(manifest_texts.format_diff(edits.texts))
+        manifest_texts.write(edits.texts)
     for message in edits.applied:
         terminal.print_out(message)
     for message in edits.unresolved:

@@ -155,7 +155,7 @@ def _instance_spec(component: Component, stack: Stack) -> Mapping[str, Value]:
         "username": spec["username"],
         "port": spec["port"],
         "subnet_group": spec.get("subnetGroup") or Ref(f"rds_subnet_group.{name}", "name"),
-        "security_groups": [Ref(f"ec2_security_group.{name}", "id")],
+        "security_groups": [Ref(f"ec2_security_group.{name}", "id"), *spec["securityGroups"]],
         "parameter_group": _parameter_group_name(component, stack),
         "multi_az": spec["multiAz"],
         "public": spec["public"],

@@ -28,13 +28,21 @@ from orchestrator.resources.rds_instance.api_members import (
     TAG_ROTATION,
     WATCHED,
 )
-from orchestrator.resources.rds_instance.messages import GENTLE, effects, losses, notes, refusals, stuck
+from orchestrator.resources.rds_instance.messages import (
+    GENTLE,
+    adoption_losses,
+    effects,
+    losses,
+    notes,
+    refusals,
+    stuck,
+)
 from orchestrator.resources.rds_instance.modify import is_upgrade_deferred as is_deferred
 from orchestrator.steps import ApiCall, Outputs, Steps, Wait
 from orchestrator.values import Value, sort_canonically
 from orchestrator.vocabulary import POWER_ON, LiveResource, Scope
 
-__all__ = ["GENTLE", "effects", "is_deferred", "losses", "notes", "refusals", "stuck"]
+__all__ = ["GENTLE", "adoption_losses", "effects", "is_deferred", "losses", "notes", "refusals", "stuck"]
 
 IMMUTABLE = frozenset({"engine", "database", "username", "encrypted", "kms_key", "availability_zone", "subnet_group"})
 STATEFUL = True

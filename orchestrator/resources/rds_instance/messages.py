@@ -37,6 +37,13 @@ def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str
         yield f"Changes pending for the maintenance window are applied now: {', '.join(sorted(pending))}."
 
 
+def adoption_losses(spec: Mapping[str, Value], live: LiveResource) -> Iterator[str]:
+    """Yield the master password, which the first apply sets to a new one."""
+    declared = spec.get("credentials", {})
+    if any(live.spec["credentials"].get(key) != value for key, value in declared.items() if key in ("managed", "key")):
+        yield "the present master password, which its clients use"
+
+
 def losses(live: LiveResource) -> Iterator[str]:
     """Yield what a deletion loses that others keep."""
     status = str(live.private.get("status", ""))
