@@ -99,10 +99,10 @@ def keep_live(
     First whole fields, then parts of them: what a field has in AWS stays, even if the manifests add something to it.
     """
     session = AcceptanceSession(manifest, artefacts, planned, aws, texts)
-    remaining = [pair for pair in differences if not session.keep_whole(*pair)]
+    remaining = [pair for pair in differences if not session.accept_single(*pair)]
     for change, difference in remaining:
         if session.keep_parts(change, difference):
-            session.keep_whole(change, difference)  # such as by switching off what the manifest adds to it
+            session.accept_single(change, difference)  # such as by switching off what the manifest adds to it
     return session.edits
 
 

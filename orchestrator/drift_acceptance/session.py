@@ -67,7 +67,7 @@ class AcceptanceSession:
             self._accept_orphan(change)
         return True
 
-    def keep_whole(self, change: Change, difference: FieldChange) -> bool:
+    def accept_single(self, change: Change, difference: FieldChange) -> bool:
         """Accept a field's difference with the edit of one field; return whether it is resolved.
 
         Unlike ``accept``, it does not search for combined edits: that would take minutes for what cannot be declared.
