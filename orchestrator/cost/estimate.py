@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
+from functools import partial
+from typing import TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.cost import price_list
 from orchestrator.cost.declared_usage import Amounts, UsageByComponent
@@ -19,6 +22,9 @@ MAX_SERVICES_PER_LOAD_BALANCER = 25
 
 FREE_TIER_ALARMS = 10
 """Standard-resolution alarms per account in the always-free tier."""
+
+
+Pricing: TypeAlias = Callable[[RegionPrices], Iterator["LineItem"]]
 
 
 class LineItem(Struct, frozen=True):
@@ -100,29 +106,25 @@ def estimate(
     ``on``: the day that decides which charges apply (extended support).  ``usage``: what components declare.  Types
     that cost nothing by themselves have no line item.  A size or a region without a price is ``unpriced``.
     """
-    region_prices = RegionPrices(prices or price_list.load_shipped(), region, on)
+    used_dates: set[str] = set()
     resource_list = list(resources)
     present = {resource.component for resource in resource_list}
     usage = {handle: amounts for handle, amounts in (usage or {}).items() if handle in present}
-    by_address = {resource.address: resource for resource in resource_list}
     line_items: list[LineItem] = []
     unpriced: list[tuple[str, str]] = []
-    for pricing in (
-        *(
-            (item.address, _price_resource(item, by_address, region_prices, usage.get(item.component, {})))
-            for item in resource_list
-        ),
-        ("load_balancer", _price_load_balancers(resource_list, region_prices)),
-        ("cloudwatch_alarm", _price_alarms(resource_list, region_prices)),
-        *((meter.address, _price_meter(meter, usage, region_prices)) for meter in METERS),
-    ):
-        address, items = pricing
+    for address, price in _list_pricings(resource_list, usage):
+        region_prices = RegionPrices(prices or price_list.load_shipped(), region, on, used_dates)
         try:
-            line_items.extend(items)
+            items = list(price(region_prices))
         except NoPriceError as error:
             unpriced.append((address, str(error)))
+            continue
+        if region_prices.missing:
+            unpriced.append((address, ", ".join(region_prices.missing)))
+            items = [_mark_partial(item) for item in items if any((item.idle, item.active, *item.levels))]
+        line_items.extend(items)
     alerts = tuple(sorted(_budget_alerts(resource_list)))
-    return Estimate(region, tuple(line_items), tuple(unpriced), alerts, min(region_prices.used_dates, default=""))
+    return Estimate(region, tuple(line_items), tuple(unpriced), alerts, min(used_dates, default=""))
 
 
 def compare(before: Estimate, after: Estimate) -> CostChange:
@@ -147,6 +149,24 @@ def compare(before: Estimate, after: Estimate) -> CostChange:
         if old_item.idle != new_item.idle
     )
     return CostChange(round(idle, 2), round(active, 2), changed_items)
+
+
+def _list_pricings(resources: list[Resource], usage: UsageByComponent) -> Iterator[tuple[str, Pricing]]:
+    """Yield an address and the function that prices it, for each resource and for what resources share."""
+    by_address = {resource.address: resource for resource in resources}
+    for resource in resources:
+        yield (
+            resource.address,
+            partial(_price_resource, resource, by_address, measures=usage.get(resource.component, {})),
+        )
+    yield "load_balancer", partial(_price_load_balancers, resources)
+    yield "cloudwatch_alarm", partial(_price_alarms, resources)
+    for meter in METERS:
+        yield meter.address, partial(_price_meter, meter, usage)
+
+
+def _mark_partial(item: LineItem) -> LineItem:
+    return replace(item, assumptions=f"{item.assumptions}; without what has no price")
 
 
 def _price_resource(

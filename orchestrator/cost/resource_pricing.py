@@ -53,29 +53,41 @@ class MonthlyCost(Struct, frozen=True):
 
 
 class NoPriceError(LookupError):
-    """The price list has no price; the message says for what."""
+    """The price list has no prices of a region; the message says which, and the next command."""
 
 
 class RegionPrices(Struct, frozen=True):
     """The prices of one region on one day; ``on`` decides which extended support applies, None: none.
 
-    ``used_dates`` collects the dates of the prices that were looked up.
+    ``used_dates`` collects the dates of the prices that were looked up, ``missing`` what has none: a resource of which
+    one part has no price still costs its other parts.
     """
 
     prices: PriceList
     region: str
     on: date | None = None
     used_dates: set[str] = field(default_factory=set)
+    missing: list[str] = field(default_factory=list)
 
     def usd(self, item: str, description: str) -> float:
-        """Return the price of ``item`` in USD.  Raises NoPriceError if the list has none."""
+        """Return the price of ``item`` in USD, 0 with a note in ``missing`` if the list has none.
+
+        Raises NoPriceError if the list has no price of the region.
+        """
         if self.region not in self.prices.regions:
             raise NoPriceError(f"no prices for {self.region}, run `orchestrator prices refresh --region {self.region}`")
         price = self.prices.find(self.region, item)
         if price is None:
-            raise NoPriceError(f"no price for {description} in {self.region}")
+            self.add_missing(description)
+            return 0.0
         self.used_dates.add(price.as_of)
         return price.usd
+
+    def add_missing(self, description: str) -> None:
+        """Note that something is not in the cost, because it has no price."""
+        reason = f"no price for {description} in {self.region}"
+        if reason not in self.missing:
+            self.missing.append(reason)
 
     def note(self, item: str) -> str:
         """Return how the price of ``item`` was derived, "" if it is listed."""
@@ -201,7 +213,8 @@ def _extended_support(database: Resource, prices: RegionPrices) -> tuple[float, 
         return 0.0, ""
     size = str(spec["instance_class"]).rpartition(".")[2]
     if size not in _VCPUS:
-        raise NoPriceError(f"no price for extended support of {spec['instance_class']}")
+        prices.add_missing(f"RDS Extended Support of {spec['instance_class']}")
+        return 0.0, ""
     hourly = prices.usd(f"rds.extended-support.{period}", f"RDS Extended Support for PostgreSQL {major}")
     return hourly * _VCPUS[size] * HOURS_PER_MONTH, f"RDS Extended Support for PostgreSQL {major}"
 

@@ -20,7 +20,7 @@ class BudgetLimit(Struct, frozen=True):
 
 
 class StackCost(Struct, frozen=True):
-    """List prices in USD a month by component.  ``unpriced`` are addresses whose cost is unknown and left out.
+    """List prices in USD a month by component.  ``unpriced`` are addresses of which a part has no price.
 
     ``as_of`` is the date of the oldest price in it.
     """

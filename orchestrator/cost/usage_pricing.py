@@ -50,7 +50,7 @@ class MeteredCost(Struct, frozen=True):
 def price_meter(meter: Meter, usage: UsageByComponent, prices: RegionPrices) -> Iterator[MeteredCost]:
     """Yield the cost of one meter, nothing if no component declares its measure.
 
-    Raises NoPriceError if the use is above what is free and has no price.
+    Use above what is free without a price is noted in ``prices.missing``.
     """
     amounts = _add_up(meter, usage)
     if amounts is None:

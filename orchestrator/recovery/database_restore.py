@@ -83,7 +83,8 @@ def _iter_notes(
 
 def format_price(desired: DesiredState, database: Resource) -> str:
     """Return the monthly price of a second such instance as the end of a sentence, or "" if it is unknown."""
-    items = cost.estimate([database], desired.scope.region).line_items
+    estimate = cost.estimate([database], desired.scope.region)
+    items = () if estimate.unpriced else estimate.line_items
     return f"; it costs about {items[0].idle:.2f} USD a month until you remove it" if items else ""
 
 

@@ -140,7 +140,8 @@ def _hourly_price(drill: _Drill) -> float:
     from orchestrator import cost
     from orchestrator.cost.price_list import HOURS_PER_MONTH
 
-    items = cost.estimate([drill.database.resource], drill.database.desired.scope.region).line_items
+    estimate = cost.estimate([drill.database.resource], drill.database.desired.scope.region)
+    items = () if estimate.unpriced else estimate.line_items
     return items[0].idle / HOURS_PER_MONTH if items else 0.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -86,15 +87,32 @@ def test_a_second_zone_doubles_a_database() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "why"),
-    [({"instance_class": "db.r9.huge"}, "instance class db.r9.huge"), ({"storage_type": "io2"}, "storage type io2")],
+    ("changed", "why", "rest"),
+    [
+        ({"instance_class": "db.r9.huge"}, "instance class db.r9.huge", 2.54),  # 20 GB of gp2
+        ({"storage_type": "io2"}, "storage type io2", 14.6),  # 730 hours of a db.t3.micro
+        (
+            {"version": "11", "lifecycle_support": "open-source-rds-extended-support"},
+            "RDS Extended Support for PostgreSQL 11",
+            17.14,
+        ),
+        (
+            {"instance_class": "db.r9.huge", "storage_type": "io2"},
+            "instance class db.r9.huge in eu-west-1, no price for storage type io2",
+            None,
+        ),
+    ],
 )
-def test_a_size_without_a_price_is_named_and_not_guessed(changed: dict[str, str], why: str) -> None:
-    """It is not in the sum, and the report says so."""
-    estimate = cost.estimate([replace(DATABASE, spec={**DATABASE.spec, **changed})], IRELAND)
+def test_a_part_without_a_price_is_named_and_the_others_count(
+    changed: dict[str, str], why: str, rest: float | None
+) -> None:
+    """It is not guessed.  A database whose version is out of support must not look as if it cost nothing."""
+    database = replace(DATABASE, spec={**DATABASE.spec, **changed})
+    estimate = cost.estimate([database], IRELAND, on=date(2026, 11, 30))
 
-    reason = f"no price for {why} in {IRELAND}"
-    assert (estimate.line_items, estimate.unpriced) == ((), (("rds_instance.main", reason),))
+    assert [item.idle for item in estimate.line_items] == ([] if rest is None else [pytest.approx(rest)])
+    assert estimate.unpriced == (("rds_instance.main", f"no price for {why} in {IRELAND}"),)
+    assert all(item.assumptions.endswith("; without what has no price") for item in estimate.line_items)
 
 
 def test_a_region_without_prices_is_not_estimated() -> None:
@@ -117,7 +135,7 @@ def test_a_total_without_everything_is_a_lower_limit_that_names_what_is_missing(
 
     headline = cost.format_headline(after, cost.compare(before, after))
 
-    assert headline.startswith("At least 2.56 USD a month idle, ")
+    assert headline.startswith("At least 5.10 USD a month idle, ")
     reason = "no price for instance class db.m7i.large in eu-west-1"
     assert headline.endswith(f"; not estimated: rds_instance.main ({reason}).")
     command = "orchestrator prices refresh --region eu-west-1"

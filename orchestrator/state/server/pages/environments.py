@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Request
@@ -18,6 +19,9 @@ from orchestrator.state.server.routing import SingleThreadRoute
 
 PathName = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,60}$")]
 ENVIRONMENT_PATH = "/e/{project}/{name}"
+MAX_WITHOUT_ATTENTION = 6
+"""Environments up to which the start page does not name those that need attention before it shows all."""
+MAX_ATTENTION_LINKS = 5
 MAX_RECENT_RUNS = 8
 """Number of recent runs on each page."""
 
@@ -32,6 +36,41 @@ class EnvironmentSummary(Struct, frozen=True):
     @property
     def is_healthy(self) -> bool:
         return self.environment.health == "healthy" and self.sync_status == "in sync"
+
+
+class Attention(Struct, frozen=True):
+    """Environments in one state that somebody should look at: the first ones by key, and the number of the others."""
+
+    state: str
+    keys: tuple[str, ...]
+    omitted: int
+
+
+def list_attention(summaries: Sequence[EnvironmentSummary]) -> tuple[Attention, ...]:
+    """Return what needs attention; empty if the environments are few enough to see."""
+    if len(summaries) <= MAX_WITHOUT_ATTENTION:
+        return ()
+    groups = {
+        "failed": [item for item in summaries if _has_failed(item.environment)],
+        **{
+            state: [item for item in summaries if item.sync_status == state]
+            for state in ("drifted", "unhealthy", "pending")
+        },
+    }
+    return tuple(
+        Attention(
+            state,
+            tuple(item.environment.key for item in items[:MAX_ATTENTION_LINKS]),
+            max(0, len(items) - MAX_ATTENTION_LINKS),
+        )
+        for state, items in groups.items()
+        if items
+    )
+
+
+def _has_failed(environment: Environment) -> bool:
+    last_run = environment.last_run
+    return environment.health == "failed" or (last_run is not None and last_run.status in {"failed", "lost"})
 
 
 def summarize_environment(environment: Environment) -> EnvironmentSummary:
@@ -89,6 +128,7 @@ def _add_start_page(routes: APIRouter) -> None:
         service_url = request.app.state.settings.public_url or str(request.base_url)
         values = {
             "summaries": summaries,
+            "attention": list_attention(summaries),
             "total": sum(costs) if costs else None,
             "runs": runs,
             "service_url": service_url.rstrip("/"),
