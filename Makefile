@@ -30,7 +30,7 @@ demo: $(or $(wildcard $(DEV_READY)),$(DEMO_READY)) ## run the demo: plan, deploy
 	@$(BIN)/orchestrator demo
 
 fast: $(DEV_READY) ## run the tests that need no server, browser, container or TensorFlow
-	@$(BIN)/pytest -m "not slow and not tensorflow and not both_backends and not real_parts" $(ARGS)
+	@$(BIN)/pytest -p no:schemathesis -m "not slow and not tensorflow and not both_backends and not real_parts" $(ARGS)
 
 test: $(DEV_READY) ## run the tests; ARGS='-k plan -x' goes to pytest
 	@$(BIN)/pytest $(ARGS)

@@ -11,7 +11,7 @@ import os
 import platform
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -220,6 +220,8 @@ class Clients:
                 client = self._clients.get((service, region))
                 if client is None:
                     client = self._shared_session().create_client(service, region_name=region, config=self._config)
+                    if service == "s3":
+                        endpoint_rules.share_bucket_endpoints(client)
                     self._send_guard.install(client)
                     self._clients[service, region] = client
         return client
@@ -246,9 +248,20 @@ def _iter_pages(method: Callable[..., Any], parameters: dict[str, Any]) -> Itera
     """Yield the pages of an operation without a botocore paginator, such as all of App Runner's."""
     response = method(**parameters)
     yield response
-    while token := response.get("NextToken"):
-        response = method(**{**parameters, "NextToken": token})
+    while following := find_next_page(response):
+        response = method(**parameters, **following)
         yield response
+
+
+def find_next_page(response: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameter that asks for the page after ``response``, or {} for the last page.
+
+    CloudFront has its marker inside of the list: ``{"FunctionList": {"NextMarker": ...}}``.
+    """
+    if token := response.get("NextToken"):
+        return {"NextToken": token}
+    lists = [member for member in response.values() if isinstance(member, Mapping)]
+    return next(({"Marker": marker} for member in lists if (marker := member.get("NextMarker"))), {})
 
 
 def _parse_time(value: Any) -> datetime:

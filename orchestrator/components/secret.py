@@ -261,9 +261,10 @@ def _physical_name(component: Component, scope: Scope) -> str:
 
 
 def _check_shared_passwords(component: Component, siblings: Siblings) -> Iterator[Finding]:
-    for sibling in siblings.values():
+    databases = set(_list_databases(component))
+    for sibling in siblings.values() if databases else ():
         if sibling.kind != component.kind or sibling.handle >= component.handle:  # Report each pair once.
             continue
-        for handle in sorted(set(_list_databases(component)) & set(_list_databases(sibling))):
+        for handle in sorted(databases & set(_list_databases(sibling))):
             message = f"{sibling.handle} already holds the password of {handle}; only one Secret can"
             yield ("spec", "data"), message, f"use {sibling.handle} instead, or {handle}.host and a separate user"

@@ -82,8 +82,7 @@ class _Checker:
             scope = project_scope(project, name)
             resolution = ReferenceResolver(scope, self.declarations, self.valid_components, complete=complete)
             self._check_references(resolution)
-            self._check_handles(complete)
-            self._check_regions(scope.region)
+            self._check_marked_values(scope.region, complete)
             self._check_kinds()
         if self.problems or project is None:
             raise Problems(self._without_duplicates())
@@ -148,20 +147,25 @@ class _Checker:
         self.problems += resolution.problems
         self._has_unresolved_references = bool(resolution.problems)
 
-    def _check_handles(self, complete: bool) -> None:
+    def _check_marked_values(self, region: str, complete: bool) -> None:
+        """Check the texts that name a component or a region, which the schemas mark."""
         reported_positions = {problem.where for problem in self.problems}
         for declaration in self.declarations.values():
             for path, value, value_schema in schema.iter_values(declaration.kind.lower(), declaration.value):
-                if "x-handle" in value_schema and isinstance(value, str) and references.REFERENCE_START not in value:
+                if not isinstance(value, str) or references.REFERENCE_START in value:
+                    continue
+                if "x-handle" in value_schema:
                     handle_problems = self._check_handle(declaration, path, value, value_schema["x-handle"], complete)
                     self.problems += (problem for problem in handle_problems if problem.where not in reported_positions)
+                if "x-region" in value_schema:
+                    self.problems += _check_region(declaration, path, value, region)
 
     def _check_handle(
         self, declaration: Declaration, path: Path, value: str, kinds: Any, complete: bool
     ) -> Iterator[Problem]:
-        matching_handles = [name for name in self.declarations if kinds is True or name.split(".")[0] in kinds]
-        if value in matching_handles:
+        if value in self.declarations and (kinds is True or value.split(".", maxsplit=1)[0] in kinds):
             return
+        matching_handles = [name for name in self.declarations if kinds is True or name.split(".")[0] in kinds]
         if value in self.declarations:
             message = f"{format_path(path)}: {value} is a {self.declarations[value].kind}, which is not allowed here"
             hint = (
@@ -173,16 +177,6 @@ class _Checker:
         elif complete:
             hint = suggest.hint(value, matching_handles, list_prefix="allowed here") or _missing_component_hint(kinds)
             yield Problem(f"{format_path(path)}: unknown component {value[:60]}", declaration.where(path), hint)
-
-    def _check_regions(self, region: str) -> None:
-        """Check that keys and zones are in the Project's region: AWS uses those of another region nowhere here."""
-        for declaration in self.declarations.values():
-            for path, value, value_schema in schema.iter_values(declaration.kind.lower(), declaration.value):
-                is_regional = "x-region" in value_schema and isinstance(value, str)
-                named = _REGION_PATTERN.search(value) if is_regional else None
-                if named and named[1] != region:
-                    message = f"{format_path(path)}: {value[:100]} is in {named[1]}, and the Project in {region}"
-                    self.problems.append(Problem(message, declaration.where(path), f"use one in {region}"))
 
     def _check_kinds(self) -> None:
         """Run the ``check`` of each kind's module; it relies on valid specs, including those of the siblings."""
@@ -240,6 +234,14 @@ def _substitute_resolved(raw: Any, resolved: Any) -> Any:
     if isinstance(raw, list):
         return [_substitute_resolved(item, resolved[index]) for index, item in enumerate(raw)]
     return resolved if isinstance(resolved, str | int | float | bool | dict | list) else raw
+
+
+def _check_region(declaration: Declaration, path: Path, value: str, region: str) -> Iterator[Problem]:
+    """Yield a problem for a key or a zone of another region: AWS uses none here."""
+    named = _REGION_PATTERN.search(value)
+    if named and named[1] != region:
+        message = f"{format_path(path)}: {value[:100]} is in {named[1]}, and the Project in {region}"
+        yield Problem(message, declaration.where(path), f"use one in {region}")
 
 
 def _missing_component_hint(kinds: Any) -> str:

@@ -154,8 +154,6 @@ def property_schema(root: Schema, schema: Schema, key: str) -> Any:
     properties = schema.get("properties", {})
     if key in properties:
         return properties[key]
-    import re
-
     for pattern, pattern_schema in schema.get("patternProperties", {}).items():
         if re.search(pattern, key):
             return pattern_schema
@@ -184,9 +182,8 @@ def fill_defaults(name: str, value: Any, schema: Any = None) -> Any:
 
 def _merge_property_schemas(name: str, matching_forms: list[Schema], key: str) -> Schema:
     root = load(name)
-    return {
-        "allOf": [subschema for form in matching_forms if (subschema := property_schema(root, form, key)) is not None]
-    }
+    subschemas = [subschema for form in matching_forms if (subschema := property_schema(root, form, key)) is not None]
+    return subschemas[0] if len(subschemas) == 1 else {"allOf": subschemas}
 
 
 def iter_values(name: str, value: Any, schema: Any = None, path: Path = ()) -> Iterator[tuple[Path, Any, Schema]]:

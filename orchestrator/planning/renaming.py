@@ -24,9 +24,9 @@ class Task(Protocol):
 def find_other_changes(plan: Plan, components: Iterable[Component], tasks: Mapping[str, Task]) -> dict[str, list[str]]:
     """Return what a plan changes besides the marks of components whose renaming is still to be applied, by handle."""
     others: dict[str, list[str]] = {}
-    for component in components:
+    for component in (item for item in components if item.renamed_from):
         changes = [change for change in plan.changes if change.component == component.handle]
-        if component.renamed_from and any(_has_former_mark(tasks[change.address], component) for change in changes):
+        if any(_has_former_mark(tasks[change.address], component) for change in changes):
             texts = [text for change in changes for text in _list_other_changes(change, component)]
             others |= {component.handle: texts} if texts else {}
     return others

@@ -86,6 +86,7 @@ def measure_parts(parts: Sequence[str], rounds: Rounds, photos: Path | None = No
     if "many" in parts:
         results["many"] = _measure_many(rounds)
     slow_parts: dict[str, Callable[[], list[Row]]] = {
+        "growth": lambda: _load_rows("growth", rounds.many),
         "push": lambda: _load_rows("push", rounds.apply),
         "state": lambda: _load_rows("state.section", rounds is QUICK),
         "ml": lambda: _load_rows("training.section", rounds is QUICK),

@@ -18,6 +18,7 @@ PART_TITLES = {
     "plan": "Plan of the stack",
     "latency": "Plan of the stack with 50 ms latency",
     "many": "Plan of a large stack",
+    "growth": "Plan of 150, 600 and 2,400 resources",
 }
 """All parts, in the order of the page."""
 _PART_PATTERN = re.compile(r"<!-- part (\w+) -->\n(.*?)\n<!-- /part -->", re.DOTALL)

@@ -177,7 +177,8 @@ def _check_pool(component: Component, siblings: Siblings) -> Iterator[Finding]:
 
 def count_instances(component: Component, siblings: Siblings) -> dict[str, int]:
     """Return the most instances of every service that connects to the database, by its handle."""
-    clients = [client for client in siblings.values() if component.handle in client.spec.get("access", ())]
+    services = (sibling for sibling in siblings.values() if sibling.kind == "ContainerService")
+    clients = [service for service in services if component.handle in service.spec["access"]]
     return {client.handle: int(client.spec.get("instances", {}).get("max", 1)) for client in clients}
 
 
