@@ -136,6 +136,35 @@ def stream(
     return process.returncode
 
 
+def kill_at_line(command: Sequence[str], is_last: Callable[[str], bool], timeout: float) -> bool:
+    """Run a program in our environment and kill it as `kill -9` does, with what it started, at the line that is last.
+
+    Returns whether that line came: not if the program ends before, or is killed after ``timeout`` seconds.
+    Raises Problems if it cannot be started.
+    """
+    try:
+        process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise _start_problem(command, error) from None
+    assert process.stdout is not None
+    timer = threading.Timer(timeout, _signal_group, (process, signal.SIGKILL))
+    timer.daemon = True
+    timer.start()
+    try:
+        with process.stdout as lines:
+            return any(is_last(line.decode("utf-8", "replace")) for line in lines)
+    finally:
+        timer.cancel()
+        _signal_group(process, signal.SIGKILL)
+        process.wait()
+
+
 def run_interactive(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
     """Run a program on this terminal and return its exit code; Ctrl-C is the program's business.
 

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 MAX_ATTEMPTS = 8
 """Attempts per call: if 30 % of attempts fail, one call in 15,000 fails."""
+UNEXPLAINED_CODES = ("400", "403")
+"""All that S3 says about a HEAD request that it refuses."""
 OWNER_PARAMETERS = ("ExpectedBucketOwner", "ExpectedSourceBucketOwner")
 """Parameters of S3 that refuse a call (403) if the bucket belongs to another account: names of buckets are global, and
 whoever takes a freed name would otherwise be read, or written to, without a complaint."""
@@ -90,6 +92,13 @@ class Clients:
         other._before_send = before_send
         return other
 
+    def with_session(self, credentials: Mapping[str, Any]) -> Clients:
+        """Return clients of the same region and account that sign with a session's credentials, as STS returns them."""
+        other = type(self)(self.region, account=self._account)
+        keys = (credentials[name] for name in ("AccessKeyId", "SecretAccessKey", "SessionToken"))
+        other._shared_session().set_credentials(*keys)
+        return other
+
     def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
         """Make one API call and return the response.  A ``Body`` that is a Path is streamed from that file.
 
@@ -102,7 +111,20 @@ class Clients:
                     return self._uploader(region or self.region).put(parameters)
                 return self._method(service, region or self.region, operation)(**parameters)
         except (ClientError, BotoCoreError, ResponseParserError, RuntimeError) as error:
-            raise translate(service, operation, error) from None
+            raise self._with_reason(operation, translate(service, operation, error)) from None
+
+    def _with_reason(self, operation: str, error: AwsError) -> AwsError:
+        """Return the error of a HEAD request with its reason: S3 sends none (API reference, HeadBucket).
+
+        Everybody may call GetCallerIdentity, so if it fails, the session has expired, or the clock or a key is wrong.
+        """
+        if not operation.startswith("head_") or error.code not in UNEXPLAINED_CODES:
+            return error
+        try:
+            self.call("sts", "get_caller_identity", {})
+        except AwsError as reason:
+            return AwsError("s3", operation, reason.code, reason.message, error.request_id)
+        return error
 
     def pages(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> list[Any]:
         """Make one API call and return all its pages; an operation without pages returns one.

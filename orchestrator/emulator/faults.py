@@ -74,6 +74,7 @@ class Faults:
     ``missing_express_code``: the code for a missing Express service: AWS also answers InvalidParameterException.
     ``session_expires_after_seconds``: refuse every call with an expired token that long after the session began (that
     STS gave), or after the faults were set.
+    ``max_session_seconds``: let each session that STS gives end after that time, however long was asked for.
     ``enforce_policies``: refuse to a session of a role what its policies and its permissions boundary do not allow.
     ``caller_role``: with ``enforce_policies``, the name of the role that all other keys are taken for.
     """
@@ -94,6 +95,7 @@ class Faults:
     role_error: RoleError = "cannot-assume"
     missing_express_code: str = "ResourceNotFoundException"
     session_expires_after_seconds: float | None = None
+    max_session_seconds: float | None = None
     enforce_policies: bool = False
     caller_role: str = ""
 

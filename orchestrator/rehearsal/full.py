@@ -1,9 +1,11 @@
-"""Run the full rehearsal: releases, a failing one, the way back, edits by hand, other subnets, a run cut off."""
+"""Run the full rehearsal: releases, a failing one, the way back, edits by hand, other subnets, interrupted deploys."""
 
 from __future__ import annotations
 
-import itertools
+import re
+import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,22 +13,22 @@ from orchestrator.aws import AwsError, Clients
 from orchestrator.manifest.check import Manifest
 from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
-from orchestrator.rehearsal import leftovers, stack
+from orchestrator.rehearsal import interruptions, leftovers, stack
 from orchestrator.rehearsal.canary import DISTRIBUTION, EDITED_COMMENT, Canary
 from orchestrator.rehearsal.recording_clients import RecordingClients
-from orchestrator.release import checkout, rollback
+from orchestrator.release import bucket_lease, checkout, rollback
 from orchestrator.release.deploy import Deployment, DeployResult
 from orchestrator.release.ledger_entry import Origin
 from orchestrator.release.ship import Prober
 from orchestrator.vocabulary import Action
 
 FAILING_VERSION: Final = 3
-LAST_VERSION: Final = 4
-"""The rollback holds version 2 back, so the last deploy ships another one."""
-CUT_OFF_AFTER_REQUESTS: Final = 12
-"""Requests of a deploy after which it is cut off: while it changes the first resources."""
+FIRST_INTERRUPTED_VERSION: Final = 4
+"""The rollback holds version 2 back, so each interrupted deploy ships another one."""
 _EDITED: Final = {DISTRIBUTION, "s3_bucket.files", "secretsmanager_secret.app"}
 _MAX_SUBNETS: Final = 2
+_EXPIRED: Final = re.compile("expired", re.IGNORECASE)
+"""What each wording of AWS for an expired token has in common."""
 
 
 class FullRehearsal(Canary):
@@ -39,9 +41,11 @@ class FullRehearsal(Canary):
         clients: RecordingClients,
         report: Callable[[str], None],
         prober: Prober,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
+        """``prober`` sends requests to what was deployed; ``pause`` waits for a session to have little time left."""
         super().__init__(manifest, folder, clients, report)
-        self._prober = prober
+        self._prober, self._pause = prober, pause
         self._subnets: Sequence[str] = ()
 
     def run_steps(self, environment: str) -> None:
@@ -54,14 +58,18 @@ class FullRehearsal(Canary):
             ("roll back to version 1", lambda: self._roll_back(environment)),
             ("edit by hand", lambda: self._edit_by_hand(environment)),
             ("change the subnets", lambda: self._change_subnets(environment)),
-            ("interrupt a run and continue", lambda: self._cut_off(environment)),
         ]
+        for number, (name, moment) in enumerate(interruptions.KILLED_AT.items(), FIRST_INTERRUPTED_VERSION):
+            steps.append((f"kill a deploy {name}", partial(self._kill_deploy, environment, number, moment)))
+        number = FIRST_INTERRUPTED_VERSION + len(interruptions.KILLED_AT)
+        steps.append(("let a session expire", lambda: self._let_session_expire(environment, number)))
         for name, work in steps:
             if not self._step(name, work):
                 return
 
     def delete(self, environment: str) -> str:
         """Delete everything, and the snapshots that a destroy keeps.  Raises Problems if something is left."""
+        interruptions.delete_role(self._clients, self._session_role(environment))
         result = super().delete(environment)
         for snapshot in leftovers.list_snapshots(self._clients, self._prefix(environment)):
             self._clients.call("rds", "delete_db_snapshot", {"DBSnapshotIdentifier": snapshot})
@@ -136,24 +144,46 @@ class FullRehearsal(Canary):
         self._apply(environment, 1)
         return self._expect_no_changes(environment, 1)
 
-    def _cut_off(self, environment: str) -> str:
-        """End a deploy in the middle, as a killed runner does: it sends nothing any more; the next one goes on."""
-        counter = itertools.count(1)
+    def _kill_deploy(self, environment: str, number: int, moment: re.Pattern[str]) -> str:
+        """Kill `orchestrator deploy` in the middle, free the lock that it held, and deploy again."""
+        self._load(environment, number)
+        if not interruptions.kill_deploy(self._folder, environment, moment):
+            raise Problems.from_message("the deploy ended before it could be killed")
+        store = checkout.require_store(pipeline.validate(self._folder, environment), self._clients)
+        holder = bucket_lease.free(store, "rehearsal", "its deploy was killed")
+        if not holder:
+            raise Problems.from_message("the killed deploy did not hold the lock")
+        self._report(f"{'':9}  killed    {holder}")
+        return self._continue(environment, number)
 
-        def end_run() -> None:
-            if next(counter) > CUT_OFF_AFTER_REQUESTS:
-                raise Problems.from_message("the run was interrupted")
+    def _let_session_expire(self, environment: str, number: int) -> str:
+        """Deploy with a session that expires in the middle, and again with one that does not."""
+        with interruptions.start_short_session(
+            self._clients, self._session_role(environment), self._pause
+        ) as short_clients:
+            try:
+                result = self._ship(environment, number, short_clients)
+                cause = f"{result.status}: {result.cause}"
+            except (Problems, AwsError) as error:
+                cause = str(error)
+        if not _EXPIRED.search(cause):
+            raise Problems.from_message(f"the session did not expire during the deploy: {cause}")
+        self._report(f"{'':9}  expired   {cause}")
+        return self._continue(environment, number)
 
-        try:
-            self._ship(environment, LAST_VERSION, self._clients.with_before_send(end_run))
-        except (Problems, AwsError) as error:
-            self._report(f"{'':9}  cut off   {error}")
-        if next(counter) <= CUT_OFF_AFTER_REQUESTS:
-            raise Problems.from_message("the deploy ended before it could be interrupted")
-        self._deploy(environment, LAST_VERSION)
-        return self._expect_no_changes(environment, LAST_VERSION)
+    def _continue(self, environment: str, number: int) -> str:
+        """Deploy what an interrupted run left unfinished, and expect nothing to be left."""
+        release = self._deploy(environment, number)
+        return f"{release}; {self._expect_no_changes(environment, number)}"
+
+    def _session_role(self, environment: str) -> str:
+        return f"{self._prefix(environment)}-session"
 
 
 def skip_probes(*_: Any) -> tuple[()]:
     """Probe nothing: behind an emulator that runs no images, no service responds."""
     return ()
+
+
+def skip_pause(_: float) -> None:
+    """Wait for nothing: an emulator ends sessions when its faults say so."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 from orchestrator.aws import AwsError, Clients
@@ -26,6 +26,13 @@ class RecordingClients(Clients):
         super().__init__(region, account=account)
         self._answers: dict[tuple[str, str, str, str], list[float]] = {}
         self._answers_lock = threading.Lock()
+
+    def with_session(self, credentials: Mapping[str, Any]) -> Clients:
+        """Return clients of a session whose answers are recorded with these."""
+        other = super().with_session(credentials)
+        assert isinstance(other, RecordingClients)
+        other._answers, other._answers_lock = self._answers, self._answers_lock
+        return other
 
     def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
         """Make one API call and record its answer.  Raises as Clients do."""

@@ -169,7 +169,7 @@ def acquire(
 
 def describe_lock(store: LedgerStore) -> str:
     """Return who holds the lock and since when, "" if nobody does.  Raises Problems if the bucket cannot be read."""
-    return _describe(store.fetch_once(lease_key(store)))
+    return _describe(store.fetch(lease_key(store)))
 
 
 def free(store: LedgerStore, owner: str, reason: str) -> str:
@@ -182,7 +182,7 @@ def free(store: LedgerStore, owner: str, reason: str) -> str:
     """
     lease = Lease(owner, f"unlocked: {reason}", uuid.uuid4().hex, 0.0)
     for pause_seconds in (*PAUSES_SECONDS, 0.0):
-        stored = store.fetch_once(lease_key(store))
+        stored = store.fetch(lease_key(store))
         description = _describe(stored)
         if not description or store.put(lease_key(store), canonical_json.dump(lease), previous=stored):
             return description

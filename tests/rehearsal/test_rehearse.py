@@ -81,20 +81,22 @@ FULL_STEPS = [
     "roll back to version 1",
     "edit by hand",
     "change the subnets",
-    "interrupt a run and continue",
+    "kill a deploy while it changes the service",
+    "kill a deploy while it probes the new version",
+    "let a session expire",
     "delete",
 ]
 
 
 @pytest.mark.timeout(240)
 def test_the_full_rehearsal_runs_whole_and_names_what_aws_keeps(rehearse: Any, account: Emulator) -> None:
-    """Two releases, one that fails and comes back, a rollback, edits, other subnets, a run cut off; then all goes.
+    """Two releases, one that fails and comes back, a rollback, edits, other subnets, killed deploys; then all goes.
 
     In an account of the first day: reads do not show what is new, roles cannot be assumed yet, and S3 answers 404 for
     what was written after versioning was switched on.  Such reads once failed the first release, and the rollback.
     """
     before = real_stack.count_resources()
-    account.faults = replace(FIRST_DAY, failing_images=("*rehearsal-no-such-tag",))
+    account.faults = replace(FIRST_DAY, failing_images=("*rehearsal-no-such-tag",), max_session_seconds=1.0)
 
     code, record = rehearse("--full", "--spend", "5")
 

@@ -104,6 +104,23 @@ def make_store(shop: ShopProject, pauses: list[float]) -> LedgerStore:
     return LedgerStore(shop.clients, BUCKET, "prod", pauses.append)
 
 
+@pytest.mark.parametrize("read", ["exists", "has", "read"])
+def test_an_expired_session_is_said_as_that(shop: ShopProject, emulator: Emulator, read: str) -> None:
+    """S3 answers HEAD requests without a body, so with "400 Bad Request" (API reference, HeadBucket)."""
+    shop.deploy()
+    emulator.faults = Faults(session_expires_after_seconds=0.0)
+    reads: dict[str, Callable[[], object]] = {
+        "exists": shop.store.exists,
+        "has": lambda: shop.store.has("x"),
+        "read": shop.store.read,
+    }
+
+    with pytest.raises(Problems, match="ExpiredToken") as raised:
+        reads[read]()
+
+    assert "The session has expired" in (raised.value.problems[0].hint or "")
+
+
 def test_a_lock_that_is_not_shown_is_waited_for(shop: ShopProject, emulator: Emulator) -> None:
     """A conditional write says that a lease is there: who holds it is read again, with pauses."""
     shop.deploy()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option(
     "--full",
     is_flag=True,
-    help="Also a database and a built site: two releases, a failing one, a rollback, edits by hand, a run cut off.",
+    help="Also a database and a built site: two releases, a failing one, a rollback, edits by hand, killed deploys.",
 )
 @click.option("--spend", type=click.FloatRange(0), default=0.0, metavar="USD", help="Maximum cost of the rehearsal.")
 @click.option("--clean-up", is_flag=True, help="Delete the resources that an interrupted rehearsal left behind.")
@@ -42,17 +42,18 @@ def command(settings: Settings, canary: bool, full: bool, spend: float, clean_up
     """Create, change and delete a small stack in an account, and record how AWS answers.
 
     The stack is an environment of its own, named after the date. The account must have no other resources of the
-    orchestrator. A rehearsal takes about 40 minutes (--full: about two hours) and costs a few cents. Everything is
+    orchestrator. A rehearsal takes about 40 minutes (--full: two and a half hours) and costs a few cents. Everything is
     deleted at the end, even after a failure. The record contains operations, error codes, texts and durations, and no
     secrets, so you can attach it to an issue.
     """
     import tempfile
+    import time
     from datetime import UTC, datetime
 
     from orchestrator.planning import pipeline
     from orchestrator.problems import ExitCode, Problem, Problems
     from orchestrator.rehearsal.canary import Canary, new_environment
-    from orchestrator.rehearsal.full import FullRehearsal, skip_probes
+    from orchestrator.rehearsal.full import FullRehearsal, skip_pause, skip_probes
     from orchestrator.rehearsal.recording_clients import RecordingClients
     from orchestrator.release.probe import run_probes
 
@@ -67,7 +68,8 @@ def command(settings: Settings, canary: bool, full: bool, spend: float, clean_up
         else:
             is_emulated = "amazonaws.com" not in clients.endpoint("sts")
             prober = skip_probes if is_emulated else run_probes
-            rehearsal = FullRehearsal(manifest, Path(folder), clients, terminal.print_err, prober)
+            pause = skip_pause if is_emulated else time.sleep
+            rehearsal = FullRehearsal(manifest, Path(folder), clients, terminal.print_err, prober, pause)
         if clean_up:
             return _clean_up(settings, manifest.scope.project, clients, rehearsal)
         environment = new_environment(datetime.now(UTC))

@@ -30,7 +30,8 @@ class Sts(Service):
         """Start a session of a role that trusts the caller's account."""
         role = self._read_role(params["RoleArn"])
         principals = {"*", context.account, f"arn:aws:iam::{context.account}:root"}
-        if role is None or not _trusts(role, "sts:AssumeRole", {"AWS": principals}, {}):
+        conditions = {"aws:userid": self._caller_id(context)}
+        if role is None or not _trusts(role, "sts:AssumeRole", {"AWS": principals}, conditions):
             caller = self._caller_arn(context)
             raise _denial(
                 f"User: {caller} is not authorized to perform: sts:AssumeRole on resource: {params['RoleArn']}"
@@ -60,7 +61,13 @@ class Sts(Service):
         session = self.state.sessions.find(context.request)
         if session is None:
             return context.forward(params)
-        return {"UserId": f"AROAEXAMPLE:{session.name}", "Account": context.account, "Arn": session.arn}
+        return {"UserId": _session_id(session), "Account": context.account, "Arn": session.arn}
+
+    def _caller_id(self, context: CallContext) -> str:
+        session = self.state.sessions.find(context.request)
+        if session is not None:
+            return _session_id(session)
+        return str(self.state.call("sts", "GetCallerIdentity", context.region)["UserId"])
 
     def _caller_arn(self, context: CallContext) -> str:
         session = self.state.sessions.find(context.request)
@@ -78,6 +85,8 @@ class Sts(Service):
         if duration > role.get("MaxSessionDuration", _DEFAULT_DURATION_SECONDS):
             message = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
             raise AwsError("ValidationError", message, 400)
+        limit = self.state.faults.max_session_seconds
+        duration = duration if limit is None else min(limit, duration)
         return self.state.sessions.start(role["Arn"], params["RoleSessionName"], duration)
 
     def _duration_seconds(self, session: Session) -> float:
@@ -85,6 +94,10 @@ class Sts(Service):
         limit = self.state.faults.session_expires_after_seconds
         duration = session.expires_at - session.started_at
         return duration if limit is None else min(limit, duration)
+
+
+def _session_id(session: Session) -> str:
+    return f"AROAEXAMPLE:{session.name}"
 
 
 def _trusts(role: Params, action: str, principals: Mapping[str, set[str]], conditions: Mapping[str, str]) -> bool:
