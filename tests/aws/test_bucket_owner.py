@@ -115,8 +115,9 @@ def test_every_operation_names_the_owner(method: str, clients: Clients, seen: li
         with pytest.raises(AwsError):
             getattr(clients, method)("s3", operation, fill(shape))
 
-    owners = [headers["x-amz-expected-bucket-owner"] for headers in seen]
-    sources = [headers["x-amz-source-expected-bucket-owner"] for headers in seen]
+    asked = [headers for headers in seen if "/sts/" not in headers["authorization"]]  # STS: why was HEAD refused?
+    owners = [headers["x-amz-expected-bucket-owner"] for headers in asked]
+    sources = [headers["x-amz-source-expected-bucket-owner"] for headers in asked]
     assert len(operations) > 30
     assert {operation for operation, owner in zip(operations, owners, strict=True) if owner is None} == set(
         WITHOUT_OWNER
