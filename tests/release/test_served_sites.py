@@ -251,3 +251,37 @@ def test_a_type_that_is_not_known_is_told(shop: Shop, capsys: pytest.CaptureFixt
     shown = " ".join(capsys.readouterr().out.split())
     assert "the media type of 1 file(s) is not known" in shown
     assert "data.unheard-of. Set it with `spa.headers`" in shown
+
+
+def test_no_browser_is_forbidden_to_look_at_a_file_of_unknown_type(
+    shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`nosniff` makes a browser trust the type (WHATWG Fetch, "nosniff"): it goes with known types only.
+
+    Type and header of each file, of names with and without a type, and with one from the manifest.
+    """
+    names = {
+        "index.html": "text/html; charset=utf-8",
+        "app.js": "text/javascript; charset=utf-8",
+        "model.onnx": "application/octet-stream",
+        "disk.bin": "application/octet-stream",
+        "data.unheard-of": None,
+        "no-such-name-2": None,
+        "geo.thing": "application/geo+json",
+    }
+    shop.write(", headers: [{pattern: '*.thing', contentType: application/geo+json}]")
+    shop.build("web", dict.fromkeys(names, "1"))
+    assert shop.deploy() == 0
+
+    for name, content_type in names.items():
+        status, _, headers = shop.get(f"/{name}")
+        expected = (200, content_type or "application/octet-stream", "nosniff" if content_type else None)
+        assert (status, headers["Content-Type"], headers["X-Content-Type-Options"]) == expected, name
+        assert not [header for header in headers if header.lower().startswith("x-amz-meta")]
+    capsys.readouterr()
+    assert shop.run("plan") == 0
+    assert "No changes" in capsys.readouterr().out
+
+    shop.build("web", {"index.html": "1", "app.js": "2"})
+    assert shop.deploy() == 0
+    assert shop.get("/app.js")[2]["X-Content-Type-Options"] == "nosniff"

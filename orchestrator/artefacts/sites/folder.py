@@ -16,7 +16,7 @@ from orchestrator import canonical_json
 from orchestrator.artefacts import Site, SiteFile
 from orchestrator.artefacts.sites import bundler_manifests, media_types
 from orchestrator.artefacts.sites.http_headers import cache_control, is_entry
-from orchestrator.artefacts.sites.site_options import SiteOptions
+from orchestrator.artefacts.sites.site_options import ALLOWS_SNIFFING, SNIFFING_HEADER, SiteOptions
 from orchestrator.problems import Problem, Problems
 
 DEFAULT_INDEX = "index.html"
@@ -135,11 +135,14 @@ def _hash_file(folder: Path, path: str, size: int, options: SiteOptions, immutab
 
 def _describe_file(path: str, options: SiteOptions, cache: str) -> SiteFile:
     """Return a file with the headers that its name and the manifest's rules give it; later rules win."""
-    content_type = media_types.find(path) or media_types.UNKNOWN_TYPE
+    content_type = media_types.find(path)
     headers: dict[str, str] = {}
     for rule in options.rules_for(path):
         content_type, cache = rule.content_type or content_type, rule.cache_control or cache
         headers |= dict(rule.headers)
+    if content_type is None:
+        content_type = media_types.UNKNOWN_TYPE
+        headers = {SNIFFING_HEADER: ALLOWS_SNIFFING, **headers}
     status = 404 if options.routing == "static" and path == options.not_found else 200
     return SiteFile(0, "", "", content_type, cache, is_entry(path), headers, status)
 

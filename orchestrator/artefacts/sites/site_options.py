@@ -17,6 +17,15 @@ NATIVE_HEADERS = frozenset({"content-disposition", "content-encoding", "content-
 """Headers that S3 stores with an object and returns; a CDN has to add all others."""
 
 
+SNIFFING_HEADER = "x-content-type-options"
+ALLOWS_SNIFFING = "none"
+"""Value with which a CDN leaves the header out: a browser may look at the bytes of a file of unknown type.
+
+CloudFront adds the header by its response headers policy before the viewer-response function runs, which removes it
+("Amazon CloudFront introduces Response Headers Policies", AWS blog: a function sees what the policy inserted).
+"""
+
+
 class HeaderRule(Struct, frozen=True):
     """Headers of the files that ``pattern`` matches; None leaves what the file's name says."""
 

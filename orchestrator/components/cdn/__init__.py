@@ -226,8 +226,8 @@ def _functions(
     function = Ref(f"cloudfront_function.{component.name}", "arn")
     site = next((site for site in sites if site.handle == origin), None)
     functions: dict[str, Value] = {"viewer_request": function if on_request else None}
-    if site is not None and site.is_shipped:
-        functions["viewer_response"] = function if site.options.needs_response_function else None
+    if site is not None and site.is_shipped and site.needs_response_function is not None:
+        functions["viewer_response"] = function if site.needs_response_function else None
     return functions
 
 

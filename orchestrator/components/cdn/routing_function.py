@@ -17,6 +17,7 @@ from typing import Any
 from msgspec import Struct
 
 from orchestrator.artefacts.sites import media_types
+from orchestrator.artefacts.sites.site_options import ALLOWS_SNIFFING, SNIFFING_HEADER
 from orchestrator.components.cdn.sites import ServedSite
 
 MAX_CODE_BYTES = 10_240
@@ -144,12 +145,18 @@ function redirect(request, location, status) {
 
 function respond(response) {
   Object.keys(response.headers).forEach(function (name) {
+    if (!response.headers[name]) {
+      return;
+    }
     var value = response.headers[name].value;
     if (name === 'x-amz-meta-status') {
       if (response.statusCode === 200) {
         response.statusCode = Number(value);
         response.statusDescription = 'Not Found';
       }
+      delete response.headers[name];
+    } else if (name === 'x-amz-meta-header-%s' && value === '%s') {
+      delete response.headers['%s'];
       delete response.headers[name];
     } else if (name.slice(0, 18) === 'x-amz-meta-header-') {
       response.headers[name.slice(18)] = { value: value };
@@ -169,7 +176,7 @@ class RoutingFunction(Struct, frozen=True):
 
     data: str
     unlisted: tuple[str, ...] = ()
-    program: str = PROGRAM % (DIGITS, MAX_HASH)
+    program: str = PROGRAM % (DIGITS, MAX_HASH, SNIFFING_HEADER, ALLOWS_SNIFFING, SNIFFING_HEADER)
 
     @property
     def is_within_limit(self) -> bool:

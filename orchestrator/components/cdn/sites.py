@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from orchestrator.artefacts import Artefacts, Site
 from orchestrator.artefacts.sites import site_options
-from orchestrator.artefacts.sites.site_options import SiteOptions
+from orchestrator.artefacts.sites.site_options import NATIVE_HEADERS, SiteOptions
 from orchestrator.vocabulary import Component
 
 Finding = tuple[tuple[str | int, ...], str, str | None]
@@ -31,6 +31,21 @@ class ServedSite(Struct, frozen=True):
     @property
     def prefix(self) -> str:
         return self.options.prefix
+
+    @property
+    def needs_response_function(self) -> bool | None:
+        """Whether the CDN has to change what S3 answers; None if only the files could tell and are not known.
+
+        A function is not added for the files alone: whether there is one must not depend on a build.
+        """
+        if self.options.needs_response_function or not (self.rewrites or self.redirects or self.prefix):
+            return self.options.needs_response_function
+        if self.files is None:
+            return None
+        return any(
+            file.status != 200 or any(name.lower() not in NATIVE_HEADERS for name in file.headers)
+            for file in self.files.files.values()
+        )
 
 
 def list_sites(
