@@ -23,13 +23,15 @@ STRICT_POLICIES = frozenset({"review", "strict"})
 class ApprovalDecision(Struct, frozen=True):
     """Whether the plan is approved, the ``reason``, and a sentence for each change that blocks it.
 
-    ``rejected_reviews`` says of each merged pull request whose plan does not count why not.
+    ``rejected_reviews`` says of each merged pull request whose plan does not count why not.  ``needs_other_person``:
+    who has written a change cannot approve it.
     """
 
     is_approved: bool
     reason: str
     unreviewed_changes: tuple[str, ...] = ()
     rejected_reviews: tuple[str, ...] = ()
+    needs_other_person: bool = False
 
 
 def effective_policy(declared: ApprovalPolicy, released: str) -> ApprovalPolicy:

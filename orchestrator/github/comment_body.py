@@ -18,7 +18,7 @@ from orchestrator.render import drift as drifts
 from orchestrator.render import plan_markdown, workflow_dispatch
 from orchestrator.render.deploy_view import DeployView
 from orchestrator.render.field_values import shorten
-from orchestrator.render.plan_markdown import MAX_COMMENT_BYTES, code_block, code_span, escape
+from orchestrator.render.plan_markdown import MAX_COMMENT_BYTES, code_block, code_span, escape, render_sentence
 from orchestrator.render.plan_view import PlanView
 
 MAX_LIST_ITEMS: Final = 40
@@ -92,7 +92,7 @@ def render_problems(title: str, problem_list: Iterable[Problem], commit: str, ru
 
 def render_result(title: str, result_view: DeployView, commit: str, run_url: str) -> str:
     """Render the result of a deploy or rollback: root cause, applied and skipped changes, next step."""
-    header = f"{plan_markdown.marker(title, 'deploy')}\n### {code_span(title)}: {escape(result_view.headline)}"
+    header = f"{plan_markdown.marker(title, 'deploy')}\n### {code_span(title)}: {render_sentence(result_view.headline)}"
     parts = [header, *_render_result(result_view), _render_shipped(result_view)]
     parts.append(_render_small(f"Commit {code_span(commit[:12])}, [run]({run_url})."))
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -113,20 +113,21 @@ def _render_shipped(result_view: DeployView) -> str:
 
 def render_not_approved(title: str, decision: ApprovalDecision, commit: str, run_url: str, digest: str) -> str:
     """Render why a deploy was not approved: the unreviewed changes, and how to approve them."""
-    items = [f"- {escape(shorten(change, 400))}" for change in decision.unreviewed_changes[:MAX_LIST_ITEMS]]
+    items = [f"- {render_sentence(shorten(change, 400))}" for change in decision.unreviewed_changes[:MAX_LIST_ITEMS]]
     items += (
         [f"- and {len(decision.unreviewed_changes) - MAX_LIST_ITEMS} more"]
         if len(decision.unreviewed_changes) > MAX_LIST_ITEMS
         else []
     )
-    rejections = "\n".join(f"- {escape(sentence)}" for sentence in decision.rejected_reviews)
+    rejections = "\n".join(f"- {render_sentence(sentence)}" for sentence in decision.rejected_reviews)
     command = workflow_dispatch.format_command("deploy", title.rpartition("/")[2], digest=digest)
+    starter = "Someone who has written none of the commits starts" if decision.needs_other_person else "Start"
     next_steps = (
-        "To apply this plan, review it in the run, then start the workflow `deploy` by hand with its digest: "
+        f"To apply this plan, review it in the run. {starter} the workflow `deploy` by hand with its digest: "
         f"{code_span(command)}. To change it, open a pull request."
     )
     header = f"{plan_markdown.marker(title, 'deploy')}\n### {code_span(title)}: not deployed, no changes made"
-    reason = f"{escape(decision.reason[:1].upper() + decision.reason[1:])}:"
+    reason = f"{render_sentence(decision.reason[:1].upper() + decision.reason[1:])}:"
     run_line = _render_small(f"Commit {code_span(commit[:12])}, [run]({run_url}).")
     parts = [header, reason, "\n".join(items), rejections, next_steps, run_line]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -179,8 +180,11 @@ def render_drift(drift_view: drifts.DriftView, marker: str, commit: str, run_url
 
 def render_accepted_drift(edits: Iterable[str], unresolved: Iterable[str], run_url: str) -> str:
     """Render the pull request that accepts drift: what each edit does, and what remains unresolved."""
-    parts = ["These edits change the manifests to match AWS.", "\n".join(f"- {escape(item)}" for item in edits)]
-    if remaining := [f"- {escape(item)}" for item in unresolved]:
+    parts = [
+        "These edits change the manifests to match AWS.",
+        "\n".join(f"- {render_sentence(item)}" for item in edits),
+    ]
+    if remaining := [f"- {render_sentence(item)}" for item in unresolved]:
         parts += ["**Not resolved by these edits:**", "\n".join(remaining[:MAX_LIST_ITEMS])]
     note = "GitHub starts no workflows for a pull request that a workflow opens. Close and reopen it to see its plan."
     return "\n\n".join([*parts, note, _render_small(f"Opened by [this run]({run_url}).")]) + "\n"
@@ -188,15 +192,15 @@ def render_accepted_drift(edits: Iterable[str], unresolved: Iterable[str], run_u
 
 def _render_problem(problem: Problem) -> str:
     prefix = f"{code_span(sanitise(str(problem.where)))}: " if problem.where else ""
-    hint = f"<br>{escape(shorten(sanitise(problem.hint), 400))}" if problem.hint else ""
-    return f"- {prefix}{escape(shorten(sanitise(problem.message.partition(chr(10))[0]), 600))}{hint}"
+    hint = f"<br>{render_sentence(shorten(sanitise(problem.hint), 400))}" if problem.hint else ""
+    return f"- {prefix}{render_sentence(shorten(sanitise(problem.message.partition(chr(10))[0]), 600))}{hint}"
 
 
 def _render_result(result_view: DeployView) -> Iterator[str]:
-    yield from (f"**Held back:** {escape(sentence)}" for sentence in result_view.held)
+    yield from (f"**Held back:** {render_sentence(sentence)}" for sentence in result_view.held)
     if result_view.cause:
         sentence, *output = result_view.cause.split("\n")
-        yield f"> [!CAUTION]\n> **Root cause:** {escape(sentence)}"
+        yield f"> [!CAUTION]\n> **Root cause:** {render_sentence(sentence)}"
         if output:
             yield code_block(output, "text")
     groups = (
@@ -207,17 +211,19 @@ def _render_result(result_view: DeployView) -> Iterator[str]:
     for name, items in groups:
         if items:
             lines = [
-                f"- {code_span(item.address)}: {escape(item.text.partition(chr(10))[0])}"
+                f"- {code_span(item.address)}: {render_sentence(item.text.partition(chr(10))[0])}"
                 for item in items[:MAX_LIST_ITEMS]
             ]
             lines += [f"- and {len(items) - MAX_LIST_ITEMS} more"] if len(items) > MAX_LIST_ITEMS else []
             yield _render_section(f"{name} ({len(items)})", "\n".join(lines), is_collapsed=name == "Applied")
     if result_view.proofs:
         symbols = ("✅" if passed else "❌" for passed, _ in result_view.proofs)
-        lines = [f"- {symbol} {escape(text)}" for symbol, (_, text) in zip(symbols, result_view.proofs, strict=True)]
+        lines = [
+            f"- {symbol} {render_sentence(text)}" for symbol, (_, text) in zip(symbols, result_view.proofs, strict=True)
+        ]
         yield _render_section("Probes", "\n".join(lines))
     if result_view.notes:
-        yield "\n".join(f"- {escape(note)}" for note in result_view.notes)
+        yield "\n".join(f"- {render_sentence(note)}" for note in result_view.notes)
     if result_view.workflow_step:
         yield f"**Next step:** {result_view.workflow_step}\n\n{code_block([result_view.workflow_command], 'sh')}"
         yield _render_small(f"In a terminal: {code_span(result_view.next_command)}")

@@ -97,6 +97,7 @@ class DeployNotifier(Notifier):
         for sentence in (*decision.unreviewed_changes, *decision.rejected_reviews):
             settings.terminal.print_err(f"  {sentence}")
         if not decision.is_approved:
+            decision = replace(decision, needs_other_person=policy == "review")
             self._github.report_not_approved(f"{plan.project}/{plan.environment}", decision, plan.digest)
         return decision.is_approved
 

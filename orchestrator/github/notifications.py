@@ -50,8 +50,7 @@ class GitHubNotifier:
         self.commit = commit
         self.environment = environment or DEFAULT_NAME
         self.marker = comment_marker(str(folder), self.environment)
-        self._title = self.environment
-        self._status_name = environment_title(str(folder), self.environment)
+        self.title = environment_title(str(folder), self.environment)
         self._deployment: Deployment | None = None
 
     @classmethod
@@ -126,7 +125,7 @@ class GitHubNotifier:
 
     def report_no_plan(self, problems: Sequence[Problem]) -> None:
         """Report a failed plan to the summary and the pull request."""
-        text = comment_body.render_problems(self.environment, problems, self.commit, self.run.url)
+        text = comment_body.render_problems(self.title, problems, self.commit, self.run.url)
         self.run.append_summary(text)
         summary = f"{len(problems)} problems" if len(problems) > 1 else problems[0].message
         self.warn_on_failure(lambda: self._comment_on_pull_request(text, "failure", f"plan failed: {summary}"))
@@ -162,17 +161,17 @@ class GitHubNotifier:
         """Report that a newer run deploys this commit."""
         text = f"superseded by run {superseding_run}, which deploys a newer commit"
         self.run.set_outputs(result="superseded")
-        self._finish("inactive", text, f"### {self.environment}: {text}")
+        self._finish("inactive", text, f"### {self.title}: {text}")
 
     def report_waiting(self, problems: Sequence[Problem]) -> None:
         """Report that nothing was deployed, because no release of another environment can be promoted yet."""
-        text = comment_body.render_waiting(self.environment, problems, self.commit, self.run.url)
+        text = comment_body.render_waiting(self.title, problems, self.commit, self.run.url)
         self.run.set_outputs(result="waiting")
         self._finish("inactive", problems[0].message, text)
 
     def report_nothing_to_plan(self, problems: Sequence[Problem]) -> None:
         """Report in the plan comment that there is nothing to plan, because nothing can be promoted yet."""
-        text = comment_body.render_waiting(self.environment, problems, self.commit, self.run.url)
+        text = comment_body.render_waiting(self.title, problems, self.commit, self.run.url)
         self.run.append_summary(text)
         self.run.set_outputs(changes=0, vetoed="false", environment=self.environment)
         self._comment_on_pull_request(text, "success", problems[0].message)
@@ -181,19 +180,19 @@ class GitHubNotifier:
         """Report that a rollback did nothing, because the environment already has that release."""
         text = f"release {release_number} is already current; nothing was changed"
         self.run.set_outputs(result="unchanged", release=release_number)
-        self._finish("success", text, f"### {self.environment}: {text}")
+        self._finish("success", text, f"### {self.title}: {text}")
 
     def report_failure(self, problems: Sequence[Problem], command: str) -> None:
         """Report the problems that stopped the run."""
         self.run.set_outputs(result="failed")
-        text = comment_body.render_failure(self.environment, problems, self.commit, self.run.url, command)
+        text = comment_body.render_failure(self.title, problems, self.commit, self.run.url, command)
         self._finish("failure", problems[0].message, text)
 
     def report_interrupted(self) -> None:
         """Report that the run was interrupted."""
         self.run.set_outputs(result="interrupted")
         headline = "interrupted; the next run continues from the live state in AWS"
-        text = comment_body.render_interrupted(self.environment, self.commit, self.run.url)
+        text = comment_body.render_interrupted(self.title, self.commit, self.run.url)
         self._finish("error", headline, text)
 
     def warn_on_failure(self, notify: Callable[[], None]) -> None:
@@ -235,7 +234,7 @@ class GitHubNotifier:
             self._save_section(self._comment_body(text))
         elif current["head"]["sha"] == pull_request.head:  # otherwise the run of the newer commit comments
             sticky_comment.upsert(self.github, pull_request.number, self.marker, self._comment_body(text))
-        plan_status.set_status(self.github, pull_request.head, self._status_name, state, description, self.run.url)
+        plan_status.set_status(self.github, pull_request.head, self.title, state, description, self.run.url)
 
 
 def environment_url(result: DeployResult) -> str:

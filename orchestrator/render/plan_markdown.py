@@ -24,6 +24,7 @@ _LIST_OVERHEAD_BYTES: Final = 300
 _MAX_LIST_ITEMS: Final = 12
 _MAX_CHANGE_LINES: Final = 80
 _MARKDOWN_CHARACTERS: Final = re.compile(r"([\\`*_{}\[\]<>#|~&$]|^[-+=])")
+_QUOTED_PATTERN: Final = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 _LINK_PATTERN: Final = re.compile(r"(?i)\b(https?|ftp|mailto):|\bwww\.")
 _MENTION_PATTERN: Final = re.compile(r"@(?=[\w-])")
 _ZERO_WIDTH_SPACE: Final = "\u200b"
@@ -82,6 +83,12 @@ def escape(text: str) -> str:
     )
     text = re.sub(r"^(\d+)\.", r"\1\\.", text)
     return _MENTION_PATTERN.sub(f"@{_ZERO_WIDTH_SPACE}", text.replace("\\#", f"\\#{_ZERO_WIDTH_SPACE}"))
+
+
+def render_sentence(text: str) -> str:
+    """Return a sentence of ours with what it quotes in backticks as code; everything else is shown as written."""
+    parts = _QUOTED_PATTERN.split(text)  # every second one is quoted
+    return "".join(code_span(part) if index % 2 else escape(part) for index, part in enumerate(parts) if part)
 
 
 def code_span(text: str) -> str:
@@ -176,7 +183,7 @@ def _render_cost_changes(changes: Sequence[tuple[str, float, float]]) -> str:
 
 def _escape_sentence(text: str) -> str:
     """Return a sentence, escaped and short enough that a list of them fits."""
-    return escape(shorten(text, 400))
+    return render_sentence(shorten(text, 400))
 
 
 def _render_list(title: str, items: list[str]) -> str:
