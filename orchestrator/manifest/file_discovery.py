@@ -25,7 +25,7 @@ def require_folder(folder: Path) -> None:
         mode = folder.stat().st_mode
     except (OSError, ValueError) as error:
         reason = "no such folder:" if isinstance(error, FileNotFoundError) else "cannot read the folder"
-        hint = "set the folder of the manifests with `--manifests FOLDER`"
+        hint = "run `orchestrator init` to write the first manifests, or set their folder with `--manifests FOLDER`"
         raise Problems.from_message(f"{reason} {display_path(folder)}", hint=hint) from None
     if not stat.S_ISDIR(mode):
         raise Problems.from_message(
