@@ -77,6 +77,7 @@ def aws(
         "describe_service_deployments": {"serviceDeployments": [{"sourceServiceRevisions": list(sources)}]},
         "describe_security_groups": [{"SecurityGroups": [{"GroupId": "sg-ecs"}]}],
         "describe_log_groups": [{"logGroups": []}],
+        "get_resources": [{"ResourceTagMappingList": []}],
         "list_services": [{"serviceArns": [ARN, ARN.replace("shop-prod-main", "others")]}],
         "list_roles": [
             {"Roles": [{"AssumeRolePolicyDocument": {"Statement": [{"Principal": role}]}} for role in roles]}

@@ -48,6 +48,9 @@ class ObjectStore:
                     self._check_conditions(operation, parameters, stored)
                     del self.objects[key]
                 return {}
+            case "list_objects_v2":
+                keys = sorted(name for name in self.objects if name.startswith(parameters["Prefix"]))
+                return {"Contents": [{"Key": name} for name in keys[: parameters["MaxKeys"]]]}
         raise ValueError(f"{operation} is no operation of this S3")
 
     def pages(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> list[Any]:

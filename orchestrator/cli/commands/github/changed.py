@@ -25,7 +25,7 @@ VARIABLES_VARIABLE = "ORCHESTRATOR_VARIABLES"
 @click.option("--only", default="", envvar="ORCHESTRATOR_ONLY", help="List only this environment, whatever changed.")
 @common_options
 def command(settings: Settings, should_list_all: bool, only: str) -> None:
-    """List the environments of the repository whose inputs changed: manifests, and all files that they name.
+    """Find the environments of the repository whose inputs changed: manifests, and all files that they name.
 
     A pull request is compared with its base, a push with the last commit that was deployed without failures. Sets the
     outputs `targets` (a JSON list for a matrix: `manifests`, `environment`, `plan-role`, `deploy-role`) and `count`.
