@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from orchestrator.problems import ExitCode, Problems
 from orchestrator.runs.approval import Approval
@@ -28,7 +28,11 @@ MAX_LISTED_DIFFERENCES = 30
 
 
 class MigrateOptions(Struct, frozen=True):
-    """Options of ``migrate database``. ``work`` is the folder for the dump; ``jobs`` tables are copied at once."""
+    """Options of ``migrate database``. ``work`` is the folder for the dump; ``jobs`` tables are copied at once.
+
+    ``rehearse``: copy into a database beside the target, which is dropped afterwards. ``cut_over``: the file for the
+    list of steps, with the times of this run. ``name`` of the Database, for the commands in it.
+    """
 
     source_url: str
     source_password: str = ""
@@ -37,7 +41,10 @@ class MigrateOptions(Struct, frozen=True):
     ca_file: str = ""
     into_nonempty: bool = False
     check_only: bool = False
+    rehearse: bool = False
     report: Path | None = None
+    cut_over: Path | None = None
+    name: str = ""
     approval: Approval = field(default_factory=Approval)
     run: RunOptions = field(default_factory=RunOptions)
 
@@ -50,6 +57,7 @@ def migrate_database(settings: Settings, name: str, options: MigrateOptions) -> 
     from orchestrator.aws import Clients
     from orchestrator.planning import pipeline
     from orchestrator.postgresql.connection import parse_url, require_programs
+    from orchestrator.postgresql.rehearsal import rehearsal_database
     from orchestrator.release import checkout
 
     require_programs("psql", "pg_dump", "pg_restore")
@@ -63,7 +71,11 @@ def migrate_database(settings: Settings, name: str, options: MigrateOptions) -> 
     store = checkout.find_store(manifest, clients)
     with write_lock(settings, manifest.scope, "migrate", options.run, clients, store) as lock:
         target = find_target(manifest, lock.clients, name, options.ca_file)
-        return _migrate(settings, source, target, options)
+        if not options.rehearse:
+            return _migrate(settings, source, target, replace(options, name=name))
+        with rehearsal_database(target) as copy:
+            settings.terminal.print_out(f"Rehearsal: {copy.database} is created for it and dropped afterwards.")
+            return _migrate(settings, source, copy, replace(options, name=name))
 
 
 def find_target(manifest: Manifest, clients: Clients, name: str, ca_file: str) -> ConnectionTarget:
@@ -112,23 +124,31 @@ def _check(
 
 
 def _migrate(settings: Settings, source: ConnectionTarget, target: ConnectionTarget, options: MigrateOptions) -> int:
-    from orchestrator.postgresql import comparison, transfer
-    from orchestrator.postgresql.inventory import choose_row_hash, read_inventory
+    from orchestrator.postgresql import transfer
 
-    print_out = settings.terminal.print_out
     before = _check(settings, source, target, options)
-    started_at = time.monotonic()
     if before[2]:
-        print_out("Both databases are equal: nothing to copy.")
+        settings.terminal.print_out("Both databases are equal: nothing to copy.")
         transfer.finish(target)
         return ExitCode.OK
     options.approval.confirm(
         settings.terminal, f"Copy {before[0].rows} rows into {target.label}? Only 'yes' is accepted:", "yes"
     )
+    return _copy_and_prove(settings, source, target, options, before[:2])
 
-    def on_progress(text: str) -> None:
-        settings.terminal.print_err(f"{time.monotonic() - started_at:6.1f}s  {text}")
 
+def _copy_and_prove(
+    settings: Settings,
+    source: ConnectionTarget,
+    target: ConnectionTarget,
+    options: MigrateOptions,
+    before: tuple[Inventory, Inventory],
+) -> int:
+    from orchestrator.postgresql import comparison, transfer
+    from orchestrator.postgresql.inventory import choose_row_hash, read_inventory
+    from orchestrator.runs.cut_over import PhaseClock, write_cut_over
+
+    clock = PhaseClock(settings.terminal.print_err)
     row_hash = choose_row_hash(source, target)
     # The source has nothing else to do while the rows are written to the target: it is hashed meanwhile.
     with ThreadPoolExecutor(1, thread_name_prefix="inventory") as pool:
@@ -137,16 +157,20 @@ def _migrate(settings: Settings, source: ConnectionTarget, target: ConnectionTar
         def read_source() -> None:
             readings.append(pool.submit(read_inventory, source, row_hash=row_hash))
 
-        transfer.copy_database(source, target, before[:2], options.work, options.jobs, on_progress, read_source)
-        on_progress("verify the copy: count and hash the rows of every table in the source and the target")
+        transfer.copy_database(source, target, before, options.work, options.jobs, clock.begin, read_source)
+        clock.begin("verify the copy: count and hash the rows of every table in the source and the target")
         after_target = read_inventory(target, row_hash=row_hash)
         after_source = readings[0].result()
     differences = comparison.compare(after_source, after_target)
     if options.into_nonempty:
         differences = tuple(item for item in differences if item.description != "is missing in the source")
+    seconds = clock.end()
     if options.report is not None:
         _write_report(options.report, source, target, (after_source, after_target), differences)
-    return _print_proof(settings, target, after_target, differences, time.monotonic() - started_at)
+    if options.cut_over is not None:
+        command = settings.command_line("migrate", "database", "--from", options.source_url, "--to", options.name)
+        write_cut_over(options.cut_over, command, (source.label, target.label), after_source, clock.phases)
+    return _print_proof(settings, target, after_target, differences, seconds)
 
 
 def _print_proof(

@@ -99,6 +99,29 @@ def test_everything_arrives_and_a_second_run_copies_nothing(project: Project, so
     assert "rows that no migration has written; nothing was changed" in told
 
 
+def test_a_rehearsal_changes_nothing_and_times_the_move(project: Project, source: str, tmp_path: Path) -> None:
+    """Everything is copied and proved beside the database; what is left is the list of steps with its times."""
+    cut_over = tmp_path / "move.md"
+    before = dump(project.dsn())
+
+    exit_code, told = migrate(project, source, "--rehearse", "--cut-over", str(cut_over))
+
+    assert exit_code == 0, told
+    assert "Proved: " in told
+    assert dump(project.dsn()) == before
+    with project.connect() as connection:
+        names = [row[0] for row in connection.execute("SELECT datname FROM pg_database")]
+        assert "shop_rehearsal" not in names
+        connection.execute("CREATE DATABASE shop_rehearsal")
+    text = cut_over.read_text()
+    assert f"orchestrator migrate database --from {source} --to main" in text
+    rows = re.findall(r"^\| (.+) \| (\d+ s) \|$", text, re.MULTILINE)
+    assert [title.split()[0] for title, _ in rows] == ["copy", "copy", "build", "set", "verify"]
+
+    exit_code, told = migrate(project, source, "--rehearse")
+    assert (exit_code, "no rehearsal has made it; nothing was changed" in told) == (1, True), told
+
+
 def test_a_copy_that_broke_off_is_continued(project: Project, source: str) -> None:
     """Only the tables that differ are copied again, also with constraints and triggers already there."""
     assert migrate(project, source)[0] == 0

@@ -25,6 +25,7 @@ def command() -> None:
     cls=CliCommand,
     examples=(
         "orchestrator migrate database --from postgresql://app@localhost/shop --to main --check",
+        "orchestrator migrate database --from postgresql://app@localhost/shop --to main --rehearse --cut-over move.md",
         "orchestrator migrate database --from postgresql://app@localhost/shop --to main",
     ),
 )
@@ -38,6 +39,7 @@ def command() -> None:
     help="Name of the Database in the manifests.",
 )
 @click.option("--check", "check_only", is_flag=True, help="Only check and compare; change nothing.")
+@click.option("--rehearse", is_flag=True, help="Copy into a temporary database on the same server, and drop it.")
 @click.option("--jobs", type=click.IntRange(1, 32), default=4, show_default=True, help="Tables copied at once.")
 @click.option(
     "--work",
@@ -52,6 +54,12 @@ def command() -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="Write the result of the comparison as JSON.",
+)
+@click.option(
+    "--cut-over",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the steps of the move as Markdown, with the times of this run.",
 )
 @data_options
 @common_options

@@ -1,0 +1,111 @@
+"""Write the list of steps that move an application to its new database, with the times of a measured run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from orchestrator.postgresql.inventory import Inventory
+
+
+_TEMPLATE = """\
+# Cut-over: move the database
+
+From `{old}` to `{new}`: {size}, PostgreSQL {version}.
+
+| measured phase | time |
+|---|--:|
+{measured}| **total** | **{total}** |
+
+## Before
+
+- [ ] Tell the users when the application will be unavailable. Plan twice the measured total: {announced}.
+- [ ] Run the copy once while the application runs, so that only what differs is left:
+
+      {command}
+
+## Cut-over
+
+- [ ] Stop everything that writes to the old database.
+- [ ] Copy the rest. It takes {total} at most and has to end with `Proved`:
+
+      {command}
+
+- [ ] Deploy the application with the new database: `orchestrator deploy`
+- [ ] Check the services, and the links between rows and files: `orchestrator status`, `orchestrator verify data`
+- [ ] Open the application and look at the newest rows.
+
+## The way back
+
+- [ ] Until the application has written to the new database: start the old application again. The old database has not
+      been changed.
+- [ ] Afterwards, rows written since are only in the new database. Keep the old one, read-only, until nobody needs it.
+"""
+
+
+class Phase(Struct, frozen=True):
+    """A part of a migration and the seconds it took."""
+
+    title: str
+    seconds: float
+
+
+class PhaseClock:
+    """Measures the phases of a run, and prints each as it begins."""
+
+    def __init__(self, print_line: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._print_line = print_line
+        self._clock = clock
+        self._began = clock()
+        self._current: tuple[str, float] | None = None
+        self.phases: list[Phase] = []
+
+    def begin(self, title: str) -> None:
+        """End the phase before, and begin the next one."""
+        self._print_line(f"{self._clock() - self._began:6.1f}s  {title}")
+        self._finish()
+        self._current = (title, self._clock())
+
+    def end(self) -> float:
+        """End the last phase, and return the seconds of all."""
+        self._finish()
+        return self._clock() - self._began
+
+    def _finish(self) -> None:
+        if self._current is not None:
+            title, began = self._current
+            self.phases.append(Phase(title, self._clock() - began))
+            self._current = None
+
+
+def write_cut_over(path: Path, command: str, labels: tuple[str, str], source: Inventory, phases: list[Phase]) -> None:
+    """Write the list as Markdown: what to do, with which command, and how long it took in this run."""
+    path.write_text(render_cut_over(command, labels, source, phases))
+
+
+def render_cut_over(command: str, labels: tuple[str, str], source: Inventory, phases: list[Phase]) -> str:
+    """Return the list. Pure."""
+    total = sum(phase.seconds for phase in phases)
+    size = f"{len(source.tables)} tables, {source.rows} rows, {source.bytes / 2**20:.1f} MB"
+    measured = "".join(f"| {phase.title} | {format_seconds(phase.seconds)} |\n" for phase in phases)
+    return _TEMPLATE.format(
+        old=labels[0],
+        new=labels[1],
+        size=size,
+        version=source.version,
+        measured=measured,
+        total=format_seconds(total),
+        announced=format_seconds(2 * total),
+        command=command,
+    )
+
+
+def format_seconds(seconds: float) -> str:
+    """Return ``12 s`` or ``3 min 20 s``."""
+    whole = max(1, round(seconds))
+    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60} s"
