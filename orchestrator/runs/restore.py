@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from orchestrator.problems import ExitCode, Problems
 from orchestrator.runs.apply import MAX_PARALLEL_CHANGES, apply_with_progress
-from orchestrator.runs.approval import Approval, review_plan
+from orchestrator.runs.approval import review_plan
 from orchestrator.runs.lock import WriteLock, write_lock
-from orchestrator.runs.reporter import RunOptions, record_refusal
+from orchestrator.runs.reporter import record_refusal
+from orchestrator.runs.restore_options import DatabaseRestoreOptions
 from orchestrator.runs.settings import Settings
 from orchestrator.state.client.run_reporter import RunReporter
 
@@ -27,18 +28,11 @@ if TYPE_CHECKING:
 RESTART_TIMEOUT_SECONDS = 1200.0
 
 
-class RestoreOptions(Struct, frozen=True):
-    """Options of ``restore database``: what to restore (one of ``to``, ``snapshot``, ``latest``, ``undo``), and how."""
+class RestoreOptions(DatabaseRestoreOptions, frozen=True, kw_only=True):
+    """Options of ``restore database``; one of ``to``, ``snapshot``, ``latest`` and ``undo`` says what to restore."""
 
-    to: str = ""
-    snapshot: str = ""
     latest: bool = False
     undo: bool = False
-    should_verify: bool = True
-    ca_file: str = ""
-    plan_only: bool = False
-    approval: Approval = field(default_factory=Approval)
-    run: RunOptions = field(default_factory=RunOptions)
 
 
 class _PlannedRestore(Struct, frozen=True):

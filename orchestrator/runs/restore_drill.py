@@ -7,13 +7,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from orchestrator.problems import ExitCode, Problems
-from orchestrator.runs.approval import Approval
 from orchestrator.runs.database_access import LiveDatabase, find_connection, find_live
 from orchestrator.runs.lock import drill_lock
-from orchestrator.runs.reporter import RunOptions
+from orchestrator.runs.restore_options import DatabaseRestoreOptions
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,22 +25,15 @@ if TYPE_CHECKING:
     from orchestrator.resources.rds_instance.restore import RestorePoint
 
 
-class DrillOptions(Struct, frozen=True):
-    """Options of a drill: the moment or snapshot to restore (the latest moment without), and how to verify it.
+class DrillOptions(DatabaseRestoreOptions, frozen=True, kw_only=True):
+    """Options of a drill, which restores the latest moment if neither ``to`` nor ``snapshot`` says another one.
 
     ``upgrade_to``: a major version to which the throwaway is upgraded before it is verified.
     ``may_skip_verification``: a machine that does not reach the database only measures, and says so.
     """
 
-    to: str = ""
-    snapshot: str = ""
     upgrade_to: str = ""
-    should_verify: bool = True
     may_skip_verification: bool = False
-    ca_file: str = ""
-    plan_only: bool = False
-    approval: Approval = field(default_factory=Approval)
-    run: RunOptions = field(default_factory=RunOptions)
 
 
 class _Drill(Struct, frozen=True):
