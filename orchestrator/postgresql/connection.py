@@ -33,7 +33,11 @@ SESSION_OPTIONS = (
 
 
 class ConnectionTarget(Struct, frozen=True):
-    """One database: host, port and name, and who connects. ``ca_file`` verifies the server's certificate."""
+    """One database: host, port and name, and who connects. ``ca_file`` verifies the server's certificate.
+
+    ``host_address``: where it is reached instead of what ``host`` resolves to; the certificate has to be that of
+    ``host`` all the same.
+    """
 
     host: str
     database: str
@@ -42,6 +46,7 @@ class ConnectionTarget(Struct, frozen=True):
     port: int = 5432
     ssl_mode: str = ""
     ca_file: str = ""
+    host_address: str = ""
     lock_timeout_ms: int = LOCK_TIMEOUT_SECONDS * 1000
 
     def __repr__(self) -> str:
@@ -68,6 +73,7 @@ class ConnectionTarget(Struct, frozen=True):
             "PGCLIENTENCODING": "UTF8",
             "LC_ALL": "C.UTF-8",  # the programs' messages are read
             "PGOPTIONS": options,
+            **({"PGHOSTADDR": self.host_address} if self.host_address else {}),
             **({"PGPASSWORD": self.password} if self.password else {}),
             **({"PGSSLROOTCERT": self.ca_file} if self.ca_file else {}),
         }

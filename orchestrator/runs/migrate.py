@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,13 +27,15 @@ if TYPE_CHECKING:
     from orchestrator.postgresql.inventory import Inventory
 
 MAX_LISTED_DIFFERENCES = 30
+VIA_DIRECT, VIA_VPC = "direct", "vpc"
 
 
 class MigrateOptions(Struct, frozen=True):
     """Options of ``migrate database``. ``work`` is the folder for the dump; ``jobs`` tables are copied at once.
 
     ``rehearse``: copy into a database beside the target, which is dropped afterwards. ``cut_over``: the file for the
-    list of steps, with the times of this run. ``name`` of the Database, for the commands in it.
+    list of steps, with the times of this run. ``name`` of the Database, for the commands in it. ``via``: ``direct``,
+    ``vpc`` for a container of the first service that has ECS Exec, or the name of a service.
     """
 
     source_url: str
@@ -42,6 +46,7 @@ class MigrateOptions(Struct, frozen=True):
     into_nonempty: bool = False
     check_only: bool = False
     rehearse: bool = False
+    via: str = VIA_DIRECT
     report: Path | None = None
     cut_over: Path | None = None
     name: str = ""
@@ -65,17 +70,38 @@ def migrate_database(settings: Settings, name: str, options: MigrateOptions) -> 
     manifest = pipeline.validate(settings.manifests, settings.environment)
     clients = Clients.for_scope(manifest.scope)
     if options.check_only:
-        target = find_target(manifest, clients, name, options.ca_file)
-        _check(settings, source, target, options)
+        with _reach_target(manifest, clients, name, options) as target:
+            _check(settings, source, target, options)
         return ExitCode.OK
     store = checkout.find_store(manifest, clients)
-    with write_lock(settings, manifest.scope, "migrate", options.run, clients, store) as lock:
-        target = find_target(manifest, lock.clients, name, options.ca_file)
+    with (
+        write_lock(settings, manifest.scope, "migrate", options.run, clients, store) as lock,
+        _reach_target(manifest, lock.clients, name, options) as target,
+    ):
         if not options.rehearse:
             return _migrate(settings, source, target, replace(options, name=name))
         with rehearsal_database(target) as copy:
             settings.terminal.print_out(f"Rehearsal: {copy.database} is created for it and dropped afterwards.")
             return _migrate(settings, source, copy, replace(options, name=name))
+
+
+@contextmanager
+def _reach_target(
+    manifest: Manifest, clients: Clients, name: str, options: MigrateOptions
+) -> Iterator[ConnectionTarget]:
+    """Yield how the project's database is reached, through a container of the project if ``via`` says so."""
+    from orchestrator.aws import Reader
+    from orchestrator.planning import pipeline
+    from orchestrator.runs.database_tunnel import find_container, open_tunnel
+
+    if options.via == VIA_DIRECT:
+        yield find_target(manifest, clients, name, options.ca_file)
+        return
+    desired = pipeline.expand_manifest(manifest, include_artefacts=False)
+    service = "" if options.via == VIA_VPC else options.via
+    container = find_container(desired, f"database.{name}", service, Reader(clients))
+    with open_tunnel(container, find_target(manifest, clients, name, options.ca_file)) as target:
+        yield target
 
 
 def find_target(manifest: Manifest, clients: Clients, name: str, ca_file: str) -> ConnectionTarget:

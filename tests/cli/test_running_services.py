@@ -17,7 +17,7 @@ from orchestrator.aws import Reader
 from orchestrator.cli.main import main
 from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
-from orchestrator.runs import container_exec, database_console
+from orchestrator.runs import container_exec, database_console, database_tunnel
 from tests.proofs import real_stack
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def test_app_runner_has_no_way_in_and_says_so(stack: Path, capsys: pytest.Captur
     assert main(["exec", "api", "-f", str(stack), "--", "ls"]) == 1
     assert "App Runner, which cannot run commands in containers" in capsys.readouterr().err
     with pytest.raises(Problems, match="no ECS Express service connects to it"):
-        database_console.find_service_for(pipeline.load_desired(real_stack.MANIFESTS), "database.main")
+        database_tunnel.find_service_for(pipeline.load_desired(real_stack.MANIFESTS), "database.main")
 
 
 class EcsReader:
@@ -169,7 +169,7 @@ def test_a_private_database_is_reached_through_a_container(tmp_path: Path, monke
     forwarded = json.loads(aws_arguments[-1])
     assert aws_arguments[:2] == ["ssm", "start-session"]
     assert forwarded["host"] == [target.host]
-    assert psql_environment["PGHOST"] == "127.0.0.1"
+    assert (psql_environment["PGHOST"], psql_environment["PGHOSTADDR"]) == (target.host, "127.0.0.1")
     assert psql_environment["PGPORT"] == forwarded["localPortNumber"][0]
     assert psql_environment["PGPASSWORD"] == "hunter2"
     assert psql_environment["PGOPTIONS"] == "-c default_transaction_read_only=on"
@@ -179,4 +179,4 @@ def test_a_private_database_is_reached_through_a_container(tmp_path: Path, monke
 
 def test_a_session_that_ends_is_no_reason_to_wait() -> None:
     with pytest.raises(Problems, match="ended with status 254"):
-        database_console.wait_for_port(1, lambda: 254, pause=lambda _: None)
+        database_tunnel.wait_for_port(1, lambda: 254, pause=lambda _: None)

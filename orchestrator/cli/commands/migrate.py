@@ -39,6 +39,13 @@ def command() -> None:
     help="Name of the Database in the manifests.",
 )
 @click.option("--check", "check_only", is_flag=True, help="Only check and compare; change nothing.")
+@click.option(
+    "--via",
+    default="direct",
+    show_default=True,
+    metavar="direct|vpc|SERVICE",
+    help="How to reach the Database: from this machine, or through a container of a service on ECS Express.",
+)
 @click.option("--rehearse", is_flag=True, help="Copy into a temporary database on the same server, and drop it.")
 @click.option("--jobs", type=click.IntRange(1, 32), default=4, show_default=True, help="Tables copied at once.")
 @click.option(
