@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import psycopg
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from orchestrator.aws import Clients
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator
+from orchestrator.postgresql.connection import ConnectionTarget
 from tests.emulator.account import wait_until
 
 REGION = "eu-west-1"
@@ -90,6 +92,14 @@ class Project:
         """The connection string that the application reads, verified as it should be."""
         url = self.secret("Dsn")
         return re.sub(r"sslmode=[a-z-]+", "sslmode=verify-full", url.partition("&")[0]) + f"&sslrootcert={self.ca_file}"
+
+    def login(self) -> ConnectionTarget:
+        """How the orchestrator's own programs connect."""
+        parts = urlsplit(self.dsn())
+        assert parts.hostname
+        username, password = unquote(parts.username or ""), unquote(parts.password or "")
+        host, port, database = parts.hostname, parts.port or 5432, parts.path.removeprefix("/")
+        return ConnectionTarget(host, database, username, password, port, ca_file=str(self.ca_file))
 
     def connect(self) -> Any:
         return psycopg.connect(self.dsn(), autocommit=True)

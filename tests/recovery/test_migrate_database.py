@@ -14,9 +14,17 @@ from typing import Any
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.emulator import Emulator, start
 from orchestrator.emulator.database_engine import find_binaries
+from orchestrator.postgresql.comparison import compare
+from orchestrator.postgresql.connection import parse_url
+from orchestrator.postgresql.inventory import read_both, read_inventory
+from orchestrator.postgresql.transfer import copy_database
+from orchestrator.problems import Problems
+from orchestrator.runs.container_exec import ExecTarget
+from orchestrator.runs.database_tunnel import open_tunnel
 from tests.postgresql.rich_database import fill
 from tests.proofs.real_stack import aws_environment
 from tests.recovery.project import Project
@@ -122,6 +130,49 @@ def test_a_rehearsal_changes_nothing_and_times_the_move(project: Project, source
     assert (exit_code, "no rehearsal has made it; nothing was changed" in told) == (1, True), told
 
 
+AWS_CLI = """
+import json, socket, sys, threading
+wanted = {name: values[0] for name, values in json.loads(sys.argv[-1]).items()}
+assert "AWS-StartPortForwardingSessionToRemoteHost" in sys.argv
+def forward(origin, goal):
+    while data := origin.recv(65536):
+        goal.sendall(data)
+    goal.shutdown(socket.SHUT_WR)
+with socket.create_server(("127.0.0.1", int(wanted["localPortNumber"]))) as listener:
+    while True:
+        client, server = listener.accept()[0], socket.create_connection((wanted["host"], int(wanted["portNumber"])))
+        for pair in ((client, server), (server, client)):
+            threading.Thread(target=forward, args=pair, daemon=True).start()
+"""
+"""A stand-in for the AWS CLI with its plugin: it forwards the port, as the agent in the container does."""
+
+
+def test_a_private_database_is_filled_through_a_container(
+    project: Project, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every program goes through the tunnel, and still checks the server's certificate against the server's name."""
+    (tmp_path / "aws").write_text(f"#!{sys.executable}\n{AWS_CLI}")
+    (tmp_path / "aws").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    direct = project.login()
+    container = ExecTarget("eu-west-1", "arn:aws:ecs:eu-west-1:123456789012:task/default/0f9d", "Main", "0f9d-1")
+
+    with open_tunnel(container, direct) as target:
+        assert (target.host, target.port == direct.port) == (direct.host, False)
+        before = read_both(parse_url(source), target)
+        copy_database(parse_url(source), target, before, tmp_path / "work", 2, lambda text: None)
+        assert compare(*read_both(parse_url(source), target)) == ()
+        with pytest.raises(Problems, match="does not match"):
+            read_inventory(replace(target, host="other.example"), with_checksums=False)
+    with pytest.raises(Problems, match="Connection refused"):
+        read_inventory(target, with_checksums=False)
+
+
+def test_without_a_container_nothing_is_reached(project: Project, source: str) -> None:
+    exit_code, told = migrate(project, source, "--via", "vpc")
+    assert (exit_code, "no ECS Express service connects to it" in told) == (1, True), told
+
+
 def test_a_copy_that_broke_off_is_continued(project: Project, source: str) -> None:
     """Only the tables that differ are copied again, also with constraints and triggers already there."""
     assert migrate(project, source)[0] == 0
@@ -184,10 +235,6 @@ def test_what_cannot_be_copied_is_refused_before_anything_is_written(project: Pr
 def test_a_difference_is_named(project: Project, source: str) -> None:
     """A row, a definition and a sequence that differ, by table and name; --check changes nothing."""
     assert migrate(project, source)[0] == 0
-    from orchestrator.postgresql.comparison import compare
-    from orchestrator.postgresql.connection import parse_url
-    from orchestrator.postgresql.inventory import read_inventory
-
     before = read_inventory(parse_url(source))
     with psycopg.connect(source, autocommit=True) as connection:
         changes: list[Any] = [
