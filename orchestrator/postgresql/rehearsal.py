@@ -34,14 +34,14 @@ def rehearsal_database(target: ConnectionTarget) -> Iterator[ConnectionTarget]:
 
 def _drop(target: ConnectionTarget, name: str) -> None:
     """Drop the database if there is one. Raises Problems if it is somebody else's."""
-    found = query(
+    databases = query(
         target,
         "SELECT shobj_description(oid, 'pg_database') AS comment, pg_get_userbyid(datdba) = current_user AS is_owned "  # noqa: S608
         f"FROM pg_database WHERE datname = {quote(name)}",
     )
-    if not found:
+    if not databases:
         return
-    if found[0] != {"comment": COMMENT, "is_owned": True}:
+    if databases[0] != {"comment": COMMENT, "is_owned": True}:
         raise Problems.from_message(
             f"the database {name} exists on the server, and no rehearsal has made it; nothing was changed",
             hint=f"rename or drop it: ALTER DATABASE {_quote_name(name)} RENAME TO ...",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from orchestrator.postgresql.connection import (
     run_process,
     run_program,
 )
-from orchestrator.postgresql.inventory import LARGE_OBJECTS, Inventory, quote
+from orchestrator.postgresql.inventory import LARGE_OBJECTS, Inventory, choose_row_hash, quote, read_inventory
 from orchestrator.problems import Problem, Problems
 from orchestrator.redaction.redact import sanitise
 
@@ -91,6 +92,29 @@ def is_marked(target: ConnectionTarget) -> bool:
 def list_available_extensions(target: ConnectionTarget) -> frozenset[str]:
     """Return the extensions that the server can create."""
     return frozenset(item["name"] for item in query(target, "SELECT name FROM pg_available_extensions"))
+
+
+def copy_and_read(
+    source: ConnectionTarget,
+    target: ConnectionTarget,
+    before: tuple[Inventory, Inventory],
+    work: Path,
+    jobs: int,
+    on_progress: OnProgress,
+) -> tuple[Inventory, Inventory]:
+    """Make the target equal to the source, and return what both contain afterwards, with checksums. Raises Problems."""
+    row_hash = choose_row_hash(source, target)
+    # The source has nothing else to do while the rows are written to the target: it is hashed meanwhile.
+    with ThreadPoolExecutor(1, thread_name_prefix="inventory") as pool:
+        readings: list[Future[Inventory]] = []
+
+        def read_source() -> None:
+            readings.append(pool.submit(read_inventory, source, row_hash=row_hash))
+
+        copy_database(source, target, before, work, jobs, on_progress, read_source)
+        on_progress("verify the copy: count and hash the rows of every table in the source and the target")
+        after_target = read_inventory(target, row_hash=row_hash)
+        return readings[0].result(), after_target
 
 
 def copy_database(

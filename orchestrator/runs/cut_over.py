@@ -107,5 +107,5 @@ def render_cut_over(command: str, labels: tuple[str, str], source: Inventory, ph
 
 def format_seconds(seconds: float) -> str:
     """Return ``12 s`` or ``3 min 20 s``."""
-    whole = max(1, round(seconds))
-    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60} s"
+    minutes, rest = divmod(max(1, round(seconds)), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -171,22 +170,10 @@ def _copy_and_prove(
     before: tuple[Inventory, Inventory],
 ) -> int:
     from orchestrator.postgresql import comparison, transfer
-    from orchestrator.postgresql.inventory import choose_row_hash, read_inventory
     from orchestrator.runs.cut_over import PhaseClock, write_cut_over
 
     clock = PhaseClock(settings.terminal.print_err)
-    row_hash = choose_row_hash(source, target)
-    # The source has nothing else to do while the rows are written to the target: it is hashed meanwhile.
-    with ThreadPoolExecutor(1, thread_name_prefix="inventory") as pool:
-        readings: list[Future[Inventory]] = []
-
-        def read_source() -> None:
-            readings.append(pool.submit(read_inventory, source, row_hash=row_hash))
-
-        transfer.copy_database(source, target, before, options.work, options.jobs, clock.begin, read_source)
-        clock.begin("verify the copy: count and hash the rows of every table in the source and the target")
-        after_target = read_inventory(target, row_hash=row_hash)
-        after_source = readings[0].result()
+    after_source, after_target = transfer.copy_and_read(source, target, before, options.work, options.jobs, clock.begin)
     differences = comparison.compare(after_source, after_target)
     if options.into_nonempty:
         differences = tuple(item for item in differences if item.description != "is missing in the source")

@@ -88,6 +88,7 @@ def measure_parts(parts: Sequence[str], rounds: Rounds, photos: Path | None = No
     slow_parts: dict[str, Callable[[], list[Row]]] = {
         "growth": lambda: _load_rows("growth", rounds.many),
         "push": lambda: _load_rows("push", rounds.apply),
+        "database": lambda: _load_rows("database", rounds.apply),
         "state": lambda: _load_rows("state.section", rounds is QUICK),
         "ml": lambda: _load_rows("training.section", rounds is QUICK),
         "recognition": lambda: _measure_recognition(photos, quick=rounds is QUICK),

@@ -11,6 +11,7 @@ PART_TITLES = {
     "start": "Start-up",
     "push": "From push to healthy",
     "site": "Deploying a site",
+    "database": "Moving a database",
     "state": "The state service",
     "ml": "Training a model",
     "recognition": "Recognising products",
