@@ -100,6 +100,7 @@ def test_the_notes_are_the_section_of_the_version(tmp_path: Path) -> None:
     assert (folder / "dist" / "notes.md").read_text().split() == ["###", "Added", "-", "this"]
 
 
+@pytest.mark.slow
 def test_the_list_of_parts_has_every_locked_package_with_its_hashes(tmp_path: Path) -> None:
     """CycloneDX's own validator accepts it."""
     from cyclonedx.schema import SchemaVersion
