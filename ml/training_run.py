@@ -95,7 +95,7 @@ class Metrics:
     """What people see on ``photos`` photos, shares from 0 to 1; all other numbers mean nothing if there are none.
 
     ``ece``: expected calibration error of the first product's percentage.  ``separation``: how often a photo of a
-    product is less "none of ours" than one of a product that the shop does not have (AUROC); None if not measured.
+    product is less "none of ours" than one of a product that the model did not learn (AUROC); None if not measured.
     """
 
     top1: float

@@ -292,7 +292,7 @@ def _render_accuracy(metadata: ModelMetadata) -> list[str]:
     ]
     if measured.separation is not None:
         lines.append(
-            f"  Products distinguished from products that the shop does not have: {measured.separation:.2f} (AUROC)"
+            f"  Products distinguished from products that the model did not learn: {measured.separation:.2f} (AUROC)"
         )
     if studio is not None:
         lines.append(

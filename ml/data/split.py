@@ -1,6 +1,7 @@
 """Divide a dataset into folds for cross-validation: per product, reproducibly, lookalike photos together.
 
 Every photo is measured by a model that learned from the other fold; the published model learns from all photos.
+Each fold's model leaves out some products whole: their photos stand for products that the shop does not have.
 The order follows from the photos' checksums, so a photo stays in its fold when others are added.
 """
 
@@ -18,6 +19,10 @@ from ml.data.image_checks import MAX_HASH_DISTANCE
 from orchestrator.problems import Problems
 
 FOLD_COUNT = 2
+UNKNOWN_INTERVAL = 5
+"""One of so many products is left out of the training of a fold's model."""
+MIN_PRODUCTS = 10
+"""Products that a shop needs, so that some can be left out."""
 ALWAYS_LEARNED = -1
 """Fold of photos that are never measured, because their product has no other photos."""
 
@@ -42,7 +47,7 @@ class DatasetFolds:
     @property
     def measured(self) -> tuple[Photo, ...]:
         """Return the photos that a model measures that did not learn from them."""
-        return tuple(photo for fold in self.used_folds for photo in self.in_fold(fold))
+        return tuple(photo for fold in self.used_folds for photo in self.known_in(fold))
 
     @property
     def unmeasured_products(self) -> tuple[str, ...]:
@@ -53,9 +58,39 @@ class DatasetFolds:
         """Return the photos that are measured in ``fold``."""
         return tuple(photo for photo, own in zip(self.photos, self.folds, strict=True) if own == fold)
 
+    def known_in(self, fold: int) -> tuple[Photo, ...]:
+        """Return the photos in ``fold`` of products that its model learns."""
+        unknown = self.unknown_products(fold)
+        return tuple(photo for photo in self.in_fold(fold) if photo.product not in unknown)
+
+    def unknown_in(self, fold: int) -> tuple[Photo, ...]:
+        """Return the photos in ``fold`` of products that its model does not learn."""
+        unknown = self.unknown_products(fold)
+        return tuple(photo for photo in self.in_fold(fold) if photo.product in unknown)
+
     def outside(self, fold: int) -> tuple[Photo, ...]:
-        """Return the photos that the model measured in ``fold`` learns from."""
+        """Return the photos that prototypes are made of when ``fold`` is measured."""
         return tuple(photo for photo, own in zip(self.photos, self.folds, strict=True) if own != fold)
+
+    def learned(self, fold: int) -> tuple[Photo, ...]:
+        """Return the photos that the model measured in ``fold`` learns from."""
+        unknown = self.unknown_products(fold)
+        return tuple(photo for photo in self.outside(fold) if photo.product not in unknown)
+
+    def unknown_products(self, fold: int) -> frozenset[str]:
+        """Return the products that the model measured in ``fold`` does not learn: other ones in each fold.
+
+        Only products that another fold measures, in the order of their photos' checksums.
+        """
+        checksums: dict[str, str] = {}
+        folds_by_product: dict[str, set[int]] = defaultdict(set)
+        for photo, own in zip(self.photos, self.folds, strict=True):
+            checksums[photo.product] = min(photo.sha256, checksums.get(photo.product, photo.sha256))
+            folds_by_product[photo.product].add(own)
+        if len(checksums) < MIN_PRODUCTS:
+            return frozenset()
+        candidates = [name for name in checksums if len(folds_by_product[name] - {ALWAYS_LEARNED}) == FOLD_COUNT]
+        return frozenset(sorted(candidates, key=checksums.__getitem__)[fold::UNKNOWN_INTERVAL])
 
 
 def split_dataset(data: Dataset, seed: int = 0) -> DatasetFolds:

@@ -1,8 +1,9 @@
 """Measure what people would see on photos that a model did not learn from, by cross-validation.
 
 Each fold's model answers the photos of its fold: as they are (studio), and as simulated phone photos.  The percentages
-are calibrated on the simulated phone photos, and on the same photos with their product and its lookalikes taken away,
-which stand for products that the shop does not have.
+are calibrated on the simulated phone photos, and on photos of products that this model did not learn, with the product
+and its lookalikes taken away from the answer: they stand for products that the shop does not have.  In a shop with few
+products the photos of learned ones have to stand for them, which a model tells apart more easily.
 """
 
 from __future__ import annotations
@@ -30,11 +31,18 @@ class FoldAnswers:
     """The similarities (rows, products) of measured photos: ``studio`` as they are, ``phone`` simulated.
 
     ``photos`` names the rows of ``studio``; ``phone`` has ``len(phone) / len(photos)`` rows for each, adjacent.
+    ``unknown``: of all photos of products that were not learned, whose names are ``unknown_products``, row by row.
     """
 
     photos: tuple[Photo, ...]
     studio: Array
     phone: Array
+    unknown: Array
+    unknown_products: tuple[str, ...]
+
+
+EmbeddedPhotos = tuple[Sequence[Photo], Array]
+"""Photos, and the embeddings (photos, views, size) of their views; view 0 is the photo itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +75,19 @@ def build_prototypes(
 
 
 def answer_fold(
-    photos: tuple[Photo, ...], view_embeddings: Array, prototypes: Array, owners: Sequence[int], product_count: int
+    known: EmbeddedPhotos, unknown: EmbeddedPhotos, prototypes: Array, owners: Sequence[int], product_count: int
 ) -> FoldAnswers:
-    """Return the similarities of the photos of one fold.  ``view_embeddings``: (photos, views, size)."""
-    studio = answers.product_similarities(view_embeddings[:, 0], prototypes, owners, product_count)
-    phone_embeddings = view_embeddings[:, 1:].reshape(-1, view_embeddings.shape[-1])
-    return FoldAnswers(
-        photos, studio, answers.product_similarities(phone_embeddings, prototypes, owners, product_count)
-    )
+    """Return the similarities of the photos of one fold: of products that its model learned, and of others."""
+
+    def compare(embeddings: Array) -> Array:
+        vectors = embeddings.reshape(-1, embeddings.shape[-1])
+        return answers.product_similarities(vectors, prototypes, owners, product_count)
+
+    photos, views = known
+    others, other_views = unknown
+    simulated = other_views[:, 1:] if other_views.shape[1] > 1 else other_views
+    names = tuple(photo.product for photo in others for _ in range(simulated.shape[1]))
+    return FoldAnswers(tuple(photos), compare(views[:, 0]), compare(views[:, 1:]), compare(simulated), names)
 
 
 def evaluate(folds: Sequence[FoldAnswers], products: tuple[str, ...], owners: tuple[int, ...]) -> Evaluation:
@@ -93,8 +106,13 @@ def evaluate(folds: Sequence[FoldAnswers], products: tuple[str, ...], owners: tu
     calibration, calibration_truth = (
         (phone, np.repeat(truth, len(phone) // len(truth))) if len(phone) else (studio, truth)
     )
-    scale, none, groups = _calibrate(calibration, calibration_truth, products)
-    unknown = _without_own(calibration, calibration_truth, groups, products)
+    unknown_names = [name for fold in folds for name in fold.unknown_products]
+    unknown, unknown_truth = calibration, calibration_truth
+    if unknown_names:
+        unknown = np.concatenate([fold.unknown for fold in folds])
+        unknown_truth = np.array([products.index(name) for name in unknown_names])
+    scale, none, groups = _calibrate(calibration, calibration_truth, (unknown, unknown_truth), products)
+    unknown = _without_own(unknown, unknown_truth, groups, products)
     phone_answers, studio_answers = (answers.probabilities(rows, scale, none) for rows in (phone, studio))
     return Evaluation(
         AnswerRule(scale, none, owners, groups),
@@ -109,16 +127,19 @@ def evaluate(folds: Sequence[FoldAnswers], products: tuple[str, ...], owners: tu
 
 
 def _calibrate(
-    similarities: Array, truth: Array, products: tuple[str, ...]
+    similarities: Array, truth: Array, unknown: tuple[Array, Array], products: tuple[str, ...]
 ) -> tuple[float, float, tuple[tuple[str, ...], ...]]:
-    """Return scale, logit of "none" and groups: first with every product by itself, then with its lookalikes."""
-    scale, none = answers.calibrate(similarities, truth, _without_own(similarities, truth, (), products))
+    """Return scale, logit of "none" and groups: first with every product by itself, then with its lookalikes.
+
+    ``unknown``: similarities, and true products as indices, of photos that stand for products of nobody.
+    """
+    scale, none = answers.calibrate(similarities, truth, _without_own(*unknown, (), products))
     shown = answers.probabilities(similarities, scale, none)[:, :-1]
     means = np.zeros((len(products), len(products)))
     np.add.at(means, truth, shown)
     means /= np.maximum(np.bincount(truth, minlength=len(products)), 1)[:, None]
     groups = answers.find_groups(means, products)
-    return *answers.calibrate(similarities, truth, _without_own(similarities, truth, groups, products)), groups
+    return *answers.calibrate(similarities, truth, _without_own(*unknown, groups, products)), groups
 
 
 def _without_own(

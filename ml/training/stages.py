@@ -27,7 +27,7 @@ from ml.training_run import Preprocessing
 from orchestrator import canonical_json
 from orchestrator.problems import Problems
 
-REVISION = 4
+REVISION = 5
 """Increment when the same inputs give another model, so that older checkpoints are not resumed."""
 CPU_BATCH_SIZE = 9
 """Images per batch on a processor: larger batches (64) overflow its caches and are slower."""
@@ -194,14 +194,15 @@ class Trainer:
             )  # fmt: skip
 
     def _measure_fold(self, net: Network, compiled: CompiledModel, cache: FeatureCache, fold: int) -> FoldAnswers:
-        """Train on the photos outside of a fold, and answer those in it."""
-        learned, measured = self.folds.outside(fold), self.folds.in_fold(fold)
-        self._fit(net, compiled, cache, f"fold {fold + 1} of {len(self.folds.used_folds)}", learned)
-        products = self.folds.products
-        prototypes, owners = cross_validation.build_prototypes(learned, self._embed(net, cache, learned), products)
+        """Train on the photos outside of a fold, without its unknown products, and answer those in it."""
+        folds, products = self.folds, self.folds.products
+        self._fit(net, compiled, cache, f"fold {fold + 1} of {len(folds.used_folds)}", folds.learned(fold))
+        outside, known, unknown = folds.outside(fold), folds.known_in(fold), folds.unknown_in(fold)
+        prototypes, owners = cross_validation.build_prototypes(outside, self._embed(net, cache, outside), products)
         return cross_validation.answer_fold(
-            measured, self._embed(net, cache, measured), prototypes, owners, len(products)
-        )
+            (known, self._embed(net, cache, known)), (unknown, self._embed(net, cache, unknown)),
+            prototypes, owners, len(products),
+        )  # fmt: skip
 
     def _fit(
         self, net: Network, compiled: CompiledModel, cache: FeatureCache, name: str, photos: Sequence[Photo]
@@ -220,6 +221,8 @@ class Trainer:
 
     def _embed(self, net: Network, cache: FeatureCache, photos: Sequence[Photo]) -> Array:
         """Return the embeddings (photos, views, size) of all views."""
+        if not photos:
+            return np.empty((0, self.view_count, net.head.get_layer("projection").units), dtype=np.float32)
         entries = feature_cache.list_entries(photos, self.view_count)
         embeddings = feature_cache.predict_in_batches(net.embed, cache, entries)
         return embeddings.reshape(len(photos), self.view_count, -1)

@@ -66,7 +66,7 @@ class ModelMetrics(Struct, frozen=True):
     """What people see on ``photos`` photos: shares from 0 to 1; ``ece``: expected calibration error; latency per photo.
 
     ``condition``: which photos; no numbers mean anything if there are none.  ``separation``: how well products are told
-    from products the shop does not have (AUROC).
+    from products the model did not learn (AUROC).
     """
 
     top1: float

@@ -54,6 +54,26 @@ def test_every_photo_has_a_fold(counts: list[int], copies: list[tuple[int, int, 
                 assert max(sizes) - min(sizes) <= 1
 
 
+@given(counts=st.lists(st.integers(1, 6), min_size=2, max_size=24), seed=st.integers(0, 3))
+def test_some_products_are_learned_by_no_model_that_measures_them(counts: list[int], seed: int) -> None:
+    """They stand for products of nobody; each is a known one elsewhere, and a small shop can spare none."""
+    made = split_dataset(dataset.build(tuple(shop(**{f"p{at}": count for at, count in enumerate(counts)}))), seed)
+    unknown = [made.unknown_products(fold) for fold in range(FOLD_COUNT)]
+
+    assert not unknown[0] & unknown[1]
+    for fold in made.used_folds:
+        assert not unknown[fold] & {one.product for one in made.learned(fold)}
+        assert (
+            unknown[fold] == {one.product for one in made.unknown_in(fold)} <= {p.product for p in made.outside(fold)}
+        )
+        assert Counter((*made.known_in(fold), *made.unknown_in(fold))) == Counter(made.in_fold(fold))
+        assert {one.product for one in (*made.learned(fold), *made.unknown_in(fold))} == set(made.products)
+    assert set(made.unmeasured_products) == {f"p{at}" for at, count in enumerate(counts) if count == 1}
+    several = sum(count > 1 for count in counts)
+    assert bool(unknown[0]) == (len(counts) >= 10 and several > 0)
+    assert len(unknown[0]) == (-(-several // 5) if len(counts) >= 10 else 0)
+
+
 def test_what_looks_alike_by_way_of_others_is_one_group() -> None:
     """A looks like B and B like C: A and C never part, though they differ."""
     chain = [photo("ring", 0, 0), photo("ring", 1, 0xFF), photo("ring", 2, 0xF), photo("ring", 3, 0xFFFF_0000)]

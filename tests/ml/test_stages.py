@@ -318,7 +318,9 @@ def test_cross_validation_measures_what_people_see(seed: int) -> None:
     prototypes, owners = cross_validation.build_prototypes(
         learned, views([one.product for one in learned], 3), names, limit=2
     )
-    fold = cross_validation.answer_fold(measured, views([one.product for one in measured], 3), prototypes, owners, 4)
+    fold = cross_validation.answer_fold(
+        (measured, views([one.product for one in measured], 3)), ((), np.empty((0, 3, 8))), prototypes, owners, 4
+    )
     found = cross_validation.evaluate([fold], names, owners)
 
     assert owners == (0, 0, 1, 1, 2, 2, 3, 3)
@@ -330,6 +332,32 @@ def test_cross_validation_measures_what_people_see(seed: int) -> None:
     assert found.phone.separation > 0.9
     assert np.allclose(found.phone_answers.sum(axis=1), 1, atol=1e-5)
     assert found.rule.groups in {(), (("aro-gold", "aro-rose"),)}
+
+
+def test_none_of_ours_is_measured_on_products_that_were_not_learned() -> None:
+    """A model that parts what it has learned, and takes all else for some of that: by its own photos it is perfect."""
+    draws = np.random.default_rng(1)
+    names = tuple(f"p{at}" for at in range(8))
+
+    def views(directions: Sequence[int]) -> Any:
+        made = np.eye(8, 12)[list(directions)][:, None] + draws.normal(0, 0.05, (len(directions), 4, 12))
+        return made / np.linalg.norm(made, axis=2, keepdims=True)
+
+    photos = tuple(stand_in(name) for name in names * 3)
+    prototypes, owners = cross_validation.build_prototypes(photos, views(list(range(8)) * 3), names)
+    known = (photos[:6] * 3, views(list(range(6)) * 3))
+    unknown = (photos[6:8] * 9, views(list(range(6)) * 3))
+    nobody = ((), np.empty((0, 4, 12)))
+    honest, by_its_own = (
+        cross_validation.evaluate(
+            [cross_validation.answer_fold(known, others, prototypes, owners, 8)], names, owners
+        ).phone
+        for others in (unknown, nobody)
+    )
+
+    assert (honest.photos, honest.per_product.keys()) == (54, set(names[:6]))
+    assert honest.separation == pytest.approx(0.5, abs=0.15)
+    assert by_its_own.separation == pytest.approx(1.0, abs=0.02)
 
 
 def test_nothing_to_measure_is_no_number() -> None:
