@@ -58,8 +58,8 @@ def settings_from_args(args: argparse.Namespace) -> Settings:
     return Settings(args.weights, args.size, args.views, args.epochs, args.batch, args.seed, args.encoder)
 
 
-def train(args: argparse.Namespace) -> run_writer.FinishedRun:
-    """Train with the settings of the command line.
+def train(args: argparse.Namespace) -> str:
+    """Train with the settings of the command line, unless that was done before; return a summary.
 
     Raises Problems, OSError.
     """
@@ -69,12 +69,18 @@ def train(args: argparse.Namespace) -> run_writer.FinishedRun:
     hardware.require_memory()
     detected_hardware = hardware.detect(args.device, args.mixed_precision)
     training = Trainer(settings_from_args(args), data, folds, args.data, args.runs, detected_hardware)
+    if folder := run_writer.find_run(args.runs, training.fingerprint):
+        next_command = shlex.join(run_writer.build_next_command(training, folder))
+        return (
+            f"{folder} was trained from the same photos with the same settings; training again would give the same "
+            f"model. For another one, change the photos or pass --seed.\nNext: {next_command}"
+        )
     print(training.start_message, flush=True)
     result = run_writer.write_run(training, training.run())
     shutil.rmtree(training.checkpoint_folder, ignore_errors=True)
     if freed_bytes := cleanup.prune(args.runs):
         print(f"Removed {freed_bytes / 1e6:.0f} MB of cached data unused for {cleanup.MAX_UNUSED_DAYS} days.")
-    return result
+    return run_writer.render_summary(result)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         try:
-            result = train(args)
+            summary = train(args)
         except Exception as error:
             if hardware.is_out_of_memory(error):
                 raise Problems.from_message(
@@ -93,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     hint=f"close other programs, or halve the batch: {retry_command} --batch {max(args.batch // 2, 1)}",
                 ) from None
             raise
-        print(run_writer.render_summary(result))
+        print(summary)
         return 0
 
     return command_runner.run_command(work, retry_command, "Completed work is kept.")

@@ -7,6 +7,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -68,16 +69,24 @@ def write_run(trainer: Trainer, training_result: TrainingResult) -> FinishedRun:
     checksums = {name: atomic_files.sha256(folder / name) for name in names}
     run = replace(run, files=checksums, seconds=round(sum(stage_seconds.values()), 2))
     runs.save(run, folder)
-    next_command = (
-        "python",
-        "-m",
-        "ml.validate_model",
-        str(folder),
-        "--data",
-        str(trainer.data_folder),
-        *trainer.data.place,
-    )
-    return FinishedRun(run, folder, training_result, stage_seconds, exported_bytes, next_command)
+    return FinishedRun(run, folder, training_result, stage_seconds, exported_bytes, build_next_command(trainer, folder))
+
+
+def build_next_command(trainer: Trainer, folder: Path) -> tuple[str, ...]:
+    """Return the command that validates a run, with the data and the storage that were given."""
+    command = ("python", "-m", "ml.validate_model", str(folder), "--data", str(trainer.data_folder))
+    return (*command, *trainer.data.place)
+
+
+def find_run(runs_folder: Path, fingerprint: str) -> Path | None:
+    """Return the folder of a whole run that was trained from the same photos with the same settings, or None."""
+    for path in sorted(runs_folder.glob(f"*-{fingerprint[:4]}/{runs.RUN_FILE}"), reverse=True):
+        with suppress(Problems):
+            run = runs.load(path.parent)
+            is_trained = run.config.get("fingerprint") == fingerprint and "prototypes_added_to" not in run.config
+            if is_trained and all((path.parent / name).exists() for name in run.files):
+                return path.parent
+    return None
 
 
 def _build_run(trainer: Trainer, training_result: TrainingResult) -> TrainingRun:
@@ -109,6 +118,7 @@ def _build_config(trainer: Trainer, cut_layer: str) -> Mapping[str, str | int | 
         "weights": Path(trainer.settings.weights).name,
         "weights_hash": trainer.weights_hash,
         "views": trainer.view_count,
+        "fingerprint": trainer.fingerprint,
         "encoder": Path(trainer.settings.encoder).name,
         "encoder_hash": trainer.encoder_hash,
         "fine_tuned_above": cut_layer,

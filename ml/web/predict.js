@@ -17,6 +17,7 @@ const FORMAT = 'orchestrator-layers/2';
 const CLASSIFIER_FORMAT = 'orchestrator-layers/1'; // models with a softmax over classes, of before
 const CERTAIN_PROBABILITY = 0.5;                   // as in ml/answers.py
 const F32 = 0x7d, I32 = 0x7f, V128 = 0x7b;         // types of WebAssembly
+const STRIP_PIXELS = 4e6;                          // pixels of a photo that are read at a time
 const DEPTHWISE_SIDES = [3, 5];                    // of the kernels with a fast path
 const TILE_ROWS = 4, TILE_COLUMNS = 8;             // outputs of one inner loop: as many sums as processors have registers
 
@@ -109,8 +110,12 @@ class Model {
 
   /** Return a photo as network input: size x size x 3 values from 0 to 255. */
   async prepare(photo) {
-    const { pixels, width, height } = await decodePhoto(photo, this.contract);
-    return resizePhoto(pixels, width, height, this.contract);
+    const bitmap = photo instanceof ImageBitmap ? photo : await decodeBitmap(photo);
+    try {
+      return resizePhoto(bitmap, this.contract);
+    } finally {
+      if (bitmap !== photo) bitmap.close();
+    }
   }
 
   /** Run the network on size x size x 3 values from 0 to 255; returns output arrays by name. */
@@ -219,20 +224,29 @@ function checkContract(contract) {
   return contract;
 }
 
-/** Decode a photo to RGBA bytes, rotated, cropped, on a white background. Throws a PhotoError if it cannot be decoded. */
-async function decodePhoto(photo, contract) {
-  const bitmap = photo instanceof ImageBitmap ? photo : await decodeBitmap(photo);
-  const { width, height } = bitmap;
+/**
+ * Crop a bitmap on a white background and resize it to the model's size, bit-identical to Pillow's BILINEAR: a triangle
+ * filter as wide as the scale. Reads the bitmap in strips: browsers limit canvases, to 16,777,216 pixels on iPhones, which
+ * take photos of 24 and 48 megapixels. Throws a PhotoError if not even a strip can be read.
+ */
+function resizePhoto(bitmap, contract) {
+  const { width, height } = bitmap, { size } = contract;
   const side = contract.fit === 'centre-crop' ? Math.min(width, height) : 0;
   const [cropWidth, cropHeight] = side ? [side, side] : [width, height];
-  const canvas = createCanvas(cropWidth, cropHeight);
-  const context = canvas.getContext('2d', { willReadFrequently: true });
+  const stripHeight = Math.max(1, Math.min(cropHeight, Math.floor(STRIP_PIXELS / cropWidth)));
+  const context = createCanvas(cropWidth, stripHeight).getContext('2d', { willReadFrequently: true });
   if (!context) throw new PhotoError(`${width} x ${height} pixels are too many for this browser`);
-  context.fillStyle = 'white';
-  context.fillRect(0, 0, cropWidth, cropHeight);
-  context.drawImage(bitmap, -Math.floor((width - cropWidth) / 2), -Math.floor((height - cropHeight) / 2));
-  if (bitmap !== photo) bitmap.close();
-  return { pixels: context.getImageData(0, 0, cropWidth, cropHeight).data, width: cropWidth, height: cropHeight };
+  const left = Math.floor((width - cropWidth) / 2), top = Math.floor((height - cropHeight) / 2);
+  const rows = new Uint8ClampedArray(size * cropHeight * 3), horizontal = coefficients(cropWidth, size);
+  for (let first = 0; first < cropHeight; first += stripHeight) {
+    const count = Math.min(stripHeight, cropHeight - first);
+    context.fillStyle = 'white';
+    context.fillRect(0, 0, cropWidth, count);
+    context.drawImage(bitmap, -left, -top - first);
+    const target = rows.subarray(first * size * 3, (first + count) * size * 3);
+    resizeRows(context.getImageData(0, 0, cropWidth, count).data, cropWidth, count, horizontal, target);
+  }
+  return resizeColumns(rows, cropHeight, contract);
 }
 
 /** The photo is the reason of the failure, not the model or the browser. */
@@ -256,22 +270,22 @@ function createCanvas(width, height) {
   return Object.assign(document.createElement('canvas'), { width, height });
 }
 
-/** Resize a photo to the model's size, bit-identical to Pillow's BILINEAR: a triangle filter as wide as the scale. */
-export function resizePhoto(pixels, width, height, { size, channels }) {
-  const horizontal = coefficients(width, size), vertical = coefficients(height, size);
-  const rows = new Uint8ClampedArray(size * height * 3);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < size; x++) {
-      const { first, values } = horizontal[x];
+/** Resize each row of RGBA pixels to the positions of `horizontal`: RGB bytes, into `rows`. */
+function resizeRows(pixels, width, height, horizontal, rows) {
+  for (let y = 0, to = 0; y < height; y++) {
+    for (const { first, values } of horizontal) {
       let r = 1 << 21, g = 1 << 21, b = 1 << 21;
       for (let k = 0, at = (y * width + first) * 4; k < values.length; k++, at += 4) {
         r += pixels[at] * values[k]; g += pixels[at + 1] * values[k]; b += pixels[at + 2] * values[k];
       }
-      const to = (y * size + x) * 3;
-      rows[to] = r >> 22; rows[to + 1] = g >> 22; rows[to + 2] = b >> 22;
+      rows[to++] = r >> 22; rows[to++] = g >> 22; rows[to++] = b >> 22;
     }
   }
-  const resized = new Float32Array(size * size * 3), stride = size * 3;
+}
+
+/** Resize the columns of `height` rows of RGB bytes; returns the network's input. */
+function resizeColumns(rows, height, { size, channels }) {
+  const vertical = coefficients(height, size), resized = new Float32Array(size * size * 3), stride = size * 3;
   for (let y = 0; y < size; y++) {
     const { first, values } = vertical[y];
     for (let x = 0; x < stride; x++) {

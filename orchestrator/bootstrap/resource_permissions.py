@@ -274,8 +274,14 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
         allow("write", "s3", "PutBucketPolicy DeleteBucketPolicy", BUCKET_ARN),
     ),
     "s3_model": (
-        allow("read", "s3", "GetObject", f"{BUCKET_ARN}/ml-models/*"),
-        allow("write", "s3", "PutObject", f"{BUCKET_ARN}/ml-models/current.json"),
+        allow("read", "s3", "GetObject", f"{BUCKET_ARN}/ml-models/*", f"{BUCKET_ARN}/ml-training/*"),
+        allow(
+            "write",
+            "s3",
+            "PutObject",
+            f"{BUCKET_ARN}/ml-models/current.json",
+            f"{BUCKET_ARN}/ml-models/training-needed.json",
+        ),
     ),
     "s3_site": (
         allow("read", "s3", "ListBucket", BUCKET_ARN),

@@ -80,6 +80,14 @@ def ledger_restores() -> list[Request]:
     ]
 
 
+def model_status() -> list[Request]:
+    """The requests of ``model status --publish`` beyond those of a deploy (``test_model_status``)."""
+    return [
+        Request("s3:GetObject", "arn:aws:s3:::shop-files/ml-training/m1/catalogue.json"),
+        Request("s3:PutObject", "arn:aws:s3:::shop-files/ml-models/training-needed.json"),
+    ]
+
+
 class Grant(NamedTuple):
     """One action on one ARN template under one condition, wherever the tables say so."""
 
@@ -145,7 +153,11 @@ def test_every_grant_is_needed(tmp_path: Path) -> None:
                 needed |= set(find_needed(statements, stage.requests(role)))
         statements = list_statements(built_stack(tmp_path / runtime, runtime), "deploy")
         grants |= {item.grant for items in statements.values() for item in items}
-        needed |= set(find_needed(statements, [*rare_requests(runtime), *adoptions(), *restores(), *ledger_restores()]))
+        needed |= set(
+            find_needed(
+                statements, [*rare_requests(runtime), *adoptions(), *restores(), *ledger_restores(), *model_status()]
+            )
+        )
     for index, case in enumerate(test_resource_cases.ALL_CASES):
         statements = list_statements(test_resource_cases.roles_for(index).desired, "deploy")
         needed |= set(find_needed(statements, test_resource_cases.list_requests(case)))

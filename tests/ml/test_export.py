@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,30 @@ def test_a_browser_agrees_with_keras(
     assert np.abs(told.answers - wanted).max() < bound
     exported = exported_model.load(tmp_path).answer(np.stack([prepared(path) for path in photos]))
     assert np.abs(told.answers - exported).max() < 1e-3, "a browser computes with the very weights"
+
+
+IPHONE_CANVAS = """
+const Unlimited = OffscreenCanvas;
+globalThis.OffscreenCanvas = class extends Unlimited {
+  constructor(width, height) { super(...(width * height > 16777216 ? [1, 1] : [width, height])); }
+};
+"""
+"""Safari of an iPhone 15 draws nothing on larger canvases: calvintwr/blitz-hermite-resize#6 on GitHub, and others."""
+
+
+@pytest.mark.skipif(browser.find_browser() is None, reason="needs chromium: it runs the exported model")
+def test_photos_of_24_megapixels_are_read_on_an_iphone(model: Any, tmp_path: Path) -> None:
+    """The square of 4284 x 5712 pixels is more than a canvas takes there; strips are not, and give the same pixels."""
+    picture = Image.linear_gradient("L").resize((4284, 5712)).rotate(3, fillcolor=90)
+    merged = Image.merge("RGB", (picture, picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM), picture))
+    merged.save(tmp_path / "large.jpg", quality=80)
+    web = shutil.copytree(browser.WEB_FOLDER, tmp_path / "web")
+    (web / "predict.js").write_text((web / "predict.js").read_text() + IPHONE_CANVAS)
+    writer.write(model, RUN, PROTOTYPES, tmp_path / "export")
+    told = browser.predict_in_browser(tmp_path / "export", [tmp_path / "large.jpg"], web_folder=web)
+
+    assert np.ptp(told.inputs) > 100
+    assert np.abs(told.inputs[0] - prepared(tmp_path / "large.jpg")).max() <= 2
 
 
 def test_bytes_are_smaller(model: Any, tmp_path: Path) -> None:

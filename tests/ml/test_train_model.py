@@ -21,6 +21,7 @@ from ml.atomic_files import sha256
 from ml.data import dataset, preprocessing
 from ml.evaluation import browser
 from ml.export import exported_model, writer
+from ml.training import run_writer
 from tests.ml import composed_photos, small_disk
 from tests.ml.conftest import WORDS, TrainedShop
 
@@ -221,6 +222,15 @@ def test_wherever_it_is_stopped_it_goes_on(
     done = training_run.load(place)
     assert done.studio.top1 == pytest.approx(trained_shop.run.studio.top1, abs=0.11)
     assert not list((runs / ".training").iterdir())
+    capsys.readouterr()
+
+    assert train_model.main(words) == 0  # nothing is new: no second version of the same weights
+    told = capsys.readouterr().out
+    assert f"{place} was trained from the same photos with the same settings" in told
+    assert f"Next: python -m ml.validate_model {place} --data {trained_shop.data}" in told
+    assert list(runs.glob("2*")) == [place]
+    (place / training_run.PROTOTYPES_FILE).unlink()
+    assert run_writer.find_run(runs, str(done.config["fingerprint"])) is None
 
 
 def test_numbers_that_are_none_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,8 +79,8 @@ def test_a_good_model_passes(mine: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 ANSWER_FAULT = "answer: the list of products, its percentages or 'none' differ"
 FAULTS = {
-    "scaling: inputs are": ("return resizePhoto(pixels, width, height, this.contract);",
-                                  "return resizePhoto(pixels, width, height, this.contract).map(x => x / 127.5 - 1);"),
+    "scaling: inputs are": ("return resizePhoto(bitmap, this.contract);",
+                            "return resizePhoto(bitmap, this.contract).map(x => x / 127.5 - 1);"),
     "channel order: BGR instead of RGB": ("if (channels === 'BGR')", "if (channels === 'RGB')"),
     "resize: ": ("const scale = from / to, support = Math.max(scale, 1)", "const scale = from / to, support = 1"),
     "crop: ": ("contract.fit === 'centre-crop' ?", "contract.fit === 'never' ?"),

@@ -61,7 +61,7 @@ def rows(quick: bool, on_progress: Callable[[str], None]) -> list[Row]:
         runs = ["--runs", str(folder / "runs")]
         our_sample = run_module("ml.train_model", *train_options, *runs)
         (run_folder,) = (folder / "runs").glob("2*")
-        again_sample = run_module("ml.train_model", *train_options, *runs, "--seed", "0", "--epochs", "4")
+        again_sample = run_module("ml.train_model", *train_options, *runs, "--epochs", "3")
         on_progress("Keras recipe (takes minutes) ...")
         recipe_sample = run_module(
             "tests.benchmarks.training.recipe", *train_options, "--epochs", str(training_size.epochs)
