@@ -34,7 +34,10 @@ export async function load(address, { worker = true } = {}) {
 async function loadHere(address) {
   const started = performance.now();
   let url = new URL(address);
-  let document = await fetchJson(url, 'no-cache');
+  let document = await fetchJson(url, 'no-cache').catch(error => {
+    if (error instanceof TypeError) return fetchJson(url, 'force-cache'); // no network: the model that was loaded last
+    throw error;
+  });
   if (document.model) {
     const root = new URL(url.pathname.slice(0, url.pathname.indexOf('ml-models/')), url);
     url = new URL(document.model, root);

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import zlib
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -105,6 +109,46 @@ def test_the_page_follows_new_models(browser: Any, shop: Path) -> None:
         seen.page.context.set_offline(True)
         seen.page.evaluate("product.refresh()")
         assert seen.page.evaluate("product.version") == "v2"
+
+
+class CloudFrontHeaders(BaseHTTPRequestHandler):
+    """Serves the page, one model and its pointer, with the headers that uploads give them (README, "cache headers")."""
+
+    files: Mapping[str, bytes]
+
+    def do_GET(self) -> None:
+        body = self.files.get(self.path)
+        self.send_response(200 if body else 404)
+        self.send_header("Content-Type", "text/javascript" if self.path.endswith(".js") else "text/html")
+        keeps = self.path.startswith("/ml-models/v1/")
+        self.send_header("Cache-Control", "public, max-age=31536000, immutable" if keeps else "no-cache")
+        self.send_header("ETag", f'"{zlib.crc32(body or b"")}"')
+        self.end_headers()
+        self.wfile.write(body or b"")
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name in http.server
+        """Say nothing."""
+
+
+def test_a_model_that_was_loaded_is_there_without_a_network(browser: Any, shop: Path) -> None:
+    """Its pointer from the cache, though it is to be asked for each time; one that was never loaded is an error."""
+    documents = {f"/ml-models/{name}.json": json.dumps(pointer("v1")).encode() for name in ("current", "other")}
+    contents = {path: file.read_bytes() for path, file in files(shop).items()} | documents
+    contents |= {f"/{file.name}": file.read_bytes() for file in (shop / "site").iterdir()}
+    script = """async address => {
+      const { load } = await import('/predict.js');
+      return load(address, { worker: false }).then(model => model.document.version, error => error.name);
+    }"""
+    handler = type("Handler", (CloudFrontHeaders,), {"files": contents})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, open_page(browser) as seen:
+        Thread(target=server.serve_forever, daemon=True).start()
+        seen.open(f"http://127.0.0.1:{server.server_address[1]}/page.html")
+        with_network = seen.page.evaluate(script, "/ml-models/current.json")
+        seen.page.context.set_offline(True)
+        without = [seen.page.evaluate(script, f"/ml-models/{name}.json") for name in ("current", "other")]
+        server.shutdown()
+
+    assert (with_network, without) == ("v1", ["v1", "TypeError"])
 
 
 def test_the_hook_says_how_it_stands(browser: Any, shop: Path) -> None:

@@ -94,6 +94,7 @@ def test_the_export_says_the_same(trained_shop: TrainedShop, keras_model: Any) -
     told = exported_model.load(trained_shop.run_folder / writer.EXPORT_FOLDER)
 
     assert told.document["version"] == done.version
+    assert told.document["weights"]["bytes"] < 4_000_000, "a shop of five products, whose percentages are steep"
     assert np.abs(told.answer(inputs) - wanted).max() < 0.12
     if browser.find_browser() is None:
         pytest.skip("needs chromium: it runs the exported model")
