@@ -47,7 +47,7 @@ class DatasetFolds:
     @property
     def measured(self) -> tuple[Photo, ...]:
         """Return the photos that a model measures that did not learn from them."""
-        return tuple(photo for fold in self.used_folds for photo in self.known_in(fold))
+        return tuple(photo for fold in self.used_folds for photo in self.measured_in(fold))
 
     @property
     def unmeasured_products(self) -> tuple[str, ...]:
@@ -55,10 +55,10 @@ class DatasetFolds:
         return tuple(sorted({photo.product for photo in self.photos} - {photo.product for photo in self.measured}))
 
     def in_fold(self, fold: int) -> tuple[Photo, ...]:
-        """Return the photos that are measured in ``fold``."""
+        """Return the photos of ``fold``."""
         return tuple(photo for photo, own in zip(self.photos, self.folds, strict=True) if own == fold)
 
-    def known_in(self, fold: int) -> tuple[Photo, ...]:
+    def measured_in(self, fold: int) -> tuple[Photo, ...]:
         """Return the photos in ``fold`` of products that its model learns."""
         unknown = self.unknown_products(fold)
         return tuple(photo for photo in self.in_fold(fold) if photo.product not in unknown)

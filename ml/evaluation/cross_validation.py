@@ -75,7 +75,7 @@ def build_prototypes(
 
 
 def answer_fold(
-    known: EmbeddedPhotos, unknown: EmbeddedPhotos, prototypes: Array, owners: Sequence[int], product_count: int
+    measured: EmbeddedPhotos, unknown: EmbeddedPhotos, prototypes: Array, owners: Sequence[int], product_count: int
 ) -> FoldAnswers:
     """Return the similarities of the photos of one fold: of products that its model learned, and of others."""
 
@@ -83,7 +83,7 @@ def answer_fold(
         vectors = embeddings.reshape(-1, embeddings.shape[-1])
         return answers.product_similarities(vectors, prototypes, owners, product_count)
 
-    photos, views = known
+    photos, views = measured
     others, other_views = unknown
     simulated = other_views[:, 1:] if other_views.shape[1] > 1 else other_views
     names = tuple(photo.product for photo in others for _ in range(simulated.shape[1]))

@@ -197,10 +197,10 @@ class Trainer:
         """Train on the photos outside of a fold, without its unknown products, and answer those in it."""
         folds, products = self.folds, self.folds.products
         self._fit(net, compiled, cache, f"fold {fold + 1} of {len(folds.used_folds)}", folds.learned(fold))
-        outside, known, unknown = folds.outside(fold), folds.known_in(fold), folds.unknown_in(fold)
+        outside, measured, unknown = folds.outside(fold), folds.measured_in(fold), folds.unknown_in(fold)
         prototypes, owners = cross_validation.build_prototypes(outside, self._embed(net, cache, outside), products)
         return cross_validation.answer_fold(
-            (known, self._embed(net, cache, known)), (unknown, self._embed(net, cache, unknown)),
+            (measured, self._embed(net, cache, measured)), (unknown, self._embed(net, cache, unknown)),
             prototypes, owners, len(products),
         )  # fmt: skip
 

@@ -66,7 +66,7 @@ def test_some_products_are_learned_by_no_model_that_measures_them(counts: list[i
         assert (
             unknown[fold] == {one.product for one in made.unknown_in(fold)} <= {p.product for p in made.outside(fold)}
         )
-        assert Counter((*made.known_in(fold), *made.unknown_in(fold))) == Counter(made.in_fold(fold))
+        assert Counter((*made.measured_in(fold), *made.unknown_in(fold))) == Counter(made.in_fold(fold))
         assert {one.product for one in (*made.learned(fold), *made.unknown_in(fold))} == set(made.products)
     assert set(made.unmeasured_products) == {f"p{at}" for at, count in enumerate(counts) if count == 1}
     several = sum(count > 1 for count in counts)
