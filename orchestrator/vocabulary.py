@@ -158,7 +158,8 @@ class DesiredState(Struct, frozen=True):
 
     ``retained`` are addresses of undeclared resources that are not deleted; with ``retains_data``, no data is.
     ``promotion_source`` is that of the environment whose releases are promoted to this one; only roles ask for it.
-    ``unchanged`` are addresses of declared resources that a plan shows as they are in AWS.
+    ``unchanged`` are addresses of declared resources that a plan shows as they are in AWS.  ``environments`` are all
+    that the manifests declare.
     """
 
     scope: Scope
@@ -170,6 +171,7 @@ class DesiredState(Struct, frozen=True):
     retains_data: bool = False
     promotion_source: DesiredState | None = None
     unchanged: frozenset[str] = frozenset()
+    environments: frozenset[str] = frozenset()
 
 
 class Health(StrEnum):

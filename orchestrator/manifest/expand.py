@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from orchestrator import components
 from orchestrator.artefacts import Artefacts
 from orchestrator.components import Grant, Stack
-from orchestrator.manifest import aws_limits, aws_names, drift_ignore, references
+from orchestrator.manifest import aws_limits, aws_names, drift_ignore, overlay, references
 from orchestrator.manifest.check import Manifest, project_scope
 from orchestrator.manifest.reference_resolver import ReferenceResolver
 from orchestrator.problems import Problem, Problems
@@ -48,7 +48,12 @@ def expand(manifest: Manifest, artefacts: Artefacts | None = None) -> DesiredSta
     notes += stack.artefacts.notes
     declared_waivers = tuple(drift_ignore.read_waivers(manifest.declarations, resources))
     return DesiredState(
-        stack.scope, ordered_resources, tuple(dict.fromkeys(notes)), tuple(stack.components.values()), declared_waivers
+        stack.scope,
+        ordered_resources,
+        tuple(dict.fromkeys(notes)),
+        tuple(stack.components.values()),
+        declared_waivers,
+        environments=frozenset(overlay.environment_names(manifest.sources)),
     )
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import date
 
-    from orchestrator.aws import Clients
+    from orchestrator.aws import Clients, Reader
     from orchestrator.manifest.check import Manifest
     from orchestrator.planning.events import OnEvent
     from orchestrator.planning.hibernation import PowerGoal
@@ -114,20 +115,40 @@ def plan(
     if destroying:
         desired_state = replace(desired_state, resources=(), notes=(), waivers=())
     configured_region = check_connection(clients)
-    live_snapshot = snapshot.take(Reader(clients), desired_state)
+    reader = Reader(clients)
+    live_snapshot = snapshot.take(reader, desired_state)
     if power is not None:
         desired_state, live_snapshot = hibernation.build_desired(desired_state, live_snapshot, power)
     elif preserves_power:
         desired_state = hibernation.keep_power(desired_state, live_snapshot)
-    return planning.build(
+    today = datetime.now(UTC).date()
+    prepared = planning.build(
         desired_state,
         live_snapshot,
         targets=frozenset(targets),
         allow=allow,
         destroying=destroying,
         configured_region=configured_region,
-        today=datetime.now(UTC).date().isoformat(),
+        today=today.isoformat(),
     )
+    if destroying or power is not None:
+        return prepared
+    notes = _describe_left_behind(prepared, reader, desired_state, today)
+    return replace(prepared, plan=replace(prepared.plan, notes=(*prepared.plan.notes, *notes)))
+
+
+def _describe_left_behind(
+    prepared: PreparedPlan, reader: Reader, desired: DesiredState, today: date
+) -> tuple[str, ...]:
+    from orchestrator.aws import Clients, Reader
+    from orchestrator.planning import left_behind
+
+    owner = desired.scope.owner
+    is_first = not any(task.live is not None and task.live.owner == owner for task in prepared.tasks.values())
+    notes = left_behind.describe(
+        reader, desired, lambda scope: Reader(Clients.for_scope(scope)), today, is_first=is_first
+    )
+    return tuple(notes)
 
 
 def check_connection(clients: Clients) -> str | None:
