@@ -131,15 +131,14 @@ def plan(
         configured_region=configured_region,
         today=today.isoformat(),
     )
-    if destroying or power is not None:
-        return prepared
-    notes = _describe_left_behind(prepared, reader, desired_state, today)
-    return replace(prepared, plan=replace(prepared.plan, notes=(*prepared.plan.notes, *notes)))
+    is_whole = not destroying and power is None
+    return _note_left_behind(prepared, reader, desired_state, today) if is_whole else prepared
 
 
-def _describe_left_behind(
-    prepared: PreparedPlan, reader: Reader, desired: DesiredState, today: date
-) -> tuple[str, ...]:
+def _note_left_behind(prepared: PreparedPlan, reader: Reader, desired: DesiredState, today: date) -> PreparedPlan:
+    """Return the plan with notes about what another region or name has left behind."""
+    from msgspec.structs import replace
+
     from orchestrator.aws import Clients, Reader
     from orchestrator.planning import left_behind
 
@@ -148,7 +147,7 @@ def _describe_left_behind(
     notes = left_behind.describe(
         reader, desired, lambda scope: Reader(Clients.for_scope(scope)), today, is_first=is_first
     )
-    return tuple(notes)
+    return replace(prepared, plan=replace(prepared.plan, notes=(*prepared.plan.notes, *notes)))
 
 
 def check_connection(clients: Clients) -> str | None:

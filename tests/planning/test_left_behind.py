@@ -9,7 +9,9 @@ import pytest
 from orchestrator.aws import Clients
 from orchestrator.emulator import Faults
 from orchestrator.planning import pipeline
+from orchestrator.planning.events import ignore_event
 from orchestrator.vocabulary import Plan
+from tests import performed_calls
 from tests.planning import existing_resources
 from tests.proofs import real_stack
 
@@ -40,7 +42,8 @@ def plan(folder: Path, text: str, environment: str = "prod", *, applies: bool = 
     desired = pipeline.load_desired(folder, environment)
     clients = Clients.for_scope(desired.scope)
     if applies:
-        assert real_stack.list_failures(real_stack.apply(desired, aws_clients=clients)) == []
+        outcomes = performed_calls.apply(pipeline.plan(desired, clients=clients), ignore_event, clients=clients)
+        assert real_stack.list_failures(outcomes) == []
     return pipeline.plan(desired, clients=clients).plan
 
 
@@ -56,7 +59,8 @@ class TestLeftBehind:
             existing_resources.make_bucket()  # the account has a bucket there, so that the region is searched
             assert list_notes(plan(tmp_path, first_region, applies=True)) == []
 
-            monkeypatch.setenv("AWS_REGION", "eu-central-1")
+            for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+                monkeypatch.setenv(name, "eu-central-1")
             moved = first_region.rpartition("---")[0].replace("region: eu-west-1", "region: eu-central-1")
             notes = [*list_notes(plan(tmp_path, moved)), *list_notes(plan(tmp_path, moved, applies=True))]
 
