@@ -115,8 +115,7 @@ def plan(
     if destroying:
         desired_state = replace(desired_state, resources=(), notes=(), waivers=())
     configured_region = check_connection(clients)
-    reader = Reader(clients)
-    live_snapshot = snapshot.take(reader, desired_state)
+    live_snapshot = snapshot.take(reader := Reader(clients), desired_state)
     if power is not None:
         desired_state, live_snapshot = hibernation.build_desired(desired_state, live_snapshot, power)
     elif preserves_power:
