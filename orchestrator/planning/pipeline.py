@@ -130,8 +130,8 @@ def plan(
         configured_region=configured_region,
         today=today.isoformat(),
     )
-    is_whole = not destroying and power is None
-    return _note_left_behind(prepared, reader, desired_state, today) if is_whole else prepared
+    can_move = not destroying and power is None
+    return _note_left_behind(prepared, reader, desired_state, today) if can_move else prepared
 
 
 def _note_left_behind(prepared: PreparedPlan, reader: Reader, desired: DesiredState, today: date) -> PreparedPlan:
