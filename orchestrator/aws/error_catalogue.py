@@ -192,6 +192,12 @@ ERROR_ADVICE: Final = (
         "App Runner developer guide, availability change; aws-solutions-library-samples pull request 149 (wording)",
     ),
     ErrorAdvice(
+        ErrorPattern("apprunner", ("create_vpc_connector",), (), ("availability zone",)),
+        "VPC connectors of App Runner are not available in every zone. Leave out the subnets that the message names: "
+        "list the others in `network.subnets` of the Project.",
+        "App Runner developer guide, VPC access for outgoing traffic, subnets",
+    ),
+    ErrorAdvice(
         ErrorPattern("apprunner", ("create_*",), ("OptInRequired", "SubscriptionRequiredException"), ()),
         "AWS closed App Runner on 2026-04-30 to accounts that had not used it before. Set `runtime: ecs-express` in "
         "the manifest. The rest stays the same, but it costs more: see `orchestrator plan`.",

@@ -75,7 +75,32 @@ def check_called_workflows(context: DoctorContext, root: Path | None) -> list[Fi
             message = f"the workflows call {call}, which does not exist on GitHub, or which this token cannot read"
             fix = "publish the orchestrator on GitHub, then run: orchestrator init --force --tool OWNER/NAME@COMMIT"
             findings.append(Finding("github", "missing", message, fix))
+        else:
+            findings += _check_workflow_access(context, name)
     return findings
+
+
+def _check_workflow_access(context: DoctorContext, name: str) -> list[Finding]:
+    """Check that a private repository lets other repositories call its workflows: by default it does not.
+
+    API: GET /repos/{owner}/{repo}/actions/permissions/access, for which GitHub requires an administrator.
+    """
+    api = context.make_github(name)
+    try:
+        repository = api.find("") or {}
+        if not repository.get("private"):
+            return []
+        level = (api.find("/actions/permissions/access") or {}).get("access_level", "none")
+    except GitHubProblems as error:
+        message = f"cannot read who may call the workflows of {name}: {error.problems[0].message}"
+        fix = f"ask an administrator of {name}: Settings > Actions > General > Access"
+        return [not_checked_finding("github", message, fix)]
+    if level != "none":
+        return []
+    message = f"{name} is private and lets no other repository call its workflows, so they would not start"
+    scope = "organization" if repository.get("owner", {}).get("type") == "Organization" else "user"
+    fix = f"gh api -X PUT repos/{name}/actions/permissions/access -f access_level={scope}"
+    return [Finding("github", "missing", message, fix)]
 
 
 def _repository_error_finding(name: str, error: GitHubProblems) -> Finding:

@@ -29,11 +29,16 @@ class FakeGitHub:
     has_environments: bool = True
     published: set[str] = field(default_factory=set)
     """Commits of other repositories that can be read, as OWNER/NAME/commits/SHA."""
+    others: dict[str, Any] = field(default_factory=dict)
+    """Responses about other repositories, by OWNER/NAME/PATH; a number is the status of a refusal."""
     writes: list[str] = field(default_factory=list)
     schema_violations: list[str] = field(default_factory=list)
 
     def handle(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         """One exchange, and what of it GitHub would not know."""
+        other = self.others.get(path.removeprefix("/repos/"))
+        if other is not None:
+            return (other, {"message": "Must have admin rights."}) if isinstance(other, int) else (200, other)
         status, response = self._route(method, path, body)
         if path.startswith(self.root):
             exchange: tuple[str, str, dict[str, str], Any] = (method, path.removeprefix(self.root), {}, body)

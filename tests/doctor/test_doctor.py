@@ -214,6 +214,31 @@ def test_workflows_that_github_does_not_have(office: Office) -> None:
 
 
 @pytest.mark.parametrize(
+    ("private", "access", "state", "text"),
+    [
+        (False, {"access_level": "none"}, None, ""),
+        (True, {"access_level": "organization"}, None, ""),
+        (True, {"access_level": "none"}, "missing", "lets no other repository call its workflows"),
+        (True, 403, "not checked", "cannot read who may call the workflows of team/orchestrator"),
+    ],
+)
+def test_a_private_tool_repository_has_to_let_its_workflows_be_called(
+    office: Office, private: bool, access: Any, state: str | None, text: str
+) -> None:
+    """GitHub REST API, "Get the level of access for workflows outside of the repository"; "none" is the default."""
+    owner = {"type": "Organization"}
+    office.hub.others["team/orchestrator"] = {"private": private, "owner": owner}
+    office.hub.others["team/orchestrator/actions/permissions/access"] = access
+
+    found = [one for one in office.doctor()[1] if one["state"] != "ok"]
+
+    assert [(one["check"], one["state"]) for one in found] == ([("github", state)] if state else [])
+    assert all(text in one["what"] for one in found)
+    if state == "missing":
+        assert found[0]["fix"].endswith("team/orchestrator/actions/permissions/access -f access_level=organization")
+
+
+@pytest.mark.parametrize(
     ("files", "what", "fix"),
     [
         ({".gitignore": "dist\n", "dist/index.html": "x"}, "dist/index.html is not in git", "add `build`"),
