@@ -90,3 +90,22 @@ def test_only_what_is_between_the_marks_is_replaced() -> None:
     )
     with pytest.raises(ValueError, match="has no"):
         proof_table.insert_table("a", "new")
+
+
+def test_rows_of_a_part_are_updated_with_their_day_and_the_others_stay(tmp_path: Path) -> None:
+    """Two rows ran whole and one in part; the page keeps the order of the guarantees."""
+    whole, part = proof_table.GUARANTEES[3], proof_table.GUARANTEES[0]
+    modules = [*whole.modules, *part.modules[:1]]
+    found = report(tmp_path, *(PASSED.format(module=module, backend="moto") for module in modules))
+    head = "| guarantee | proof | cases on moto |\n|---|\n"
+
+    page = proof_table.update_rows(f"{head}| A plan changes nothing | old |\nend", found)
+
+    assert page.split("\n")[2:] == [
+        "| A plan changes nothing | old |",
+        f"| {whole.guarantee} | {whole.proof} | 1 |  |  | all pass, 2026-11-23 | `{whole.command}` |",
+        "end",
+    ]
+    broken = report(tmp_path, CRASHED.format(backend="moto", writes=20, inside="<failure />"))
+    with pytest.raises(ValueError, match="failure"):
+        proof_table.update_rows(page, broken)

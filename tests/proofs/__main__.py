@@ -1,7 +1,8 @@
 """Run every proof and write the results to docs/explanation/safety.md: ``python -m tests.proofs``.
 
 ``--from FILE`` uses the JUnit XML of an earlier run instead (``pytest --junit-xml FILE``); repeat it for a run in
-parts.  If a proof failed or is missing, the table goes to standard output only, and the exit code is 1.
+parts.  ``--rows`` updates only the rows of which every module is in these files.  If a proof failed or is missing, the
+table goes to standard output only, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -48,7 +49,11 @@ def main() -> int:
         action="append",
         help="JUnit XML of an earlier run, or of a part of it (repeatable)",
     )
+    parser.add_argument("--rows", action="store_true", help="update only the rows that --from proves whole")
     options, pytest_options = parser.parse_known_args()
+    if options.rows:
+        PAGE.write_text(proof_table.update_rows(PAGE.read_text(), proof_table.read_report(*options.files)))
+        return 0
     with tempfile.TemporaryDirectory() as folder:
         files = options.files or [Path(folder, "proofs.xml")]
         if not options.files:

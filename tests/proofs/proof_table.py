@@ -245,6 +245,28 @@ def _iter_crash_rows(report: Report) -> Iterable[str]:
     yield f"| **total** | {write_counts.total()} | {total[0]} | {total[1]} | |"
 
 
+def update_rows(page: str, report: Report) -> str:
+    """Return ``page`` with the rows that the run has proved whole, each with its day; the others stay as they are.
+
+    Raises ValueError if a case did not pass, or the page has no table.
+    """
+    failed = [f"{case.module}::{case.name}: {case.result}" for case in report.cases if case.result != "passed"]
+    if failed:
+        raise ValueError("\n".join(failed))
+    run_modules = {case.module for case in report.cases}
+    new_rows = {
+        guarantee.guarantee: _guarantee_row(report, guarantee).replace("| all pass |", f"| all pass, {report.day} |")
+        for guarantee in GUARANTEES
+        if run_modules.issuperset(guarantee.modules)
+    }
+    lines = page.split("\n")
+    start = lines.index(next(line for line in lines if line.startswith("| guarantee | proof | cases"))) + 2
+    stop = next(index for index in range(start, len(lines)) if not lines[index].startswith("|"))
+    rows = {line.strip("| ").partition(" | ")[0]: line for line in lines[start:stop]} | new_rows
+    ordered = [rows[guarantee.guarantee] for guarantee in GUARANTEES if guarantee.guarantee in rows]
+    return "\n".join([*lines[:start], *ordered, *lines[stop:]])
+
+
 def insert_table(page: str, text: str) -> str:
     """Return ``page`` with ``text`` between the markers; raise ValueError if they are missing."""
     head, _, rest = page.partition(BEGIN_MARKER)
