@@ -15,7 +15,7 @@ from orchestrator.render.field_values import format_value
 from orchestrator.vocabulary import FieldChange
 
 MAX_PART_CHARACTERS: Final = 96
-_PLACEHOLDER: Final = re.compile(r"\{([\w.]+)([#!?]?)\}")
+_PLACEHOLDER: Final = re.compile(r"\{([\w.]+)([#!?*]?)\}")
 
 SUMMARY_TEMPLATES: Final[Mapping[str, tuple[str, ...]]] = {
     "apprunner_autoscaling": ("{min_size} to {max_size} instances", "{max_concurrency} concurrent requests each"),
@@ -45,7 +45,7 @@ SUMMARY_TEMPLATES: Final[Mapping[str, tuple[str, ...]]] = {
         "{secrets#} secrets",
     ),
     "iam_role": (
-        "assumed by {trust.Statement.0.Principal.Service.0}",
+        "assumed by {trust.Statement.0.Principal.Service*}",
         "{policy.Statement#} statements",
         "{attached#} attached",
     ),
@@ -64,10 +64,10 @@ SUMMARY_TEMPLATES: Final[Mapping[str, tuple[str, ...]]] = {
     "s3_bucket_cors": ("{rules#} rules",),
     "s3_bucket_policy": ("{statements#} statements",),
     "secretsmanager_secret": ("{generate#} generated values",),
-    "sns_topic": ("emails {emails.0}",),
+    "sns_topic": ("emails {emails*}",),
 }
 """Templates by resource type.  ``{path}`` is a value, ``{path#}`` a count, ``{path?}`` only a condition, ``{path!}``
-the first sentence of a text."""
+the first sentence of a text, ``{path*}`` the first item of a list and how many more there are."""
 
 
 def summarize_resource(resource_type: str, fields: tuple[FieldChange, ...]) -> str:
@@ -89,6 +89,8 @@ def _fill_template(template: str, spec: Mapping[str, Any]) -> str:
 def _placeholder_value(spec: Mapping[str, Any], path: str, modifier: str) -> str | None:
     """Return the text for a placeholder; None if the part is omitted."""
     value = _look_up(spec, path.split("."))
+    if modifier == "*":
+        return _format_list(value)
     if value in (None, False, "", 0) or (isinstance(value, list | dict) and modifier != "#"):
         return None
     match modifier:
@@ -100,6 +102,13 @@ def _placeholder_value(spec: Mapping[str, Any], path: str, modifier: str) -> str
             return _format_value(str(value).partition(". ")[0])
         case _:
             return _format_value(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+
+def _format_list(value: Any) -> str | None:
+    if not isinstance(value, list) or not value:
+        return None
+    more = f" and {len(value) - 1} more" if len(value) > 1 else ""
+    return f"{_format_value(value[0])}{more}"
 
 
 def _look_up(value: Any, path: list[str]) -> Any:

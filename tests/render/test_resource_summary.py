@@ -22,7 +22,8 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("rds_instance", {"engine": "postgres\x1b[2J", "version": "16"}, r"postgres\u001b[2J 16"),
     ("rds_instance", {"engine": "postgres", "version": "x" * 200}, ""),
     ("cloudwatch_alarm", {"description": "db has 60 connections or more. [mark]"}, "db has 60 connections or more"),
-    ("sns_topic", {"emails": ["ops@example.com", "b@example.com"]}, "emails ops@example.com"),
+    ("sns_topic", {"emails": ["ops@example.com", "b@example.com"]}, "emails ops@example.com and 1 more"),
+    ("sns_topic", {"emails": ["ops@example.com"]}, "emails ops@example.com"),
     ("sns_topic", {"emails": "not a list"}, ""),
     ("something_new", {"size": 1}, ""),
 ]  # fmt: skip
