@@ -1,6 +1,7 @@
 """The queries that list what a database contains; their rows are equal for equal databases on different servers.
 
-Every kind of object that ``pg_dump`` writes has its query (``tests/postgresql/test_inventory.py``).
+Every kind of object that ``pg_dump`` writes has its query (``tests/postgresql/test_inventory.py``). What only newer
+versions have in a catalog is read through ``to_json``. Each version prints a body in SQL with other qualifiers.
 Names are qualified because sessions set ``search_path`` to ``pg_catalog`` (``connection.SESSION_OPTIONS``).
 """
 
@@ -62,10 +63,11 @@ WHERE {OWN_SCHEMAS} AND i.indisvalid"""  # noqa: S608 - constants only
 _COLUMNS_SQL = f"""
 SELECT 'column', format('%s.%I', a.attrelid::regclass, a.attname), concat_ws(' ',
   format_type(a.atttypid, a.atttypmod), CASE WHEN a.attcollation <> t.typcollation
-    THEN 'COLLATE ' || a.attcollation::regcollation END,
+    THEN (SELECT format('COLLATE %I.%I', m.nspname, l.collname) FROM pg_collation l
+      JOIN pg_namespace m ON m.oid = l.collnamespace WHERE l.oid = a.attcollation) END,
   CASE WHEN a.attnotnull THEN 'NOT NULL' END, nullif(a.attgenerated::text, ''), nullif(a.attidentity::text, ''),
   'DEFAULT ' || pg_get_expr(x.adbin, x.adrelid), 'STORAGE ' || nullif(a.attstorage::text, t.typstorage::text),
-  'COMPRESSION ' || nullif(a.attcompression::text, ''), 'STATISTICS ' || nullif(a.attstattarget, -1),
+  'COMPRESSION ' || nullif(to_json(a) ->> 'attcompression', ''), 'STATISTICS ' || nullif(a.attstattarget, -1),
   {_sorted_options("a.attoptions")}, {_sorted_options("a.attfdwoptions")})
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_type t ON t.oid = a.atttypid
@@ -91,7 +93,9 @@ SELECT 'rule', format('%I on %s', r.rulename, r.ev_class::regclass), pg_get_rule
 FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE r.rulename <> '_RETURN' AND {OWN_SCHEMAS} AND {_not_of_extension("c.oid")}"""  # noqa: S608 - constants only
 _FUNCTIONS_SQL = f"""
-SELECT 'function', p.oid::regprocedure::text, md5(pg_get_functiondef(p.oid))
+SELECT 'function', p.oid::regprocedure::text, md5(CASE WHEN to_json(p) ->> 'prosqlbody' IS NULL
+    THEN pg_get_functiondef(p.oid)
+    ELSE regexp_replace(pg_get_functiondef(p.oid), '("[^"]*"|[[:alnum:]_$]+)[.]', '', 'g') END)
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 WHERE p.prokind <> 'a' AND {OWN_SCHEMAS} AND {_not_of_extension("p.oid")}
 UNION ALL

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
 from orchestrator.postgresql.inventory import Inventory
+
+QUERY_KINDS = frozenset({"view", "rule", "policy"})
+"""Kinds of objects whose definition contains a query that the server prints."""
+_QUALIFIER_PATTERN = re.compile(r'(?:"(?:[^"]|"")*"|\b[^\W\d][\w$]*)\.')
 
 
 class Difference(Struct, frozen=True):
@@ -25,9 +30,11 @@ def compare(source: Inventory, target: Inventory) -> tuple[Difference, ...]:
 
     Extensions that the target has beyond those of the source are no difference.
     """
+    is_same_major = source.major == target.major
+    definitions = [item if is_same_major else _without_qualifiers(item) for item in (source.objects, target.objects)]
     differences = [
         *_compare_tables(source, target),
-        *_compare_definitions(source.objects, target.objects),
+        *_compare_definitions(definitions[0], definitions[1]),
         *_compare_sequences(source.sequences, target.sequences),
         *(
             Difference("extension", name, "is missing in the target")
@@ -52,6 +59,17 @@ def _compare_tables(source: Inventory, target: Inventory) -> Iterator[Difference
             yield Difference("table", name, f"{left.rows} rows in the source, {right.rows} in the target")
         elif left.checksum != right.checksum:
             yield Difference("table", name, f"{left.rows} rows on both sides, but their contents differ")
+
+
+def _without_qualifiers(objects: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], str]:
+    """Return the definitions with queries as every version prints them.
+
+    PostgreSQL 16 and newer qualify a column in a query only where it is ambiguous, older versions always.
+    """
+    return {
+        key: _QUALIFIER_PATTERN.sub("", definition) if key[0] in QUERY_KINDS else definition
+        for key, definition in objects.items()
+    }
 
 
 def _compare_definitions(

@@ -57,6 +57,11 @@ class Inventory(Struct, frozen=True):
     settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def major(self) -> int:
+        """Return the server's major version."""
+        return int(self.version.partition(".")[0])
+
+    @property
     def rows(self) -> int:
         """Return the number of rows in all tables."""
         return sum(table.rows for table in self.tables.values())

@@ -11,19 +11,32 @@ from typing import Any
 from msgspec import Struct
 
 from orchestrator.postgresql.connection import ConnectionTarget, query
+from orchestrator.postgresql.inventory import quote
 from orchestrator.problems import Problem
 
 UNSUPPORTED_TYPES = (
     "regcollation", "regconfig", "regdictionary", "regnamespace", "regoper", "regoperator", "regproc", "regprocedure",
 )  # fmt: skip
 """Types that pg_upgrade cannot carry over (its documentation, "Limitations")."""
-_COLUMNS_SQL = f"""
+FIRST_MAJOR_WITH_NEW_ACLITEM = 16
+"""The internal format of ``aclitem`` changed in PostgreSQL 16, so pg_upgrade refuses columns of an older server."""
+_COLUMNS_SQL = """
+WITH RECURSIVE uses (type, base) AS (
+  SELECT oid, typbasetype FROM pg_type WHERE typtype = 'd' UNION ALL
+  SELECT oid, typelem FROM pg_type WHERE typelem <> 0 UNION ALL
+  SELECT rngtypid, rngsubtype FROM pg_range UNION ALL
+  SELECT c.reltype, a.atttypid FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+    WHERE c.reltype <> 0 AND a.attnum > 0 AND NOT a.attisdropped
+), unsupported (type) AS (
+  SELECT oid FROM pg_type WHERE typnamespace = 'pg_catalog'::regnamespace AND typname IN ({types}) UNION
+  SELECT u.type FROM uses u JOIN unsupported s ON u.base = s.type
+)
 SELECT format('%s.%I', c.oid::regclass, a.attname) AS name, format_type(a.atttypid, NULL) AS type
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_type t ON t.oid = a.atttypid
 WHERE NOT a.attisdropped AND a.attnum > 0 AND c.relkind IN ('r', 'p', 'm', 'f')
-  AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-  AND t.typname IN ({", ".join(repr(name) for name in UNSUPPORTED_TYPES)})"""  # noqa: S608 - constants only
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'
+  AND a.atttypid IN (SELECT type FROM unsupported) ORDER BY 1"""
+"""Columns of these types, and of domains, arrays, ranges and composite types made of them: pg_upgrade finds them too."""
 _EXTENSIONS_SQL = "SELECT extname AS name, extversion AS version FROM pg_extension WHERE extname <> 'plpgsql'"
 
 
@@ -36,10 +49,18 @@ class UpgradeFindings(Struct, frozen=True):
     extensions: Mapping[str, str] = {}
 
 
-def read_findings(target: ConnectionTarget) -> UpgradeFindings:
-    """Return the findings of a database. Raises Problems."""
+def list_unsupported_types(current: str, wanted: str) -> tuple[str, ...]:
+    """Return the types that pg_upgrade cannot carry over from version ``current`` to ``wanted``, such as ``15.14``."""
+    majors = [int(version.partition(".")[0]) for version in (current, wanted)]
+    is_acl_changed = majors[0] < FIRST_MAJOR_WITH_NEW_ACLITEM <= majors[1]
+    return (*UNSUPPORTED_TYPES, *(("aclitem",) if is_acl_changed else ()))
+
+
+def read_findings(target: ConnectionTarget, types: Iterable[str] = UNSUPPORTED_TYPES) -> UpgradeFindings:
+    """Return the findings of a database; ``types`` are those that cannot be carried over. Raises Problems."""
+    columns = query(target, _COLUMNS_SQL.format(types=", ".join(map(quote, types))))
     return UpgradeFindings(
-        tuple((item["name"], item["type"]) for item in query(target, _COLUMNS_SQL)),
+        tuple((item["name"], item["type"]) for item in columns),
         tuple(item["gid"] for item in query(target, "SELECT gid FROM pg_prepared_xacts")),
         tuple(
             item["slot_name"]

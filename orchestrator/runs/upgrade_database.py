@@ -122,7 +122,7 @@ def check_upgrade(
     if unmanaged := [item for item in database.live.unmanaged if item.field == "replicas"]:
         problems.append(Problem(f"the database has read replicas: {unmanaged[0].live}", hint="upgrade them by hand"))
     if target is not None:
-        findings = upgrade_checks.read_findings(target)
+        findings = upgrade_checks.read_findings(target, upgrade_checks.list_unsupported_types(current, version))
         problems += upgrade_checks.judge(findings)
         extensions = ", ".join(f"{name} {number}" for name, number in sorted(findings.extensions.items())) or "none"
         settings.terminal.print_out(f"Checked {database.resource.physical}: extensions {extensions}.")
