@@ -36,7 +36,7 @@ FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON
 WHERE NOT a.attisdropped AND a.attnum > 0 AND c.relkind IN ('r', 'p', 'm', 'f')
   AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'
   AND a.atttypid IN (SELECT type FROM unsupported) ORDER BY 1"""
-"""Columns of these types, and of domains, arrays, ranges and composite types made of them: pg_upgrade finds them too."""
+"""Columns of these types, and of domains, arrays, ranges and composite types made of them: pg_upgrade does so."""
 _EXTENSIONS_SQL = "SELECT extname AS name, extversion AS version FROM pg_extension WHERE extname <> 'plpgsql'"
 
 
