@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from orchestrator.postgresql.catalog_queries import REQUIRED_ROLES_SQL, ROLES_SQL
 from orchestrator.postgresql.comparison import list_differing_tables
 from orchestrator.postgresql.connection import (
     LOCK_TIMEOUT_SECONDS,
@@ -92,6 +93,24 @@ def is_marked(target: ConnectionTarget) -> bool:
 def list_available_extensions(target: ConnectionTarget) -> frozenset[str]:
     """Return the extensions that the server can create."""
     return frozenset(item["name"] for item in query(target, "SELECT name FROM pg_available_extensions"))
+
+
+def list_other_roles(source: ConnectionTarget) -> tuple[str, ...]:
+    """Return the roles, beside the one that connects, that own objects of the source or have privileges on them."""
+    return tuple(item["name"] for item in query(source, ROLES_SQL))
+
+
+def find_missing_roles(source: ConnectionTarget, target: ConnectionTarget) -> list[Problem]:
+    """Return a problem for each role without which a policy or a user mapping of the source cannot be created."""
+    roles = {item["name"] for item in query(target, "SELECT rolname AS name FROM pg_roles")}
+    return [
+        Problem(
+            f"the target has no role `{item['name']}`, which a policy or a user mapping of the source names",
+            hint="create the role in the target, or drop the policy or the user mapping in the source",
+        )
+        for item in query(source, REQUIRED_ROLES_SQL)
+        if item["name"] not in roles
+    ]
 
 
 def copy_and_read(

@@ -130,8 +130,14 @@ def _check(
     problems = transfer.check_before(
         source_inventory, target_inventory, transfer.list_available_extensions(target), free_bytes
     )
+    problems += transfer.find_missing_roles(source, target)
     if problems:
         raise Problems(problems)
+    if roles := transfer.list_other_roles(source):
+        print_out(
+            f"Owners and privileges are not copied: {', '.join(roles)}. In the target everything belongs to "
+            f"{target.username}."
+        )
     collations = [item.settings["collation"] for item in (source_inventory, target_inventory)]
     if collations[0] != collations[1]:
         print_out(

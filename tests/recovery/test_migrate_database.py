@@ -168,6 +168,19 @@ def test_a_private_database_is_filled_through_a_container(
         read_inventory(target, with_checksums=False)
 
 
+def test_roles_of_the_source_are_named(project: Project, source: str) -> None:
+    """Privileges are not copied, and a policy for a role that the target lacks is refused at once."""
+    with psycopg.connect(source, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS till; CREATE ROLE till; GRANT SELECT ON product TO till")
+        assert "Owners and privileges are not copied: till." in migrate(project, source, "--check")[1]
+        connection.execute("CREATE POLICY till_only ON product TO till USING (true)")
+    exit_code, told = migrate(project, source)
+    assert (exit_code, "the target has no role `till`" in told) == (1, True), told
+    with project.connect() as connection:
+        tables = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()
+    assert tables == (0,)
+
+
 def test_without_a_container_nothing_is_reached(project: Project, source: str) -> None:
     exit_code, told = migrate(project, source, "--via", "vpc")
     assert (exit_code, "no ECS Express service connects to it" in told) == (1, True), told
