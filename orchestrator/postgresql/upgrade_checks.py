@@ -50,7 +50,7 @@ class UpgradeFindings(Struct, frozen=True):
 
 
 def list_unsupported_types(current: str, target_version: str) -> tuple[str, ...]:
-    """Return the types that pg_upgrade cannot carry over from version ``current`` to ``target_version``, such as ``15.14``."""
+    """Return the types that pg_upgrade cannot carry over from one version, such as ``15.14``, to another."""
     majors = [int(version.partition(".")[0]) for version in (current, target_version)]
     is_acl_changed = majors[0] < FIRST_MAJOR_WITH_NEW_ACLITEM <= majors[1]
     return (*UNSUPPORTED_TYPES, *(("aclitem",) if is_acl_changed else ()))
