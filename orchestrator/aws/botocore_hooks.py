@@ -49,19 +49,9 @@ def report_failed_attempt(response: Any = None, caught_exception: Exception | No
 
 
 class FastEventAliaser(EventAliaser):  # type: ignore[misc]
-    """Looks up the alias of each event once: there are a few for each operation, and botocore tries all 65 aliases."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._aliases_by_event: dict[str, str] = {}
+    """Skips the alias lookup for events without an alias; botocore tries all 65 aliases on each event."""
 
     def _alias_event_name(self, event_name: str) -> str:
-        alias = self._aliases_by_event.get(event_name)
-        if alias is None:
-            alias = self._aliases_by_event[event_name] = self._find_alias(event_name)
-        return alias
-
-    def _find_alias(self, event_name: str) -> str:
         if PLAIN_ALIASES.isdisjoint(event_name.split(".")) and not any(name in event_name for name in DOTTED_ALIASES):
             return event_name
         alias: str = super()._alias_event_name(event_name)

@@ -242,8 +242,6 @@ class Clients:
                 client = self._clients.get((service, region))
                 if client is None:
                     client = self._shared_session().create_client(service, region_name=region, config=self._config)
-                    if service == "s3":
-                        endpoint_rules.share_bucket_endpoints(client)
                     self._send_guard.install(client)
                     self._clients[service, region] = client
         return client

@@ -41,7 +41,11 @@ def answer(service: str, asked: dict[str, Any]) -> str:
     provider = EndpointProvider(
         loader.load_service_model(service, "endpoint-rule-set-1"), loader.load_data("partitions")
     )
-    return resolve(provider, asked)
+    try:
+        found = provider.resolve_endpoint(**asked)
+    except EndpointProviderError as error:
+        return str(error)
+    return f"{found.url} {found.properties} {found.headers}"
 
 
 @pytest.mark.usefixtures("lazy")
@@ -62,48 +66,3 @@ def test_only_what_is_asked_for_is_made() -> None:
     whole = {"version": "1.0", "parameters": {}, "rules": [{"conditions": [], "type": "tree", "rules": [no, yes]}]}
 
     assert EndpointProvider(whole, {"partitions": []}).resolve_endpoint().url == "https://example.com"
-
-
-BUCKETS = (
-    "shop-files",
-    "abc",
-    "a" * 63,
-    "shop.files",
-    "s--x-s3",
-    "shop--use1-az4--x-s3",
-    "Shop",
-    "-shop",
-    "sh",
-    "127.0.0.1",
-)
-SETTINGS: list[dict[str, Any]] = [
-    {},
-    {"UseDualStack": True},
-    {"UseFIPS": True},
-    {"Accelerate": True},
-    {"ForcePathStyle": True},
-    {"Endpoint": "http://127.0.0.1:4566"},
-    {"Endpoint": "https://s3.example.com", "ForcePathStyle": True},
-]
-
-
-@pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_buckets_share_an_endpoint_as_botocore_gives_it(settings: dict[str, Any]) -> None:
-    """For ordinary names, one after the other, and for those of which the rules make something else."""
-    loader = create_loader()
-    rules, partitions = loader.load_service_model("s3", "endpoint-rule-set-1"), loader.load_data("partitions")
-    shared = endpoint_rules.BucketEndpoints(EndpointProvider(rules, partitions))
-    alone = EndpointProvider(rules, partitions)
-    asked = [
-        {"Region": region, "Bucket": name, **settings} for name in BUCKETS for region in ("eu-west-1", "us-east-1")
-    ]
-
-    assert [resolve(shared, parameters) for parameters in asked] == [resolve(alone, parameters) for parameters in asked]
-
-
-def resolve(provider: Any, parameters: dict[str, Any]) -> str:
-    try:
-        found = provider.resolve_endpoint(**parameters)
-    except EndpointProviderError as error:
-        return str(error)
-    return f"{found.url} {found.properties} {found.headers}"
