@@ -118,6 +118,19 @@ def parse(command: click.Command, words: list[str]) -> None:
             raise
 
 
+def type_words(words: list[str]) -> None:
+    """Parse a command line without its program; a command or an option that does not exist is an error."""
+    command: click.Command | None = cli
+    context, line = click.Context(cli), shlex.join(words)
+    while isinstance(command, click.Group) and words and re.fullmatch(r"[a-z]+", words[0]):
+        command = command.get_command(context, words[0])
+        assert command is not None, line
+        context, words = click.Context(command, info_name=words[0]), words[1:]
+    assert command is not None
+    if words:
+        parse(command, words)
+
+
 def page_name(page: Page) -> str:
     return page.name
 
@@ -208,16 +221,7 @@ def test_the_emulator_prints_what_the_pages_show() -> None:
 def test_every_command_line_can_be_typed(page: Page) -> None:
     """No page names a command or an option that does not exist."""
     for line in page.command_lines():
-        words = shlex.split(re.split(r" [|>&#]", line)[0])[1:]
-        command: click.Command | None = cli
-        context = click.Context(cli)
-        while isinstance(command, click.Group) and words and re.fullmatch(r"[a-z]+", words[0]):
-            command = command.get_command(context, words[0])
-            assert command is not None, line
-            context, words = click.Context(command, info_name=words[0]), words[1:]
-        assert command is not None
-        if words:
-            parse(command, words)
+        type_words(shlex.split(re.split(r" [|>&#]", line)[0])[1:])
 
 
 def test_every_command_is_documented() -> None:
