@@ -31,7 +31,7 @@ def rows(rounds: int, on_progress: Callable[[str], None]) -> list[Row]:
         ratio, target = (further / slope, MAX_GROWTH) if further and index > 1 else (None, None)
         table_rows.append(
             Row(
-                "no-op plan, growth: CPU time of each further resource",
+                f"no-op plan of {count} resources: CPU time, and of each further resource",
                 text,
                 f"{slope * 1000:.2f} ms each",
                 ratio,
@@ -47,7 +47,7 @@ def _measure(copies: int, rounds: int, on_progress: Callable[[str], None]) -> tu
     on_progress(f"{copies} copies of the stack: apply, then plan ...")
     with tempfile.TemporaryDirectory() as folder, run_emulator() as aws:
         manifests = Path(folder) / "manifests"
-        stack_copies.write_copies(ROOT / "manifests", manifests, copies)
+        stack_copies.write_copies(ROOT / "manifests", manifests, copies, min(copies, stack_copies.SERVICE_COUNT))
         tool = Orchestrator(manifests)
         _require_success(tool.apply(aws))
         cpu = min(_require_success(tool.plan(aws)).cpu for _ in range(rounds))
