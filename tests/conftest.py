@@ -121,6 +121,8 @@ WEEKLY = (
     "test_readme.py::test_every_command_prints_what_the_page_shows[docs/how-to/rename-components",
     "test_readme.py::test_every_command_prints_what_the_page_shows[docs/how-to/resolve-drift",
     "test_readme.py::test_every_command_prints_what_the_page_shows[docs/how-to/roll-back",
+    "scaffold/test_first_deploy.py::test_a_team_s_first_weeks[dotnet",
+    "scaffold/test_first_deploy.py::test_a_team_s_first_weeks[sveltekit",
     "state/pages/test_browser.py::test_the_other_colours_are_as_legible[(390",
 )
 """Beginnings of long tests that run each week and with ``ALL_PROOFS=true`` only, beside others of their kind that

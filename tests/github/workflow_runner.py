@@ -217,7 +217,7 @@ class Runner:
     ) -> WorkflowResult:
         """Run a workflow to its end."""
         process = self.start(repository, workflow, event, payload, **more)
-        output, _ = process.communicate(timeout=110)
+        output, _ = process.communicate(timeout=300)
         return parse_output(process.returncode, output)
 
     def _choose_workflow(self, repository: Path, workflow: str, commit: str) -> Path:
