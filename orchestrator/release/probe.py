@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -20,6 +19,7 @@ from orchestrator.artefacts import Artefacts, Site
 from orchestrator.artefacts.sites.site_options import SiteOptions
 from orchestrator.components import answers
 from orchestrator.components.cdn.sites import ServedSite, list_sites
+from orchestrator.planning.apply import POLL_INTERVAL_SECONDS, InterruptibleClock
 from orchestrator.vocabulary import Component, DesiredState, LiveResource
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -71,12 +71,20 @@ def build_probes(desired: DesiredState, live: Mapping[str, LiveResource], artefa
     )
 
 
-def run_probes(probes: tuple[Probe, ...], get: HttpGet | None = None, clock: Any = time) -> tuple[ProbeResult, ...]:
-    """Run all probes in parallel, retrying each until it passes or times out."""
+def run_probes(probes: tuple[Probe, ...], get: HttpGet | None = None, clock: Any = None) -> tuple[ProbeResult, ...]:
+    """Run all probes in parallel, retrying each until it passes or times out; Ctrl-C ends all of them."""
     if not probes:
         return ()
+    interruptible_clock = InterruptibleClock()
     with ThreadPoolExecutor(min(len(probes), 16), thread_name_prefix="probe") as pool:
-        return tuple(pool.map(lambda probe: _run_probe(probe, get or http_get, clock), probes))
+        futures = [pool.submit(_run_probe, probe, get or http_get, clock or interruptible_clock) for probe in probes]
+        try:
+            while wait(futures, POLL_INTERVAL_SECONDS).not_done:
+                pass
+        except KeyboardInterrupt:
+            interruptible_clock.stop_requested.set()
+            raise
+        return tuple(future.result() for future in futures)
 
 
 def http_get(probe: Probe) -> tuple[int, Mapping[str, str], bytes]:

@@ -30,6 +30,8 @@ BUILD_PREFIX = "ecr_image."
 UNSEEN_PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Pauses before AWS is read again if reads do not show what was created a moment ago: IAM, S3, ECS and Secrets Manager
 are eventually consistent."""
+PROGRESS_PAUSE_SECONDS, MAX_PROGRESS_PAUSES = 10.0, 90
+"""How often AWS is asked whether it is done with what a run that was stopped has begun: for a quarter of an hour."""
 SNAPSHOT_MEMBERS = {
     "rds:CreateDBSnapshot": "DBSnapshotIdentifier",
     "rds:DeleteDBInstance": "FinalDBSnapshotIdentifier",
@@ -164,7 +166,8 @@ def verify(
 ) -> ShipResult:
     """Read AWS and run the probes, without changing anything.
 
-    What ``outcomes`` have created and reads do not show yet is waited for, with ``pause``.
+    What ``outcomes`` have created and reads do not show yet is waited for, with ``pause``, and so is what AWS still
+    does for a run that was stopped.
 
     Raises Problems or AwsError if AWS cannot be read.
     """
@@ -201,7 +204,20 @@ def _read_again(
             break
         pause(seconds)
         planned = pipeline.plan(candidate.desired, clients=clients)
+    if _first_failure(outcomes):
+        return planned
+    for _ in range(MAX_PROGRESS_PAUSES):
+        if not _continues_in_aws(planned):
+            break
+        pause(PROGRESS_PAUSE_SECONDS)
+        planned = pipeline.plan(candidate.desired, clients=clients)
     return planned
+
+
+def _continues_in_aws(planned: PreparedPlan) -> bool:
+    """Return whether nothing differs, but AWS is not done with what an earlier run has asked for."""
+    changes = planned.plan.changes
+    return not planned.plan.pending_changes and any(change.health is Health.PROGRESSING for change in changes)
 
 
 def _service_addresses(candidate: ReleaseCandidate) -> frozenset[str]:
@@ -216,9 +232,13 @@ def _probe_label(probe: Probe) -> str:
 
 
 def _first_failure(outcomes: tuple[Outcome, ...]) -> str:
-    """Return the first failed or unhealthy outcome, else the first skipped one, with its reason."""
+    """Return the first failed or unhealthy outcome, else the first skipped one, with its reason.
+
+    What was not changed is judged by reading AWS again: it may have become healthy in the meantime.
+    """
+    changed = [outcome for outcome in outcomes if outcome.actuation is not Actuation.UNCHANGED]
     failed = (
-        outcome for outcome in outcomes if outcome.actuation is Actuation.FAILED or outcome.health is not Health.HEALTHY
+        outcome for outcome in changed if outcome.actuation is Actuation.FAILED or outcome.health is not Health.HEALTHY
     )
     skipped = (outcome for outcome in outcomes if outcome.actuation is Actuation.SKIPPED)
     first_outcome = next(failed, None) or next(skipped, None)
