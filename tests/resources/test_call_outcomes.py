@@ -306,6 +306,9 @@ OF_THE_ACCOUNT = {
     ("ec2_vpc", "describe_vpcs"): "the default one",
     ("ecr_image", "get_authorization_token"): "of the account's registry",
     ("rds_subnet_group", "create_service_linked_role"): "an account has one for a service",
+    ("migration", "create_cluster"): "the cluster `default`, which an account has once in a region",
+    ("migration", "describe_clusters"): "the cluster `default`",
+    ("migration", "stop_task"): "the task of this run, by the ARN that RunTask has returned",
 }
 IDENTIFIER = re.compile(r"shop|sg-0?\w|vpce-1|'[EP]1'|/E1'|token\.actions")
 """Part of every name in the cases, and of every id that AWS gives there."""
