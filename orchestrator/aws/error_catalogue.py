@@ -102,7 +102,7 @@ TEMPORARY_ERRORS: Final = (
     ),
     TemporaryError(
         ErrorPattern("ecs", ("create_express_gateway_service",), (), ("still draining",)),
-        "until ECS has removed the previous service of this name",
+        "until ECS has removed the previous service with this name",
         "Amazon ECS developer guide, service event messages",
     ),
     TemporaryError(

@@ -33,7 +33,7 @@ COMMANDS = {
     "restore": "Bring back data that was lost.",
     "migrate": "Copy existing data into the project, and verify that it arrived.",
     "verify": "Check that a database and its files match.",
-    "releases": "List the releases, and which can be restored.",
+    "releases": "List the releases, and show which can be restored.",
     "live": "Show whether a pull request or commit is live.",
     "unpin": "Let the next deploy ship what a rollback pinned.",
     "unlock": "Release the lock of a run that is stuck or was killed.",

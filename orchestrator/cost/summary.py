@@ -28,7 +28,7 @@ def format_headline(estimate: Estimate, change: CostChange | None = None) -> str
     expected, scope = "", "before VAT and traffic"
     if estimate.by_usage is not None:
         low, usual, high = estimate.by_usage
-        expected, scope = f", {usual:.2f} expected by declared use ({low:.2f} to {high:.2f})", "before VAT"
+        expected, scope = f", {usual:.2f} expected with the declared usage ({low:.2f} to {high:.2f})", "before VAT"
     return f"{amount}{expected}, {estimate.active:.2f} if active all day, {scope} ({source}){missing}."
 
 

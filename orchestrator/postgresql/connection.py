@@ -187,7 +187,7 @@ def require_programs(*programs: str) -> None:
 
 _HINTS: Mapping[str, str] = {
     "password authentication failed": "the password is not the one of this user; check the secret",
-    "certificate verify failed": "pass the certificate authority of the server with --ca",
+    "certificate verify failed": "pass the server's CA certificate with --ca",
     "no encryption": "the server requires TLS: add ?sslmode=require to the URL",
     "timeout expired": "this machine cannot reach the database: run it from inside its network",
     "could not translate host name": "this machine cannot resolve the host: run it from inside its network",

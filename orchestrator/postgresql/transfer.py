@@ -59,7 +59,7 @@ def check_before(
         problems.append(
             Problem(
                 f"the target runs PostgreSQL {target.version}, the source {source.version}",
-                hint=f'set `version: "{source_major}"` or newer in the Database, and apply',
+                hint=f'set `version: "{source_major}"` or newer in the Database manifest, then apply',
             )
         )
     missing = sorted(set(source.extensions) - target_extensions)

@@ -167,7 +167,7 @@ def test_the_report_shows_the_expected_cost_by_component(tmp_path: Path) -> None
     text = run(tmp_path, usage, "cost").output
     data = json.loads(run(tmp_path, usage, "cost", "--format", "json").output)
 
-    assert "24.99 expected by declared use (22.07 to 27.91)" in text
+    assert "24.99 expected with the declared usage (22.07 to 27.91)" in text
     assert "component               idle  expected  active" in text
     assert data["usage_usd"] == {"low": 22.07, "expected": 24.99, "high": 27.91}
 

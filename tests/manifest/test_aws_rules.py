@@ -328,7 +328,7 @@ RULES = (
         "RDS keeps some parameters to itself",
         "RDS User Guide, RDS for PostgreSQL DB instance parameter list",
         "itself",
-        each(*map(database, ("parameters: {fsync: false}", "parameters: {server_version: 16}"))),
+        each(*map(database, ("parameters: {hba_file: here}", "parameters: {server_version: 16}"))),
         each(database("parameters: {wal_buffers: 2048}")),
     ),
     Rule(

@@ -201,7 +201,7 @@ def _add_environment(
     _print_report(terminal, file_writer.write_missing(folder, own_texts, force=force), [])
     _print_report(terminal, file_writer.write_missing(folder, shared.texts, force=True), [])
     for instruction in shared.instructions:
-        terminal.print_out(f"Change by hand: {instruction}")
+        terminal.print_out(f"Change manually: {instruction}")
     return promoted_to
 
 
@@ -217,7 +217,7 @@ def _checked_environment(name: str) -> str:
 
 def _print_found(terminal: Terminal, lines: list[str]) -> None:
     found = (
-        "\n".join(f"  {line}" for line in lines) or "  no application; name yours with --api, --api-folder and --site"
+        "\n".join(f"  {line}" for line in lines) or "  no application; specify one with --api, --api-folder and --site"
     )
     terminal.print_out(f"Found:\n{found}\n")
 

@@ -21,7 +21,7 @@ def command(settings: Settings, change: str) -> int:
     """Show whether a pull request or commit is live.
 
     Compares it with the commits that the parts of the current release were built from: after a rollback, some parts may
-    be older than others. Exits 0 if every part contains it, else 1.
+    be older than others. Exits 0 if every part contains it, otherwise 1.
     """
     from orchestrator.problems import ExitCode, Problems
     from orchestrator.release import live_parts, shipped_commits

@@ -47,13 +47,13 @@ def parse_pattern(_context: click.Context, _parameter: click.Parameter, value: s
     help="How far back: 10m, 2h, 1d.",
 )
 @click.option("--follow", is_flag=True, help="Wait for more lines, until Ctrl-C.")
-@click.option("--grep", "pattern", callback=parse_pattern, metavar="REGEX", help="Only lines that match.")
+@click.option("--grep", "pattern", callback=parse_pattern, metavar="REGEX", help="Print only matching lines.")
 @project_options
 def command(settings: Settings, component: str, since: int, follow: bool, pattern: re.Pattern[str] | None) -> None:
     """Print the logs of a service's containers.
 
     Each line has its time in UTC. COMPONENT is a ContainerService, such as api or containerservice.api. Reads
-    CloudWatch Logs with your own credentials (logs:FilterLogEvents). Text that looks like a secret is replaced.
+    CloudWatch Logs with your own credentials (logs:FilterLogEvents). Text that looks like a secret is redacted.
     """
     import time
     from datetime import UTC, datetime

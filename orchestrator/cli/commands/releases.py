@@ -26,7 +26,7 @@ class ReleasesGroup(click.Group):
 @common_options
 @click.pass_context
 def command(context: click.Context, settings: Settings, output_format: Literal["text", "json"]) -> int:
-    """List the releases, and which can be restored.
+    """List the releases, and show which can be restored.
 
     Lists the newest first, with time, author, commit and changes. Checks in AWS that the image, site files, secret
     versions and model of each release still exist.

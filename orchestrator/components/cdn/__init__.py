@@ -109,7 +109,7 @@ def _function_spec(component: Component, sites: tuple[ServedSite, ...], comment:
     function = write_function(sites, component.spec["index"])
     if not function.is_within_limit:
         message = "the redirects and the files without an extension exceed the 10 KB of a CloudFront function"
-        hint = "remove some, or replace many by one with `*`"
+        hint = "remove some redirects or files, or combine several redirects into one with `*`"
         raise Problems.from_message(f"{component.handle}: {message}", where=component.where, hint=hint)
     is_known = all(site.files for site in sites if site.is_shipped)
     return {

@@ -17,14 +17,14 @@ SECONDS_PER_YEAR = 31536000
 MATCHES_ALL = ("*", "/*")
 HANDLE_PREFIX = "bucket."
 SECURITY_HEADERS = {
-    "content-security-policy": "`contentSecurityPolicy`",
-    "referrer-policy": "`referrer`",
-    "strict-transport-security": "`strictTransport`",
-    "x-content-type-options": "what the orchestrator always sets",
-    "x-frame-options": "`frames`",
-    "x-xss-protection": "what the orchestrator always sets",
+    "content-security-policy": "use `contentSecurityPolicy`",
+    "referrer-policy": "use `referrer`",
+    "strict-transport-security": "use `strictTransport`",
+    "x-content-type-options": "remove it: the orchestrator always sets this header",
+    "x-frame-options": "use `frames`",
+    "x-xss-protection": "remove it: the orchestrator always sets this header",
 }
-"""Headers that CloudFront takes only as security headers, and what sets them."""
+"""Headers that CloudFront accepts only as security headers, and what to do instead of declaring them."""
 
 
 def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
@@ -106,9 +106,9 @@ def _check_log_bucket(logs: Mapping[str, Any], siblings: Siblings) -> Iterator[F
 def _check_headers(headers: Mapping[str, Any]) -> Iterator[Finding]:
     path = ("securityHeaders", "custom")
     for name in headers["custom"]:
-        setting = SECURITY_HEADERS.get(name.lower())
-        if setting:
-            yield (*path, name), f"CloudFront takes {name} only as a security header", f"use {setting}"
+        hint = SECURITY_HEADERS.get(name.lower())
+        if hint:
+            yield (*path, name), f"CloudFront accepts {name} only as a security header", hint
         if name.lower() == "permissions-policy" and "permissions" in headers:
             yield (*path, name), f"`permissions` sets {name} too", "remove one of the two"
     strict_transport = headers["strictTransport"]

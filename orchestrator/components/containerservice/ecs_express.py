@@ -71,8 +71,8 @@ def _check_unsupported(component: Component) -> Iterator[Finding]:
         message = "the load balancer of `runtime: ecs-express` supports IPv4 only"
         yield ("spec", "ipv6"), message, "remove it, or put a Cdn in front, which supports IPv6"
     if spec["tracing"] is True:
-        message = "tracing needs a second container for X-Ray's collector, and `runtime: ecs-express` runs only one"
-        yield ("spec", "tracing"), message, "remove it, or let the application send its own traces"
+        message = "tracing needs a second container for the X-Ray collector, and `runtime: ecs-express` runs only one"
+        yield ("spec", "tracing"), message, "remove it, or have the application send its own traces"
     if "encryptionKey" in spec:
         message = "`runtime: ecs-express` stores no copy of the image or the logs that this key could encrypt"
         yield ("spec", "encryptionKey"), message, "remove it"

@@ -31,10 +31,10 @@ ALARM_METRICS: Mapping[str, _AlarmMetric] = {
         "connections", "DatabaseConnections", "Maximum", GREATER_OR_EQUAL, "has {} connections or more"
     ),
     "freeStorageGb": _AlarmMetric(
-        "free-storage", "FreeStorageSpace", "Minimum", LESS_OR_EQUAL, "has {} GB of storage left or less", BYTES_PER_GB
+        "free-storage", "FreeStorageSpace", "Minimum", LESS_OR_EQUAL, "has {} GB of storage or less left", BYTES_PER_GB
     ),
     "cpuCredits": _AlarmMetric(
-        "cpu-credits", "CPUCreditBalance", "Minimum", LESS_OR_EQUAL, "has {} CPU credits left or fewer"
+        "cpu-credits", "CPUCreditBalance", "Minimum", LESS_OR_EQUAL, "has {} or fewer CPU credits left"
     ),
     "cpuPercent": _AlarmMetric(
         "cpu", "CPUUtilization", "Average", GREATER_OR_EQUAL, "has used {} % of its CPU for 15 minutes", periods=3

@@ -19,7 +19,7 @@ from orchestrator.values import Value
 Finding: TypeAlias = tuple[tuple[str | int, ...], str, str | None]
 
 NOT_MODIFIABLE: Final = frozenset({
-    "config_file", "data_directory", "fsync", "full_page_writes", "hba_file", "ident_file", "listen_addresses", "port",
+    "config_file", "data_directory", "hba_file", "ident_file", "listen_addresses", "port",
     "ssl_cert_file", "ssl_key_file", "unix_socket_directories",
 })  # fmt: skip
 """Parameters that RDS sets itself."""
@@ -91,7 +91,7 @@ def _check_value(parameter: Parameter, value: Value) -> Iterator[tuple[str, str 
 
 def _check_number(parameter: Parameter, text: str) -> Iterator[tuple[str, str | None]]:
     if match := _NUMBER_WITH_UNIT.fullmatch(text):
-        yield f"`{parameter.name}` cannot be `{text}`: RDS takes numbers without a unit", _convert(parameter, match)
+        yield f"`{parameter.name}` cannot be `{text}`: RDS accepts only numbers without a unit", _convert(parameter, match)
         return
     pattern = r"-?[0-9]+" if parameter.type == "integer" else r"-?[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?"
     if not re.fullmatch(pattern, text):

@@ -82,7 +82,7 @@ def stuck(live: LiveResource) -> str:
     if status in HINTS_BY_STATUS:
         return HINTS_BY_STATUS[status]
     if status.startswith("incompatible-"):
-        return f"RDS cannot run the instance with its {status.removeprefix('incompatible-')}. Check its events in RDS."
+        return f"RDS cannot run the instance (status `{status}`). Check the instance's events in RDS."
     if live.spec.get("deletion_protection"):
         return "Deletion protection is on. To delete the instance, first apply `deletionProtection: false`."
     return "Check the events of the instance in RDS."
@@ -155,7 +155,7 @@ def _describe_timing(changed: Fields, live: LiveResource) -> str:
 
 def _restore_effects(changed: Fields) -> Iterator[str]:
     point = changed["restored_from"].after if "restored_from" in changed else changed["unfinished_restore"].before
-    yield f"A new instance is restored from {point} and takes this name. The old one is kept under another name."
+    yield f"A new instance is restored from {point} and replaces the current one under the same name. The current instance is renamed and kept."
     yield "The database is unavailable for a few minutes during the renames. Rows written since then are not restored."
 
 

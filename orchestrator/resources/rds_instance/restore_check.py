@@ -40,7 +40,7 @@ def verify_restored(
         problem = error.problems[0]
         raise Problems.from_message(
             f"the restored database cannot be verified: {problem.message}; nothing uses it yet",
-            hint=f"{problem.hint}; or restore without the check: --no-verify",
+            hint=f"{problem.hint}, or restore without the check (--no-verify)",
         ) from None
     old = _read_old(ConnectionTarget(old_host, *_login_of(target))) if old_host else None
     for line in describe(restored, old):

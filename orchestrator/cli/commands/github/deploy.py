@@ -47,7 +47,7 @@ MAX_LOCK_WAIT_SECONDS = 1800.0
     "--pushed-images",
     type=click.Path(path_type=Path, dir_okay=False),
     envvar="ORCHESTRATOR_PUSHED_IMAGES",
-    help="File to write the tags of images in the registry to, for `github build`.",
+    help="File to write for `github build`: the tags of the images that are already in the registry.",
 )
 @common_options
 @build_job_options
