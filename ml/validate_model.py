@@ -274,7 +274,9 @@ def render_report(result: ValidationResult, next_command: str) -> str:
     lines.append(f"  Size: {size}; latency: {measured.latency_ms:.0f} ms per photo {measured_where}")
     lines += [_render_parity(metadata.parity), *_render_comparison(metadata, result.comparison)]
     lines.append(
-        f"Next: {next_command}" if result.can_upload else "Do not upload this model: fix the problems above, or train again."
+        f"Next: {next_command}"
+        if result.can_upload
+        else "Do not upload this model: fix the problems above, or retrain."
     )
     return "\n".join(lines)
 

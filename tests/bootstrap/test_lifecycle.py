@@ -17,6 +17,7 @@ from tests.bootstrap.service_authorization import find_action
 
 MIGRATION_ROLE = "arn:aws:iam::123456789012:role/orchestrator/shop/prod/shop-prod-api-"
 MIGRATION_TASK = "arn:aws:ecs:eu-west-1:123456789012:task/default/0a1b"
+ECS_ROLE = "arn:aws:iam::123456789012:role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS"
 MIGRATION_DEFINITION = "arn:aws:ecs:eu-west-1:123456789012:task-definition/shop-prod-api-migration:1"
 OWN_TAGS = [{"key": "orchestrator:project", "value": "shop"}, {"key": "orchestrator:environment", "value": "prod"}]
 RARE_CALLS: Mapping[str, tuple[tuple[str, str, Mapping[str, object]], ...]] = {
@@ -89,6 +90,8 @@ def rare_requests(runtime: str) -> Iterator[Request]:
     group = {"logGroupName": LOG_GROUPS[runtime]}
     own_task = {f"aws:ResourceTag/{tag['key']}": tag["value"] for tag in OWN_TAGS}
     yield Request("ecs:StopTask", MIGRATION_TASK, own_task)
+    # ECS makes it with the account's first cluster (ECS developer guide, "Using service-linked roles").
+    yield Request("iam:CreateServiceLinkedRole", ECS_ROLE, {"iam:AWSServiceName": "ecs.amazonaws.com"})
     if runtime == "app-runner":
         connector = {"ResourceArn": CONNECTOR}
         service = {"ServiceName": "shop-prod-api", "NetworkConfiguration": CONNECTED}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator import resources
+from orchestrator.resources.migration import TASK_EFFECT
 from orchestrator.vocabulary import FieldChange, Health, LiveResource
 
 HOOKS = ("effects", "losses", "stuck")
@@ -33,6 +34,8 @@ EFFECTS: list[tuple[str, list[str], LiveResource, list[str]]] = [
     ("ecs_express_service", ["settled"], live(status="ACTIVE"), ["The run waits for the deployment in progress."]),
     ("ecs_express_service", ["settled"], live(status="ACTIVE", health=Health.FAILED), ["Canary deployment"]),
     ("ecs_express_service", ["image"], live(status="DRAINING"), ["The service is recreated with a new URL."]),
+    ("migration", ["build"], live(), []),
+    ("migration", ["build"], live(private={"task": "arn"}), [TASK_EFFECT]),
     ("rds_instance", ["instance_class"], live(), ["Changing the class", "A snapshot is created first"]),
     ("rds_instance", ["tags"], live(), []),
     ("rds_subnet_group", ["description"], live(), []),
@@ -68,7 +71,11 @@ STUCK: list[tuple[str, LiveResource, str]] = [
     ),
     ("ecs_express_service", live(status="STOPPED"), "The last deployment was stopped."),
     ("ecs_express_service", live(status="PENDING"), "which takes 6 to 10 minutes"),
-    ("rds_instance", live(private={"status": "incompatible-network"}), "cannot run the instance with its network."),
+    (
+        "rds_instance",
+        live(private={"status": "incompatible-network"}),
+        "(status `incompatible-network`).",
+    ),
     ("rds_instance", live(spec={"deletion_protection": True}), "first apply `deletionProtection: false`."),
     ("rds_instance", live(), "Check the events of the instance in RDS."),
     ("s3_bucket", live(owner="another AWS account"), "Names are globally unique: choose another `spec.name`."),

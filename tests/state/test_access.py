@@ -26,6 +26,7 @@ GET    /e/{project}/{name}/cost                                   -    +      + 
 GET    /e/{project}/{name}/drift                                  -    +      +       +    -       -     -       -    +
 POST   /e/{project}/{name}/drift                                  -    -      +       -    -       -     -       -    -
 GET    /e/{project}/{name}/models                                 -    +      +       +    -       -     -       -    +
+GET    /e/{project}/{name}/recovery                               -    +      +       +    -       -     -       -    +
 GET    /e/{project}/{name}/releases                               -    +      +       +    -       -     -       -    +
 GET    /e/{project}/{name}/review                                 -    +      +       +    -       -     -       -    +
 GET    /history                                                   -    +      +       +    -       -     -       -    +

@@ -36,7 +36,11 @@ def command() -> None:
 @click.option("--undo", is_flag=True, help="Go back to the instance that the last restore replaced.")
 @click.option("--drill", is_flag=True, help="Restore to a temporary instance, read every row, and delete the instance.")
 @plan_only_option
-@click.option("--no-verify", is_flag=True, help="Skip the check: do not connect to the restored database before it replaces the old one.")
+@click.option(
+    "--no-verify",
+    is_flag=True,
+    help="Skip the check: do not connect to the restored database before it replaces the old one.",
+)
 @ca_option
 @click.option("--expect", default="", metavar="DIGEST", help="Apply only the plan with this digest.")
 @data_options

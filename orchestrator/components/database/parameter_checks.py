@@ -91,7 +91,10 @@ def _check_value(parameter: Parameter, value: Value) -> Iterator[tuple[str, str 
 
 def _check_number(parameter: Parameter, text: str) -> Iterator[tuple[str, str | None]]:
     if match := _NUMBER_WITH_UNIT.fullmatch(text):
-        yield f"`{parameter.name}` cannot be `{text}`: RDS accepts only numbers without a unit", _convert(parameter, match)
+        yield (
+            f"`{parameter.name}` cannot be `{text}`: RDS accepts only numbers without a unit",
+            _convert(parameter, match),
+        )
         return
     pattern = r"-?[0-9]+" if parameter.type == "integer" else r"-?[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?"
     if not re.fullmatch(pattern, text):

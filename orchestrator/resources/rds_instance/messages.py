@@ -155,7 +155,7 @@ def _describe_timing(changed: Fields, live: LiveResource) -> str:
 
 def _restore_effects(changed: Fields) -> Iterator[str]:
     point = changed["restored_from"].after if "restored_from" in changed else changed["unfinished_restore"].before
-    yield f"A new instance is restored from {point} and replaces the current one under the same name. The current instance is renamed and kept."
+    yield f"A new instance, restored from {point}, replaces the current one, which is renamed and kept."
     yield "The database is unavailable for a few minutes during the renames. Rows written since then are not restored."
 
 

@@ -61,7 +61,7 @@ def test_the_other_colours_are_as_legible(look: tuple[int, str], house: str, bro
 
 
 READ = {
-    "environments": ["joiabagur/prod", "healthy", "2 drifted", "$31.40", "marta", "deploy succeeded"],
+    "environments": ["joiabagur/prod", "healthy", "2 drifted", "$37.54", "marta", "deploy succeeded"],
     "environment": [
         "Restore drill",
         "12m34s",
