@@ -152,7 +152,7 @@ class TestService:
 
     def test_a_new_role_takes_time(self, emulator: Emulator, account: Account, aws: Clients) -> None:
         """IAM is eventually consistent: a while after its creation the role works."""
-        emulator.faults = Faults(role_assumable_after_seconds=0.1)
+        emulator.faults = Faults(role_assumable_after_seconds=1.0)
         client, config = aws("apprunner"), image_source(IMAGE, account.create_role("access", "build"))
 
         assert (
