@@ -62,6 +62,7 @@ def running() -> Iterator[Emulator]:
 @pytest.fixture
 def emulator(running: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
     """Empty, but for a bucket."""
+    running.faults = Faults()
     running.reset()
     for name, value in running.environment.items():
         monkeypatch.setenv(name, value)
