@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from botocore.hooks import EventAliaser
+from botocore.response import StreamingBody
 from botocore.utils import EVENT_ALIASES
 
 from orchestrator.aws.errors import TRANSIENT_CODES, UnexpectedPageError
@@ -69,6 +70,8 @@ def refuse_web_page(response_dict: dict[str, Any], operation_model: Any, **_: An
     if not is_page or is_object or response_dict["status_code"] >= 500:
         return
     content = response_dict["body"]
+    if isinstance(content, StreamingBody):
+        content.close()  # nobody gets it, so nobody else closes its connection
     body = content.decode("utf-8", "replace") if isinstance(content, bytes) else ""
     title = body.partition("<title>")[2].partition("</title>")[0].strip()[:80] or "no title"
     endpoint = operation_model.service_model.endpoint_prefix
