@@ -5,11 +5,14 @@ May know: plan, steps, events.  Performs nothing by itself: every step goes thro
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from graphlib import TopologicalSorter
+from types import FrameType
 from typing import Any, TypeAlias
 
 from msgspec.structs import replace
@@ -119,6 +122,35 @@ def exit_code(outcomes: tuple[Outcome, ...]) -> ExitCode:
     return ExitCode.OK
 
 
+@contextmanager
+def _postpone_interrupts() -> Iterator[threading.Event]:
+    """Let Ctrl-C, and the signals that are handled as Ctrl-C, set an event instead of raising; a second one raises.
+
+    An exception that is raised wherever the signal arrives can lose the outcome of a change that has just been started,
+    and Python drops it if that is in a callback of a weak reference (``weakref.ref``: "Exceptions raised by the
+    callback will be noted on the standard error output, but cannot be propagated").
+    """
+    interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    handlers = {number: handler for number in numbers if callable(handler := signal.getsignal(number))}
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if interrupted.is_set():
+            handlers[signal.Signals(number)](number, frame)
+        interrupted.set()
+
+    for number in handlers:
+        signal.signal(number, interrupt)
+    try:
+        yield interrupted
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
 class _GraphWalk:
     """One walk over the graph.  Only the main thread writes ``outcomes`` and ``outputs``; workers only read them."""
 
@@ -148,12 +180,15 @@ class _GraphWalk:
         graph.prepare()
         futures: dict[Future[tuple[Outcome, Outputs]], str] = {}
         try:
-            while graph.is_active():
-                for address in graph.get_ready():
-                    self._start(address, pool, futures, graph)
-                if futures:
-                    for future in wait(futures, POLL_INTERVAL_SECONDS, FIRST_COMPLETED).done:
-                        self._complete(futures.pop(future), future, graph)
+            with _postpone_interrupts() as interrupted:
+                while graph.is_active() and not interrupted.is_set():
+                    for address in graph.get_ready():
+                        self._start(address, pool, futures, graph)
+                    if futures:
+                        for future in wait(futures, POLL_INTERVAL_SECONDS, FIRST_COMPLETED).done:
+                            self._complete(futures.pop(future), future, graph)
+            if interrupted.is_set():
+                raise KeyboardInterrupt
         except KeyboardInterrupt:
             self._stop_requested.set()
             shell.stop_streams()
