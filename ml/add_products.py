@@ -61,7 +61,7 @@ def add_products(run_folder: Path, data_folder: Path, runs_folder: Path, now: da
     )
     if not changed:
         raise Problems.from_message(
-            f"{data_folder} has no photos that training run {run.version} does not know",
+            f"{data_folder} has no photos that are new to training run {run.version}",
             hint="download the photos first: python -m ml.download_photos",
         )
     verify_photos(data, data_folder)
@@ -150,12 +150,14 @@ def render_report(result: AddedRun, data_folder: Path, storage_options: Sequence
     lines = [
         (
             f"Model {result.run.version}: {len(result.run.classes)} products; "
-            f"prototypes made of {result.photos} photos, without training."
+            f"prototypes made from {result.photos} photos, without training."
         )
     ]
     lines += [f"  Added: {', '.join(result.added)}"] if result.added else []
     lines += [f"  Removed: {', '.join(result.removed)}"] if result.removed else []
-    lines.append("  Accuracy and percentages remain those of the training; train again when many products are new.")
+    lines.append(
+        "  Accuracy and percentages are still those of the last training. Train again when there are many new products."
+    )
     command = ["python", "-m", "ml.validate_model", str(result.folder), "--data", str(data_folder), *storage_options]
     return "\n".join([*lines, f"Next: {shlex.join(command)}"])
 
@@ -171,7 +173,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
     return command_runner.run_command(
-        work, shlex.join(["python", "-m", "ml.add_products", *cli_args]), "The model in use and the run are unchanged."
+        work,
+        shlex.join(["python", "-m", "ml.add_products", *cli_args]),
+        "The model in use and the training run were not changed.",
     )
 
 

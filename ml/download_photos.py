@@ -29,13 +29,13 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the command-line parser."""
     parser = argparse.ArgumentParser(
         prog="python -m ml.download_photos",
-        description="Download the shop's product photos, only what changed, and report unusable files.",
-        epilog=f"Set {product_mapping.TOKEN_VARIABLE} if the API of --mapping needs a token.",
+        description="Download new and changed product photos of the shop, and report unusable files.",
+        epilog=f"Set {product_mapping.TOKEN_VARIABLE} if the API in --mapping requires a token.",
     )
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the dataset (default: data)")
     storage_location.add_arguments(parser)
     parser.add_argument(
-        "--mapping", default="", metavar="CSV|URL", help="maps photos or folders to products; default: by folder"
+        "--mapping", default="", metavar="CSV|URL", help="mapping of photos or folders to products (default: by folder)"
     )
     parser.add_argument(
         "--photo-field",

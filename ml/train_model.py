@@ -32,17 +32,18 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the dataset (default: data)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the training runs (default: runs)")
     parser.add_argument("--encoder", default=defaults.encoder, metavar=f"{'|'.join(encoders.NAMES)}|PATH",
-                      help="network to start from; a file has its weights (default: %(default)s)")  # fmt: skip
+                      help="network to start from; an encoder file includes its weights "
+                      "(default: %(default)s)")  # fmt: skip
     parser.add_argument("--weights", default=defaults.weights, metavar="imagenet|PATH|none",
                       help="initial weights of the encoder (default: imagenet, downloaded once)")  # fmt: skip
     parser.add_argument("--size", type=int, default=defaults.size, choices=(96, 128, 160, 192, 224),
                       help="input size in pixels (default: 224)")  # fmt: skip
     parser.add_argument("--views", type=_non_negative_int, default=defaults.views, metavar="N",
-                      help="images of each photo, simulated phone photos (default: by their number)")  # fmt: skip
+                      help="simulated phone photos per photo (default: depends on the number of photos)")  # fmt: skip
     parser.add_argument("--epochs", type=_positive_int, default=defaults.epochs, metavar="N",
                       help="epochs (default: %(default)s)")  # fmt: skip
     parser.add_argument("--batch", type=_positive_int, default=defaults.batch, metavar="N",
-                      help="batch size; smaller needs less memory (default: %(default)s)")  # fmt: skip
+                      help="batch size; a smaller batch needs less memory (default: %(default)s)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=defaults.seed, metavar="N",
                       help="seed of split, augmentation and weights (default: %(default)s)")  # fmt: skip
     parser.add_argument(
@@ -73,7 +74,7 @@ def train(args: argparse.Namespace) -> str:
         next_command = shlex.join(run_writer.build_next_command(training, folder))
         return (
             f"{folder} was trained from the same photos with the same settings; training again would give the same "
-            f"model. For another one, change the photos or pass --seed.\nNext: {next_command}"
+            f"model. For a different model, change the photos or pass --seed.\nNext: {next_command}"
         )
     print(training.start_message, flush=True)
     result = run_writer.write_run(training, training.run())
@@ -96,7 +97,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             if hardware.is_out_of_memory(error):
                 raise Problems.from_message(
                     "out of memory; completed work is kept",
-                    hint=f"close other programs, or halve the batch: {retry_command} --batch {max(args.batch // 2, 1)}",
+                    hint=f"close other programs, or halve the batch size: {retry_command} --batch "
+                    f"{max(args.batch // 2, 1)}",
                 ) from None
             raise
         print(summary)

@@ -48,11 +48,11 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m ml.upload_model",
         description="Upload a validated model and switch the shop's browsers to it.",
         epilog="The model is registered with the state service if ORCHESTRATOR_STATE_URL and ORCHESTRATOR_STATE_TOKEN "
-        "are set. Go back to an earlier model: orchestrator model use VERSION.",
+        "are set. To go back to an earlier model, run: orchestrator model use VERSION.",
     )
     parser.add_argument("run", type=Path, help="folder of a validated training run, runs/VERSION")
-    parser.add_argument("--force", default="", metavar="REASON", help="upload a model that is worse or fails the "
-                      "parity check; the reason is stored with it")  # fmt: skip
+    parser.add_argument("--force", default="", metavar="REASON", help="upload the model even if it is worse or "
+                      "fails the parity check; REASON is stored with it")  # fmt: skip
     parser.add_argument("--file", type=Path, metavar="ZIP", help="write a ZIP file instead, for 'Upload model' on "
                       "the Models page of the state service")  # fmt: skip
     storage_location.add_arguments(parser)
@@ -123,7 +123,7 @@ def register_model(environ: Mapping[str, str], environment: str, metadata: Model
     if not environ.get("ORCHESTRATOR_STATE_URL"):
         return ""
     if not environment:
-        return NOT_REGISTERED_PREFIX + "a bucket does not identify the environment. Pass it with -e."
+        return NOT_REGISTERED_PREFIX + "a bucket does not identify the environment. Pass the environment with -e."
     body: dict[str, Any] = {
         "environment": environment,
         **registry.build_registration(metadata, registered_at, getpass.getuser()),

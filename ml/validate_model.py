@@ -103,7 +103,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the dataset (default: data)")
     parser.add_argument(
         "--test", type=Path, metavar="FOLDER", help="measure your own phone photos, FOLDER/PRODUCT/PHOTO; "
-        "photos in a folder not named after a product should be answered with 'none of ours'",
+        "for a folder that is not named after a product, the correct answer is 'none of ours'",
     )  # fmt: skip
     parser.add_argument(
         "--photos",
@@ -327,7 +327,7 @@ def _render_comparison(metadata: ModelMetadata, comparison: Comparison | None) -
         (
             f"Compared with the model in use, {verdict.against}, on {comparison.photo_count} {comparison.condition}: "
             f"accuracy {comparison.new_accuracy:.1%}, was {comparison.old_accuracy:.1%}. "
-            f"Only the new model recognises {comparison.new_only}, only the old one {comparison.old_only}. "
+            f"Only the new model recognises {comparison.new_only}, only the old model {comparison.old_only}. "
             f"Verdict: {verdict.says}."
         )
     ]

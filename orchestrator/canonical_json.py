@@ -44,7 +44,9 @@ def load(data: bytes, expected_type: type[T], source: str = "the document") -> T
     except msgspec.ValidationError as error:
         raise Problems.from_message(f"{source}: {_format_error(str(error))}") from None
     except RecursionError:
-        raise Problems.from_message(f"{source} is nested too deeply to be one of ours") from None
+        raise Problems.from_message(
+            f"{source} is nested too deeply; the orchestrator does not write such files"
+        ) from None
     except DECODE_ERRORS as error:
         raise Problems.from_message(f"{source} is not valid JSON: {error}") from None
     if unknown_paths:

@@ -203,7 +203,7 @@ def to_planned_step(step: Step) -> PlannedStep:
             target = " or ".join(map(str, until)) or "gone"
             subject = step.description or describe(path)
             return PlannedStep(
-                _iam_action(inner), note=f"wait until {subject} is {target}" if until else "wait until gone"
+                _iam_action(inner), note=f"wait until {subject} is {target}" if until else "wait until deleted"
             )
         case GenerateSecret(length):
             return PlannedStep("generate", note=f"{length} random characters")

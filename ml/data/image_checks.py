@@ -97,12 +97,14 @@ def _decode(path: Path) -> tuple[int, int, str, str]:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise _UnusableError(f"is too large: {width} x {height} pixels, limit {MAX_PIXELS:,}", width, height)
-            note = "has 16 bits a channel, which become 8 as in browsers" if image.mode.startswith("I") else ""
+            note = (
+                "has 16 bits per channel, which are reduced to 8 as in browsers" if image.mode.startswith("I") else ""
+            )
             image.draft("RGB", DRAFT_SIZE)
             image.load()
             upright = flatten_transparency(ImageOps.exif_transpose(image))
             if is_blank(upright):
-                raise _UnusableError("is blank: it shows one colour only", width, height)
+                raise _UnusableError("is blank: it has only one colour", width, height)
     return width, height, str(imagehash.phash(upright)), note
 
 

@@ -132,7 +132,7 @@ def _find_preparation_fault(expected: Array, actual: Array, photos: Sequence[Pat
     coarse_difference = np.abs(_downsample(expected) - _downsample(actual)).mean()
     if coarse_difference < np.abs(expected - actual).mean() * MAX_REMAINING_SHARE:
         return f"resize: a filter other than {contract.resize}"
-    return "preparation: photos are not prepared as the contract says"
+    return "preparation: photos are not prepared as the contract specifies"
 
 
 def _find_network_fault(reference: ModelOutput, candidate: ModelOutput, predict: Predict) -> str:

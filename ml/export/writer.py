@@ -130,8 +130,8 @@ def _build_checked_graph(model: Any, run: TrainingRun, prototypes: Array) -> Gra
     expected = ((contract.size, contract.size, 3), (prototypes.shape[1],))
     if (input_shape, output_shape) != expected or len(prototypes) != len(run.answer.owners):
         raise Problems.from_message(
-            f"the model has input {input_shape} and output {output_shape}, but run.json says {contract.size} pixels, "
-            f"and there are {len(prototypes)} prototypes of {prototypes.shape[1]} numbers: it belongs to another model",
+            f"the model does not match run.json: it has input {input_shape} and output {output_shape}, but run.json "
+            f"has {contract.size} pixels, and {len(prototypes)} prototypes of {prototypes.shape[1]} numbers",
             hint="train again: python -m ml.train_model",
         )
     return graph
@@ -258,7 +258,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--weights",
         choices=sorted(WEIGHT_DTYPES),
         default=DEFAULT_WEIGHTS_TYPE,
-        help="data type of the weights: int8 is a quarter of float32, mixed a third (default: %(default)s)",
+        help="data type of the weights; size compared with float32: int8 a quarter, mixed a third (default: "
+        "%(default)s)",
     )
     args = parser.parse_args(argv)
     try:

@@ -112,8 +112,8 @@ def _load_weights(base: Any, tensors: Any, path: Path) -> None:
             layer.set_weights(_convert(type(layer).__name__, tensors, prefix))
     except (KeyError, ValueError) as error:
         raise Problems.from_message(
-            f"{path} does not contain weights of EfficientNet-Lite0: {str(error).splitlines()[0][:160]}",
-            hint=f"use those of the package {PACKAGE}: omit --weights",
+            f"{path} does not contain EfficientNet-Lite0 weights: {str(error).splitlines()[0][:160]}",
+            hint=f"to use the weights in the package {PACKAGE}, omit --weights",
         ) from None
 
 

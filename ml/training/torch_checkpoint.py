@@ -37,7 +37,7 @@ class _Tensor:
         """Return the values.  Raises ValueError if they lie outside of the storage."""
         last = self.offset + sum((size - 1) * step for size, step in zip(self.shape, self.strides, strict=True))
         if not 0 <= self.offset <= last < len(numbers):
-            raise ValueError("a tensor lies outside of its storage")
+            raise ValueError("a tensor exceeds its storage")
         steps = [step * numbers.itemsize for step in self.strides]
         return np.lib.stride_tricks.as_strided(numbers[self.offset :], self.shape, steps).copy()
 
@@ -52,7 +52,7 @@ class _Unpickler(pickle.Unpickler):
             return _rebuild_tensor
         if module == "torch" and name in STORAGE_TYPES:
             return name
-        raise pickle.UnpicklingError(f"it names {module}.{name}")
+        raise pickle.UnpicklingError(f"it refers to {module}.{name}")
 
     def persistent_load(self, pid: Any) -> tuple[str, str]:
         _, storage_type, key, *_ = pid
@@ -72,7 +72,8 @@ def read(path: Path) -> Mapping[str, Array]:
             IndexError, struct.error) as error:  # fmt: skip
         raise Problems.from_message(
             f"cannot read {path} as a PyTorch checkpoint: {error}",
-            hint="pass a state dict of torch.save before PyTorch 1.6 (_use_new_zipfile_serialization=False)",
+            hint="pass a state dict in the format of torch.save before PyTorch 1.6 "
+            "(_use_new_zipfile_serialization=False)",
         ) from None
 
 

@@ -110,8 +110,8 @@ def _note_revalidated(component: Component, site: Site) -> Iterator[str]:
     asked = [file for file in site.files.values() if not file.entry and file.cache_control == REVALIDATE_CACHE_CONTROL]
     if asked:
         yield (
-            f"{component.handle}: the names of {len(asked):,} file(s) look hashed, but no manifest of the bundler says "
-            "so. Browsers ask for them again on every visit. With Vite, set `build.manifest: true`; otherwise, set "
+            f"{component.handle}: {len(asked):,} file(s) have names that look hashed, but no bundler manifest lists "
+            "them, so browsers revalidate them on every visit. With Vite, set `build.manifest: true`; otherwise, set "
             "`cacheControl` for them in `spa.headers`."
         )
 
@@ -129,6 +129,6 @@ def _note_unknown_types(component: Component, site: Site, options: SiteOptions) 
     if unknown:
         named = ", ".join(unknown[:MAX_NAMED_FILES]) + (" ..." if len(unknown) > MAX_NAMED_FILES else "")
         yield (
-            f"{component.handle}: the media type of {len(unknown):,} file(s) is not known, so they are served as "
-            f"{media_types.UNKNOWN_TYPE}: {named}. Set it with `spa.headers`."
+            f"{component.handle}: {len(unknown):,} file(s) have an unknown media type and are served as "
+            f"{media_types.UNKNOWN_TYPE}: {named}. Set the type with `spa.headers`."
         )

@@ -35,11 +35,14 @@ def check_inside(component: Component, resolved: Path, description: str) -> None
     root = find_repository(Path(component.where.file).parent.resolve())
     if root is None:
         return
-    hint = "use a path inside the repository, relative to the manifest; symbolic links must end there too"
+    hint = (
+        "use a path inside the repository, relative to the manifest; the targets of symbolic links must be inside it, "
+        "too"
+    )
     if not resolved.is_relative_to(root):
         message = f"{component.handle}: {description} is outside the repository {root}"
     elif GIT_FOLDER in resolved.relative_to(root).parts:
-        message = f"{component.handle}: {description} is in {GIT_FOLDER}, which is not part of a build"
+        message = f"{component.handle}: {description} is in {GIT_FOLDER}, which is never part of a build"
     else:
         return
     raise Problems([Problem(message, component.where, hint)])

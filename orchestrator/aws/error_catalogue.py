@@ -146,7 +146,7 @@ TEMPORARY_ERRORS: Final = (
             ),
             (),
         ),
-        "until CloudFront knows the policy that was just created",
+        "until the new policy has propagated to CloudFront",
         "botocore model of CloudFront, CreateDistribution and UpdateDistribution; eventual consistency",
     ),
     TemporaryError(
@@ -156,28 +156,28 @@ TEMPORARY_ERRORS: Final = (
             ("NoSuchEntity",),
             (),
         ),
-        "until IAM knows the new role or policy everywhere",
+        "until the new role or policy has propagated in IAM",
         "IAM user guide, troubleshooting: changes that I make are not always immediately visible",
     ),
     TemporaryError(
         ErrorPattern("s3", ("copy_object",), ("NoSuchKey",), ()),
-        "until S3 shows the object to copy",
+        "until the object to copy is visible in S3",
         "Amazon S3 API reference, PutBucketVersioning: 404 for new objects after versioning was enabled",
     ),
     TemporaryError(
         ErrorPattern("iam", ("create_role",), ("NoSuchEntity",), ("policy",)),
-        "until IAM knows the new permissions boundary everywhere",
+        "until the new permissions boundary has propagated in IAM",
         "IAM user guide, troubleshooting: changes that I make are not always immediately visible",
     ),
 )
 
-_RERUN = "The next run continues from the state of AWS."
+_RERUN = "The next run continues from the current state in AWS."
 
 ERROR_ADVICE: Final = (
     ErrorAdvice(
         ErrorPattern("cloudfront", (ANY,), (), ("account must be verified",)),
-        "AWS has not verified this account for CloudFront yet: it is not a missing permission. Open a support case "
-        "(Account and billing, Account verification), which takes a day or two.",
+        "AWS has not verified this account for CloudFront yet; no permission is missing. Open a support case (Account "
+        "and billing, Account verification). Verification takes a day or two.",
         "aws-cdk-examples issue 279, terraform-provider-aws issue 36663",
     ),
     ErrorAdvice(
@@ -188,19 +188,19 @@ ERROR_ADVICE: Final = (
             ("available to new customers", "maintenance mode", "needs a subscription"),
         ),
         "AWS closed App Runner on 2026-04-30 to accounts that had not used it before. Set `runtime: ecs-express` in "
-        "the manifest. The rest stays the same, but it costs more: see `orchestrator plan`.",
+        "the manifest. Everything else stays the same, but the service costs more: see `orchestrator plan`.",
         "App Runner developer guide, availability change; aws-solutions-library-samples pull request 149 (wording)",
     ),
     ErrorAdvice(
         ErrorPattern("apprunner", ("create_vpc_connector",), (), ("availability zone",)),
-        "VPC connectors of App Runner are not available in every zone. Leave out the subnets that the message names: "
-        "list the others in `network.subnets` of the Project.",
+        "App Runner VPC connectors are not available in every Availability Zone. In `network.subnets` of the Project, "
+        "list only subnets that the message does not name.",
         "App Runner developer guide, VPC access for outgoing traffic, subnets",
     ),
     ErrorAdvice(
         ErrorPattern("apprunner", ("create_*",), ("OptInRequired", "SubscriptionRequiredException"), ()),
         "AWS closed App Runner on 2026-04-30 to accounts that had not used it before. Set `runtime: ecs-express` in "
-        "the manifest. The rest stays the same, but it costs more: see `orchestrator plan`.",
+        "the manifest. Everything else stays the same, but the service costs more: see `orchestrator plan`.",
         "App Runner developer guide, availability change; common errors of AWS APIs",
     ),
     ErrorAdvice(
@@ -211,19 +211,19 @@ ERROR_ADVICE: Final = (
     ),
     ErrorAdvice(
         ErrorPattern(ANY, (ANY,), (), ("does not support creating load balancers",)),
-        "AWS does not let this account create load balancers yet. Open a support case (Account and billing) and ask "
-        "for Elastic Load Balancing; an Express service needs it.",
+        "This account cannot create load balancers yet, and an Express service requires one. Open a support case "
+        "(Account and billing) and request access to Elastic Load Balancing.",
         "AWS re:Post, OperationNotPermitted of CreateLoadBalancer in new accounts",
     ),
     ErrorAdvice(
         ErrorPattern("rds", (ANY,), ("FreeTierRestrictionError",), ("backup retention",)),
-        "This account is on AWS's Free plan. Set `backups.retentionDays: 1` in the Database, or upgrade the account "
+        "This account is on the AWS Free plan. Set `backups.retentionDays: 1` in the Database, or upgrade the account "
         "to the Paid plan in the Billing console.",
         "AWS Free Tier user guide, Free plan; public deployment reports of 2025 and 2026",
     ),
     ErrorAdvice(
         ErrorPattern(ANY, (ANY,), ("FreeTierRestrictionError",), ()),
-        "This account is on AWS's Free plan, which does not allow this setting. Choose a smaller one, or upgrade "
+        "This account is on the AWS Free plan, which does not allow this setting. Choose a smaller value, or upgrade "
         "the account to the Paid plan in the Billing console.",
         "AWS Free Tier user guide, Free plan",
     ),
@@ -235,15 +235,15 @@ ERROR_ADVICE: Final = (
     ),
     ErrorAdvice(
         ErrorPattern("rds", ("modify_db_subnet_group",), ("SubnetAlreadyInUse", "InvalidParameterValue"), ("in use",)),
-        "A database runs in a subnet that the group would lose. List that subnet in `network.subnets` of the Project, "
-        "or restore a snapshot of the database to another group.",
+        "A database runs in a subnet that would be removed from the DB subnet group. Keep that subnet in "
+        "`network.subnets` of the Project, or restore a snapshot of the database to another subnet group.",
         "AWS re:Post knowledge centre, RDS DB subnet group",
     ),
     ErrorAdvice(
         ErrorPattern("rds", ("delete_db_parameter_group",), ("InvalidDBParameterGroupState",), ()),
-        "A database still uses this parameter group, or RDS is changing it. To see which one, run `aws rds "
-        "describe-db-instances --query 'DBInstances[].[DBInstanceIdentifier,DBParameterGroups]'`. Run again once it "
-        "uses another group.",
+        "A database still uses this parameter group, or RDS is modifying the group. To see which databases use it, "
+        "run `aws rds describe-db-instances --query 'DBInstances[].[DBInstanceIdentifier,DBParameterGroups]'`. Run "
+        "the command again when no database uses the group.",
         "RDS API reference, DeleteDBParameterGroup",
     ),
     ErrorAdvice(
@@ -259,7 +259,8 @@ ERROR_ADVICE: Final = (
             ("RequestTimeTooSkewed", "RequestInTheFuture"),
             (),
         ),
-        "The clock of this machine is off by several minutes. Correct it (`timedatectl set-ntp true`), then run again.",
+        "This machine's clock is off by several minutes. Correct it (`timedatectl set-ntp true`), then run the "
+        "command again.",
         "Amazon S3 API reference, error responses",
     ),
     ErrorAdvice(
@@ -269,7 +270,8 @@ ERROR_ADVICE: Final = (
             ("SignatureDoesNotMatch", "InvalidSignatureException"),
             ("signature expired", "signature not yet current", "is now earlier than", "is still later than"),
         ),
-        "The clock of this machine is off by several minutes. Correct it (`timedatectl set-ntp true`), then run again.",
+        "This machine's clock is off by several minutes. Correct it (`timedatectl set-ntp true`), then run the "
+        "command again.",
         "AWS general reference, troubleshooting Signature Version 4",
     ),
     ErrorAdvice(
@@ -284,13 +286,13 @@ ERROR_ADVICE: Final = (
     ),
     ErrorAdvice(
         ErrorPattern("s3", (ANY,), ("ObjectNotVisible",), ()),
-        "S3 may answer 404 for existing objects for up to 15 minutes after versioning was enabled on a bucket. Wait, "
-        "then run again.",
+        "S3 can return 404 for existing objects for up to 15 minutes after versioning is enabled on a bucket. Wait, "
+        "then run the command again.",
         "Amazon S3 API reference, PutBucketVersioning",
     ),
     ErrorAdvice(
         ErrorPattern(ANY, (ANY,), ("MissingDependency",), ()),
-        "The profile signed in with `aws login`, whose sessions need a package that is not installed. Export the "
+        "The profile uses an `aws login` session, which requires a package that is not installed. Export the "
         'session instead: `eval "$(aws configure export-credentials --format env)"`, or install the package: '
         '`pip install "botocore[crt]"`.',
         "AWS CLI user guide, aws login; botocore, MissingDependencyException",
@@ -303,8 +305,8 @@ ERROR_ADVICE: Final = (
     ),
     ErrorAdvice(
         ErrorPattern(ANY, (ANY,), ("Unreachable",), ("certificate verify failed",)),
-        "A proxy between this machine and AWS uses its own certificate. Set AWS_CA_BUNDLE to the file with the "
-        "certificate of the proxy's authority.",
+        "A proxy between this machine and AWS uses its own certificate. Set AWS_CA_BUNDLE to a file with the proxy's "
+        "CA certificate.",
         "AWS CLI user guide, SSL certificate validation errors",
     ),
     ErrorAdvice(

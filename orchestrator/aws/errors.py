@@ -89,7 +89,7 @@ def translate(service: str, operation: str, error: Exception) -> AwsError:
         case RuntimeError():
             if _STILL_EXPIRED not in str(error):
                 raise error
-            message = "the new credentials have expired already: check the clock of this machine"
+            message = "the refreshed credentials have already expired: check this machine's clock"
             return AwsError(service, operation, "NoCredentials", message)
         case exceptions.ClientError():
             detail = error.response.get("Error", {})

@@ -51,7 +51,7 @@ def read_object(
         pause(pause_seconds)
         if (response := _read_once(caller, operation, request)) is not None:
             return response
-    message = f"s3://{request['Bucket']}/{request['Key']} exists, but S3 answered 404 for a minute"
+    message = f"s3://{request['Bucket']}/{request['Key']} exists, but S3 returned 404 for a minute"
     raise AwsError("s3", operation, NOT_VISIBLE_CODE, message)
 
 

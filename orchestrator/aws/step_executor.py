@@ -166,7 +166,9 @@ class StepExecutor:
             if response is not None:
                 return response
             report_retry(f"wait for the resource that already exists according to {_operation(step)}")
-        message = f"{str(error).rstrip('.')}. Reads do not show this resource yet. Run again in a few minutes."
+        message = (
+            f"{str(error).rstrip('.')}. AWS does not return this resource yet. Run the command again in a few minutes."
+        )
         raise StepFailedError(message, error.request_id)
 
     def _wait(self, step: Wait) -> Any:

@@ -107,5 +107,5 @@ def fetch_token(environ: Mapping[str, str], pause: Callable[[float], None] = tim
         except (HTTPClientError, ValueError, KeyError) as error:
             problem = type(error).__name__
         pause(pause_seconds)
-    message = f"GitHub issued no token for AWS ({problem}); the job needs the permission `id-token: write`"
+    message = f"GitHub did not issue a token for AWS ({problem}); grant the job the permission `id-token: write`"
     raise CredentialRetrievalError(provider=_METHOD, error_msg=message)

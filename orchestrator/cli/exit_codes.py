@@ -37,7 +37,7 @@ EXIT_CODES: Mapping[str, Mapping[ExitCode, str]] = {
     "github deploy": {
         ExitCode.VETOED: _VETOED,
         ExitCode.ROLLED_BACK: _ROLLED_BACK,
-        ExitCode.UNREVIEWED: "the plan is not the reviewed one; nothing was changed",
+        ExitCode.UNREVIEWED: "the plan differs from the reviewed plan; nothing was changed",
     },
     "github rollback": _ROLLBACK,
     "github drill": {ExitCode.UNHEALTHY: "data is missing in a restored database"},

@@ -77,19 +77,19 @@ def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
     if tagged_count > MAX_GENERATED_VALUES:
         yield (
             ("spec", "data"),
-            f"too many generated and external values: {tagged_count}; a Secret can have {MAX_GENERATED_VALUES}",
+            f"too many generated and external values: {tagged_count}; a Secret can have at most {MAX_GENERATED_VALUES}",
             "use several Secrets",
         )
     size = _measure(data)
     if size > MAX_SECRET_BYTES:
         message = (
-            f"the values have at least {size} bytes; Secrets Manager stores at most {MAX_SECRET_BYTES} in a secret"
+            f"the values have at least {size} bytes; Secrets Manager stores at most {MAX_SECRET_BYTES} bytes per secret"
         )
         yield ("spec", "data"), message, "use several Secrets"
     for key, value in data.items():
         yield from _check_source(key, value)
     if _ARN_SUFFIX_PATTERN.fullmatch(str(component.spec.get("name", ""))) and "${" not in component.spec["name"]:
-        message = "AWS mistakes the end of this name, a hyphen and six characters, for the suffix of an ARN"
+        message = "this name ends with a hyphen and six characters, which AWS mistakes for the suffix of an ARN"
         yield ("spec", "name"), message, "add or remove a character at the end"
     yield from _check_shared_passwords(component, siblings)
 
@@ -110,7 +110,7 @@ def _check_source(key: str, value: Value) -> Iterator[Finding]:
         yield path, f"{key} needs either `generate` or `external: true`", None
     for field in sorted({"description", "pattern"} & value.keys()):
         if "external" not in value:
-            yield (*path, field), f"`{field}` belongs to an external value", "add `external: true`"
+            yield (*path, field), f"`{field}` is only allowed for external values", "add `external: true`"
     try:
         re.compile(value.get("pattern", ""))
     except re.error as error:
@@ -266,5 +266,5 @@ def _check_shared_passwords(component: Component, siblings: Siblings) -> Iterato
         if sibling.kind != component.kind or sibling.handle >= component.handle:  # Report each pair once.
             continue
         for handle in sorted(databases & set(_list_databases(sibling))):
-            message = f"{sibling.handle} already holds the password of {handle}; only one Secret can"
+            message = f"{sibling.handle} already contains the password of {handle}; only one Secret can"
             yield ("spec", "data"), message, f"use {sibling.handle} instead, or {handle}.host and a separate user"

@@ -10,7 +10,7 @@ from orchestrator.cost.resource_pricing import OFF, NoPriceError, RegionPrices, 
 from orchestrator.values import WriteOnly
 from orchestrator.vocabulary import LiveResource, Resource
 
-BILLED_MINIMUM = "billed by the second, at least one minute"
+BILLED_MINIMUM = "billed per second, for at least one minute"
 """How Fargate bills a task (AWS Fargate pricing page)."""
 ARM_FAMILIES: Mapping[str, str] = {"t3": "t4g", "m5": "m6g", "m6i": "m6g", "m7i": "m7g", "r5": "r6g", "r6i": "r6g"}
 """Families with Graviton processors that have sizes of the same vCPUs and memory (RDS user guide, "Hardware
@@ -52,7 +52,7 @@ def _advise_class(database: Resource, region: str, prices: PriceList) -> Iterato
     zones = 2 if database.spec.get("multi_az") else 1
     saving = (current.usd - other.usd) * HOURS_PER_MONTH * zones
     yield (
-        f"{database.address}: {equal} has the vCPUs and the memory of {instance_class} and costs {saving:.2f} USD a "
+        f"{database.address}: {equal} has the same vCPUs and memory as {instance_class} and costs {saving:.2f} USD a "
         f"month less. Set `instanceClass: {equal}`; the change restarts the database."
     )
 
@@ -79,9 +79,9 @@ def _advise_gateways(network: LiveResource, region: str, prices: PriceList) -> I
         return
     amount = f" of {price.usd * HOURS_PER_MONTH:.2f} USD a month each" if price is not None else ""
     yield (
-        f"The network routes through {', '.join(gateways)}: a charge{amount}, with traffic extra, that the estimate "
-        "does not include. This stack does not need it: S3 is reached through the free gateway endpoint, and secrets "
-        "are injected. Delete it if nothing else uses it."
+        f"The network routes traffic through {', '.join(gateways)}, which the estimate does not include (a "
+        f"charge{amount}, traffic is extra). This stack does not need a NAT gateway: S3 is reached through the free "
+        "gateway endpoint, and secrets are injected. Delete it if nothing else uses it."
     )
 
 

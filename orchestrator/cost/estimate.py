@@ -166,7 +166,7 @@ def _list_pricings(resources: list[Resource], usage: UsageByComponent) -> Iterat
 
 
 def _mark_partial(item: LineItem) -> LineItem:
-    return replace(item, assumptions=f"{item.assumptions}; without what has no price")
+    return replace(item, assumptions=f"{item.assumptions}; excludes parts without a price")
 
 
 def _price_resource(

@@ -81,9 +81,9 @@ def read(service: str, lines: Iterable[str]) -> dict[str, Price]:
     missing = [column for column in _COLUMNS if column not in (rows.fieldnames or ())]
     if metadata.get("OfferCode") != service or not published or missing:
         raise Problems.from_message(
-            f"this is not AWS's offer file of {service}"
+            f"the file is not the AWS offer file of {service}"
             + (f": it has no column {', '.join(missing)}" if missing and published else ""),
-            hint="check --url, and that no proxy answers in place of AWS",
+            hint="check --url, and check that no proxy responds in place of AWS",
         )
     prices: dict[str, Price] = {}
     for row in rows:

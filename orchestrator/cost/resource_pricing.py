@@ -75,7 +75,7 @@ class RegionPrices(Struct, frozen=True):
         Raises NoPriceError if the list has no price of the region.
         """
         if self.region not in self.prices.regions:
-            raise NoPriceError(f"no prices for {self.region}, run `orchestrator prices refresh --region {self.region}`")
+            raise NoPriceError(f"no prices for {self.region}: run `orchestrator prices refresh --region {self.region}`")
         price = self.prices.find(self.region, item)
         if price is None:
             self.add_missing(description)

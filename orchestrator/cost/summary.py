@@ -57,7 +57,7 @@ def list_warnings(estimate: Estimate, on: date | None = None) -> Iterator[str]:
         yield first_alert
     if any(reason.startswith("no price for") for _, reason in estimate.unpriced):
         yield (
-            f"The price list does not have every price of {estimate.region}. To read AWS's prices, run: "
+            f"The price list lacks some prices for {estimate.region}. To download current prices from AWS, run: "
             f"orchestrator prices refresh --region {estimate.region}"
         )
     if on is not None and estimate.as_of and (on - date.fromisoformat(estimate.as_of)).days > MAX_AGE_DAYS:
@@ -74,10 +74,13 @@ def describe_first_alert(estimate: Estimate) -> str:
     triggered_alerts = [alert for alert in estimate.budget_alerts if alert <= estimate.idle]
     if not triggered_alerts:
         alert = estimate.budget_alerts[0]
-        margin = f"{alert - estimate.idle:.2f} USD above what the stack costs when nobody uses it"
+        margin = f"{alert - estimate.idle:.2f} USD above the idle cost of the stack"
         if estimate.by_usage is None or alert > estimate.expected:
-            return f"The first budget alert ({alert:g} USD) is {margin}: it reports more use, or something left behind."
-        return f"The first budget alert ({alert:g} USD) is {margin}, but the declared use exceeds it every month."
+            return (
+                f"The first budget alert ({alert:g} USD) is {margin}: it reports higher usage, or resources that were "
+                "left behind."
+            )
+        return f"The first budget alert ({alert:g} USD) is {margin}, but the declared usage exceeds it every month."
     amounts = " and ".join(f"{alert:g} USD" for alert in triggered_alerts)
     noun = "alert" if len(triggered_alerts) == 1 else "alerts"
     day = math.ceil(triggered_alerts[0] / estimate.idle * DAYS_PER_MONTH)

@@ -26,7 +26,7 @@ def find_storage(manifests: Path, environment: str | None) -> FileStorage:
     if len(model_buckets) != 1:
         count_phrase = "no bucket has" if not model_buckets else f"{len(model_buckets)} buckets have"
         raise Problems.from_message(
-            f"{count_phrase} the prefix ml-models: exactly one is required to store models",
+            f"{count_phrase} the prefix ml-models: exactly one bucket must have it to store models",
             hint="set `prefixes: [product-photos, ml-models]` in the spec of one Bucket",
         )
     return S3FileStorage(Clients.for_scope(desired.scope), model_buckets[0].physical)

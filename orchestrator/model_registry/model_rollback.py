@@ -66,7 +66,7 @@ def find_previous_release(ledger: Ledger, live_pointers: Mapping[str, Pointer]) 
             return release
     version_list = ", ".join(sorted(set(live_versions.values()))) or "none"
     raise Problems.from_message(
-        f"no release used a different model than the one in use ({version_list})",
+        f"no release used a model other than the one in use ({version_list})",
         hint="to use any uploaded version again, list the versions with `orchestrator model list`, then run "
         "`orchestrator model use VERSION`",
     )

@@ -274,8 +274,8 @@ def use(storage: FileStorage, version: str) -> tuple[str, ModelPointer]:
     ]
     if missing:
         raise Problems.from_message(
-            f"model {version} is incomplete in {storage}: {', '.join(missing)} missing or of the wrong size; "
-            "the model in use was not changed",
+            f"model {version} is incomplete in {storage} (missing or wrong size: {', '.join(missing)}); the model in "
+            "use was not changed",
             hint="upload it again: python -m ml.upload_model runs/VERSION",
         )
     current = read_pointer(storage)
@@ -342,7 +342,7 @@ def _upload(storage: FileStorage, key: str, data: bytes) -> None:
 
 def _version_conflict(storage: FileStorage, key: str) -> Problems:
     return Problems.from_message(
-        f"{storage}/{key} exists with other content: this version was uploaded from another training run",
+        f"{storage}/{key} already exists with different content: this version was uploaded from another training run",
         hint="versions are immutable: train again to create a new version",
     )
 

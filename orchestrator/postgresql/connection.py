@@ -97,8 +97,8 @@ def parse_url(url: str, password: str = "") -> ConnectionTarget:
         )
     if parts.password:
         raise Problems.from_message(
-            "the URL of the source database contains a password, which this machine's process list shows",
-            hint="leave it out of the URL, and set PGPASSWORD or ~/.pgpass",
+            "the URL of the source database contains a password, which is visible in this machine's process list",
+            hint="remove it from the URL, and set PGPASSWORD or use ~/.pgpass",
         )
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     return ConnectionTarget(
@@ -180,21 +180,21 @@ def require_programs(*programs: str) -> None:
     missing = [program for program in programs if shell.which(program) is None]
     if missing:
         raise Problems.from_message(
-            f"this machine has no {', '.join(missing)}",
+            f"not installed: {', '.join(missing)}",
             hint="install PostgreSQL's client: apt install postgresql-client",
         )
 
 
 _HINTS: Mapping[str, str] = {
-    "password authentication failed": "the password is not the one of this user; check the secret",
+    "password authentication failed": "the password is wrong for this user: check the secret",
     "certificate verify failed": "pass the server's CA certificate with --ca",
     "no encryption": "the server requires TLS: add ?sslmode=require to the URL",
-    "timeout expired": "this machine cannot reach the database: run it from inside its network",
-    "could not translate host name": "this machine cannot resolve the host: run it from inside its network",
-    "server version": "install a client that is at least as new as the server",
+    "timeout expired": "this machine cannot reach the database: run the command inside the database's network",
+    "could not translate host name": "cannot resolve the host: run the command inside the database's network",
+    "server version": "install a PostgreSQL client that is at least as new as the server",
     "No space left on device": "free some disk space, or pass --work with a folder on another disk",
-    "lock timeout": "another session has locked a table for a minute: end it (pg_stat_activity), then run this again",
-    "row-level security": "policies hide rows from this user: connect as the owner of the tables, or with BYPASSRLS",
+    "lock timeout": "another session has locked a table: end it (see pg_stat_activity), then run the command again",
+    "row-level security": "policies hide rows from this user: connect as the table owner, or as a role with BYPASSRLS",
     "permission denied": "connect as the owner of the tables, or as a superuser",
 }
 

@@ -43,7 +43,7 @@ def _drop(target: ConnectionTarget, name: str) -> None:
         return
     if databases[0] != {"comment": COMMENT, "is_owned": True}:
         raise Problems.from_message(
-            f"the database {name} exists on the server, and no rehearsal has made it; nothing was changed",
+            f"the database {name} already exists on the server and was not created by a rehearsal; nothing was changed",
             hint=f"rename or drop it: ALTER DATABASE {_quote_name(name)} RENAME TO ...",
         )
     execute(target, f"DROP DATABASE {_quote_name(name)} WITH (FORCE);")

@@ -58,7 +58,7 @@ def check_before(
     if target_major < source_major:
         problems.append(
             Problem(
-                f"the target runs PostgreSQL {target.version}, the source {source.version}",
+                f"the target runs PostgreSQL {target.version}, but the source runs {source.version}",
                 hint=f'set `version: "{source_major}"` or newer in the Database manifest, then apply',
             )
         )
@@ -66,7 +66,7 @@ def check_before(
     problems += [
         Problem(
             f"the target's server has no extension `{name}`",
-            hint="drop the extension, and the tables that need it, in the source first",
+            hint="first drop the extension, and the tables that use it, in the source",
         )
         for name in missing
     ]
@@ -78,7 +78,7 @@ def check_before(
     if free_bytes < source.bytes:
         problems.append(
             Problem(
-                f"the work folder has {free_bytes // 2**20} MB free, the source has {source.bytes // 2**20} MB",
+                f"the work folder has {free_bytes // 2**20} MB free, but the source has {source.bytes // 2**20} MB",
                 hint="pass --work with a folder on a larger disk",
             )
         )
@@ -105,7 +105,7 @@ def find_missing_roles(source: ConnectionTarget, target: ConnectionTarget) -> li
     roles = {item["name"] for item in query(target, "SELECT rolname AS name FROM pg_roles")}
     return [
         Problem(
-            f"the target has no role `{item['name']}`, which a policy or a user mapping of the source names",
+            f"the target has no role `{item['name']}`, which a policy or a user mapping in the source refers to",
             hint="create the role in the target, or drop the policy or the user mapping in the source",
         )
         for item in query(source, REQUIRED_ROLES_SQL)

@@ -188,7 +188,8 @@ def free(store: LedgerStore, owner: str, reason: str) -> str:
             return description
         store.pause(pause_seconds)
     raise Problems.from_message(
-        f"the lock of {store.environment} changed during each of {len(PAUSES_SECONDS) + 1} attempts; it was not freed",
+        f"the lock of {store.environment} changed during each of {len(PAUSES_SECONDS) + 1} attempts; "
+        "it was not removed",
         hint="run the command again",
     )
 
@@ -257,7 +258,7 @@ def _describe(stored: StoredObject | None) -> str:
 def _describe_holder(lease: Lease | None, stored: StoredObject) -> str:
     if lease is None:
         content = f"{len(stored.data)} bytes that are not a lock" if stored.data else "an empty object"
-        return f"locked by {content} (it may be of another version, or damaged)"
+        return f"locked by {content} (the lock is damaged, or another version wrote it)"
     return f"locked by {_shown(lease.owner)} ({_shown(lease.reason)})"
 
 
@@ -280,7 +281,7 @@ def _lock_held_error(store: LedgerStore, existing: StoredObject, ttl_seconds: fl
     """Return who holds the lock, and when it expires: both by S3's clock, whatever the object claims."""
     unlock = f"orchestrator unlock -e {store.environment} --reason WHY"
     if existing.written_at is None or existing.read_at is None:
-        expiry = "S3's response had no date, so it is unknown when its lock expires"
+        expiry = "S3's response had no date, so the expiry time of its lock is unknown"
     else:
         expiry = f"if that run has died, its lock expires at {_format_time(existing.written_at + ttl_seconds)}"
     holder = _describe_holder(_decode_lease(existing), existing)

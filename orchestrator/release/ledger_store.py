@@ -29,8 +29,8 @@ from orchestrator.release import LEDGER_VERSION, Ledger
 
 CONFLICT_CODES = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 DENIED_HINT = (
-    "check that the credentials are those of the `account` in the Project, that they have this permission, and that "
-    "the bucket belongs to that account: aws sts get-caller-identity"
+    "check that the credentials belong to the `account` in the Project and have this permission, and that the bucket "
+    "belongs to that account: aws sts get-caller-identity"
 )
 
 
@@ -147,7 +147,7 @@ class LedgerStore:
         except BODY_READ_ERRORS as error:  # the response was cut, or its bytes are not those of the checksum
             raise Problems.from_message(
                 f"cannot read s3://{self.bucket}/{key}: its content was not fully received ({type(error).__name__})",
-                hint="run the command again; if the message stays, delete that object",
+                hint="run the command again; if the message appears again, delete that object",
             ) from None
         return None if response is None else StoredObject(data, response["ETag"], *_read_times(response))
 
@@ -195,7 +195,10 @@ class LedgerStore:
         try:
             ledger = canonical_json.load(stored.data, Ledger, place)
             if not 1 <= ledger.version <= LEDGER_VERSION:
-                message = f"{place}: version {ledger.version} is unknown; this orchestrator reads {LEDGER_VERSION}"
+                message = (
+                    f"{place}: version {ledger.version} is not supported; this orchestrator supports up to version "
+                    f"{LEDGER_VERSION}"
+                )
                 raise Problems.from_message(message)
             return ledger
         except Problems as error:

@@ -63,7 +63,7 @@ def describe(pins: tuple[Pin, ...]) -> str:
     return (
         f"Release {pins[0].left} was rolled back{reason}, and the checkout has the same content: "
         f"{part_list} {'stay' if len(pins) > 1 else 'stays'} at release {pins[0].release}, "
-        f"together with everything else that is served. To release the checkout, change {suspects}, "
+        f"and no other part changes either. To release the checkout, change {suspects}, "
         "start the workflow `deploy` with `unpin: all`, or run: "
         f"orchestrator unpin {' '.join(pin.part for pin in pins)}"
     )
@@ -198,14 +198,14 @@ def _describe_choice(pins: tuple[Pin, ...], changed: frozenset[str]) -> Problem:
     others = sorted(suspects - changed)
     reason = f" ({pins[0].reason})" if pins[0].reason else ""
     message = (
-        f"release {pins[0].left} was rolled back{reason}, and it is not known which of its components is at fault: "
+        f"release {pins[0].left} was rolled back{reason}, and which of its components caused the problem is unknown: "
         f"the checkout changes {', '.join(sorted(suspects & changed))}, but not {', '.join(others)}. "
         "Nothing was changed"
     )
     hint = (
         f"if the checkout fixes the problem, start the workflow `deploy` with `unpin: all`, or run: "
         f"orchestrator unpin {' '.join(pin.part for pin in pins)}; "
-        f"otherwise hold the release back: orchestrator blame {' '.join(others)}; then deploy again"
+        f"otherwise, keep the release pinned: orchestrator blame {' '.join(others)}; then deploy again"
     )
     return Problem(message, hint=hint)
 

@@ -80,7 +80,7 @@ def find_rules(manifest: Manifest, request: PromotionRequest | None = None) -> P
     if rules is None and not request.source:
         environment = manifest.environment
         hint = f"pass --from, or set `promotion: {{from: NAME}}` for the Project in environments/{environment}.yaml"
-        message = f"the Project does not say from which environment {environment} gets its releases"
+        message = f"the Project does not set the environment that {environment} gets its releases from"
         raise Problems.from_message(message, where=manifest.project.where, hint=hint)
     if rules is None or (request.source and rules.source != request.source):
         rules = PromotionRules(request.source)
@@ -170,7 +170,7 @@ class _Selection:
             pin = self._ledger.pins[-1]
             reason = f" ({pin.reason})" if pin.reason else ""
             return self.keep(
-                f"it is held back by the rollback of release {pin.left}{reason}. {self._hint()}", is_held=True
+                f"release {pin.left} was rolled back{reason}, so promotions are held back. {self._hint()}", is_held=True
             )
         if not self._rules.is_automatic:
             return self.keep(f"`promotion.automatic` is false. {self._hint()}")
@@ -216,9 +216,9 @@ class _Selection:
         artefacts = self._load_current(base)
         obstacles = [*self._find_missing_parts(artefacts), *self._find_schema_obstacles(self._ledger, base)]
         if obstacles and not is_held:
-            message = f"{'; '.join(obstacles)}; and nothing is promoted: {reason}"
+            message = f"{'; '.join(obstacles)}; nothing is promoted: {reason}"
             raise NothingToPromoteError([Problem(message, hint=self._hint())])
-        notes = (f"Nothing is promoted from {source}: {reason.rstrip('.')}.",) if reason else ()
+        notes = (f"Nothing was promoted from {source}: {reason.rstrip('.')}.",) if reason else ()
         return Promotion(source, artefacts, self._handles, None, base.promoted_from, notes, is_held)
 
     def _load_current(self, base: Release) -> Artefacts:
@@ -304,9 +304,9 @@ class _Selection:
             if component.handle not in self._handles:
                 continue
             if _has_built_image(component) and component.handle not in artefacts.images:
-                yield f"it has no image of {component.handle}"
+                yield f"it has no image for {component.handle}"
             if component.spec.get("spa") and component.handle not in artefacts.sites:
-                yield f"it has no site of {component.handle}"
+                yield f"it has no site for {component.handle}"
 
     def _find_schema_obstacles(self, ledger: Ledger, release: Release) -> Iterator[str]:
         """Yield the services whose build does not run on the schema that the manifests lead to."""
@@ -353,7 +353,7 @@ class _Selection:
     def _hint(self) -> str:
         environment, source = self._manifest.environment, self._rules.source
         return (
-            f"To promote by hand, start the workflow `promote`, or run: orchestrator promote --from {source} "
+            f"To promote manually, start the workflow `promote`, or run: orchestrator promote --from {source} "
             f"--to {environment}"
         )
 

@@ -90,7 +90,7 @@ def check_release(ledger: Ledger, release: Release, rules: PromotionRules, now: 
         verb = "has been" if ledger.releases[-1] is release else "was"
         required = format_duration(rules.soak)
         return Choice(
-            reasons=(f"{name} {verb} healthy for {format_duration(healthy_for)}, and {required} are required",)
+            reasons=(f"{name} {verb} healthy for {format_duration(healthy_for)}, but {required} is required",)
         )
     return Choice(release, healthy_for)
 

@@ -337,4 +337,4 @@ def _schema_hint(ledger: Ledger, name: str, database_version: int) -> str:
         if fitting_numbers
         else "no release is compatible"
     )
-    return f"{advice}; roll back the other parts only (--only site); or restore the database to an older schema first"
+    return f"{advice}, roll back only the other parts (--only site), or first restore the database to an older schema"

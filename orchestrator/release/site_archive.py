@@ -50,7 +50,7 @@ def _restore_archive(
         store.put(index_key, canonical_json.dump(replace(site, folder=None)), previous=None)
     if paths or not has_index:
         count = len(paths) + (not has_index)
-        yield f"s3://{store.bucket} lacked {count} objects that restore {handle}; they were put back"
+        yield f"s3://{store.bucket} lacked {count} objects that a rollback of {handle} needs; they were uploaded again"
 
 
 def _restore_body(site: Site, path: str, sha256: str, bucket: str, caller: AwsCaller, store: LedgerStore) -> None:

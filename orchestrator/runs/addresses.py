@@ -53,7 +53,7 @@ def find_url(settings: Settings, page: str, component: str = "") -> str:
         return f"https://{region}.{CONSOLE}/console/home?region={region}"
     planned = pipeline.plan(desired)
     if page == "console":
-        return _choose(_console_urls(planned, region), component, "page in AWS's console")
+        return _choose(_console_urls(planned, region), component, "page in the AWS console")
     addresses = list_addresses(planned)
     if page == "site":
         sites = {name: url for name, url in addresses.items() if name.startswith("cdn.")}
@@ -75,7 +75,7 @@ def _choose(urls: Mapping[str, str], component: str, description: str) -> str:
         if component in {name, name.partition(".")[2]}:
             return url
     names = ", ".join(sorted(urls)) or "nothing yet; deploy first"
-    raise Problems.from_message(f"`{component}` has no {description}", hint=f"these have one: {names}")
+    raise Problems.from_message(f"`{component}` has no {description}", hint=f"components that have one: {names}")
 
 
 def _dashboard_url(settings: Settings) -> str:

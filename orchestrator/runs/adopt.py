@@ -61,7 +61,9 @@ def adopt(settings: Settings, handles: Handles, options: AdoptOptions) -> int:
     adoptions = _list_adoptions(planned, handles)
     if not adoptions:
         command = settings.command_line("plan")
-        settings.terminal.print_out(f"Managed already: {', '.join(handles)}. `{command}` shows what still differs.")
+        settings.terminal.print_out(
+            f"Already managed: {', '.join(handles)}. To see the remaining differences, run: {command}"
+        )
         return ExitCode.OK
     settings.terminal.print_out(adoption_report.render_text(handles, adoptions, settings.terminal.style))
     texts = _find_edits(manifest, candidate, planned, handles, texts)
@@ -135,7 +137,7 @@ def _edit_manifests(settings: Settings, texts: Texts, options: AdoptOptions) -> 
 
     if not texts:
         return
-    settings.terminal.print_out("\nEdits of the manifests, so that less changes")
+    settings.terminal.print_out("\nManifest edits that reduce the number of changes")
     settings.terminal.print_out(manifest_texts.format_diff(texts))
     if not options.plan_only:
         options.approval.confirm(settings.terminal, "Write these edits? Only 'yes' is accepted:", "yes")
@@ -195,9 +197,9 @@ def _ask_about_losses(
 ) -> PreparedPlan:
     """Return the plan with its vetoes lifted, if the user agrees to what it removes.  Raises Problems otherwise."""
     plan_output.print_plan(settings.terminal, planned)
-    question = "This removes the settings that are listed as removed above. Type 'remove' to agree:"
+    question = "This removes the settings that are listed as removed above. Type 'remove' to confirm:"
     if settings.terminal.prompt(question) != "remove":
-        hint = "declare what should stay in the manifest, then run the command again"
+        hint = "declare the settings to keep in the manifest, then run the command again"
         raise Problems.from_message(f"{', '.join(handles)}: not adopted; nothing was changed in AWS", hint=hint)
     options = ApplyOptions(targets=handles, allow=planned.plan.token)
     return plan_without_artefacts(candidate, options, settings)

@@ -85,10 +85,10 @@ def plan_without_artefacts(candidate: ReleaseCandidate, options: ApplyOptions, s
             *(word for name in options.targets for word in ("--target", name)),
         )
         raise Problems.from_message(
-            f"the reviewed plan changes {artefacts}, which only a deploy may do", hint=f"run: {command}"
+            f"the reviewed plan changes {artefacts}, which only a deploy can do", hint=f"run: {command}"
         )
     settings.terminal.print_out(
-        f"Unchanged by this command: {artefacts}. To release what the checkout has, run: "
+        f"This command does not change {artefacts}. To release the version in the checkout, run: "
         f"{settings.command_line('deploy')}"
     )
     desired = live_artefacts.keep(candidate.desired, planned)
@@ -110,7 +110,7 @@ def destroy(settings: Settings, options: ApplyOptions) -> int:
     with write_lock(settings, manifest.scope, "destroy", options.run, clients, store) as lock:
         planned = pipeline.plan(desired, destroying=True, allow=options.allow, clients=lock.clients)
         name = manifest.environment
-        prompt = f"Delete {{resources}} of {{place}}? Type {name!r} to confirm:", name
+        prompt = f"Delete {{resources}} in {{place}}? Type {name!r} to confirm:", name
         return review_and_apply(planned, settings, lock, options, prompt, settings.command_line("destroy"))
 
 

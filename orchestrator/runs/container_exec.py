@@ -24,7 +24,7 @@ CLUSTER = "default"
 AGENT = "ExecuteCommandAgent"
 PROGRAMS = {
     "aws": "install the AWS CLI: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html",
-    "session-manager-plugin": "install Session Manager's plugin for the AWS CLI: https://docs.aws.amazon.com/"
+    "session-manager-plugin": "install the Session Manager plugin for the AWS CLI: https://docs.aws.amazon.com/"
     "systems-manager/latest/userguide/session-manager-working-with-install-plugin.html",
 }
 
@@ -53,7 +53,8 @@ def find_target(desired: DesiredState, component: str, reader: AwsReader) -> Exe
     if service.type == "apprunner_service":
         raise Problems.from_message(
             f"{service.component} runs on App Runner, which cannot run commands in containers",
-            hint=f"read its output with `orchestrator logs {service.component}`; `runtime: ecs-express` has ECS Exec",
+            hint=f"read its output with `orchestrator logs {service.component}`; `runtime: ecs-express` supports ECS "
+            "Exec",
         )
     live = read_live(desired, service, reader, "cannot run a command in")
     task = _newest_task(_read_tasks(reader, service))
@@ -85,7 +86,7 @@ def build_forward_command(target: ExecTarget, host: str, port: int, local_port: 
 def require_programs() -> None:
     """Raise Problems if this machine lacks the AWS CLI or its plugin."""
     missing = [
-        Problem(f"this machine has no {name}", hint=hint) for name, hint in PROGRAMS.items() if not shell.which(name)
+        Problem(f"{name} is not installed", hint=hint) for name, hint in PROGRAMS.items() if not shell.which(name)
     ]
     if missing:
         raise Problems(missing)
@@ -118,7 +119,8 @@ def _not_enabled(service: Resource, task_role_arn: str, region: str) -> Problems
     actions = "CreateControlChannel, CreateDataChannel, OpenControlChannel and OpenDataChannel"
     update = f"aws ecs update-service --region {region} --cluster {CLUSTER} --service {service.physical}"
     return Problems.from_message(
-        f"ECS Exec is not running in {service.component}: it has to be switched on before a task starts",
-        hint=f"1. allow ssmmessages:{actions} to the role {role}; "
-        f"2. run `{update} --enable-execute-command --force-new-deployment`; 3. run this again when it is deployed",
+        f"ECS Exec is not running in {service.component}: it must be enabled before a task starts",
+        hint=f"1. allow the role {role} the actions ssmmessages:{actions}; "
+        f"2. run `{update} --enable-execute-command --force-new-deployment`; 3. run this command again after the "
+        "deployment",
     )

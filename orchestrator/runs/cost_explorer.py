@@ -94,7 +94,8 @@ def _check_account(caller: Caller, account: str) -> None:
         raise Problems.from_message(f"cannot query AWS: {error}") from None
     if caller_account != account:
         raise Problems.from_message(
-            f"the credentials belong to account {caller_account}, the manifests are for {account}; no costs were read",
+            f"the credentials belong to account {caller_account}, but the manifests are for {account}; no costs were "
+            "read",
             hint="use the right profile, or correct `account` in the Project",
         )
 

@@ -24,27 +24,28 @@ From `{old}` to `{new}`: {size}, PostgreSQL {version}.
 
 ## Before
 
-- [ ] Tell the users when the application will be unavailable. Plan twice the measured total: {announced}.
-- [ ] Run the copy once while the application runs, so that only what differs is left:
+- [ ] Tell the users when the application will be unavailable. Announce twice the measured total: {announced}.
+- [ ] Run the copy once while the application runs, so that only the differences are left to copy:
 
       {command}
 
 ## Cut-over
 
 - [ ] Stop everything that writes to the old database.
-- [ ] Copy the rest. It takes {total} at most and has to end with `Proved`:
+- [ ] Copy the rest. This takes {total} at most and must end with `Proved`:
 
       {command}
 
 - [ ] Deploy the application with the new database: `orchestrator deploy`
 - [ ] Check the services, and the links between rows and files: `orchestrator status`, `orchestrator verify data`
-- [ ] Open the application and look at the newest rows.
+- [ ] Open the application and check that the newest rows are there.
 
-## The way back
+## How to go back
 
 - [ ] Until the application has written to the new database: start the old application again. The old database has not
       been changed.
-- [ ] Afterwards, rows written since are only in the new database. Keep the old one, read-only, until nobody needs it.
+- [ ] Afterwards, rows that were written since then are only in the new database. Keep the old one, read-only, until
+      nobody needs it.
 """
 
 

@@ -45,7 +45,7 @@ def find_service_for(desired: DesiredState, database: str) -> str:
             return resource.component
     raise Problems.from_message(
         f"{database} cannot be reached: it has no public address, and no ECS Express service connects to it",
-        hint="open a VPC environment of AWS CloudShell in the database's subnets and security group; it has psql",
+        hint="open a VPC environment of AWS CloudShell in the database's subnets and security group, and use its psql",
     )
 
 

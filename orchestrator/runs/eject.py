@@ -22,20 +22,20 @@ def export(settings: Settings, folder: Path) -> Inventory:
     from orchestrator.planning import pipeline, snapshot
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise Problems.from_message(f"{folder} exists and is not an empty folder", hint="name another one with --to")
+        raise Problems.from_message(f"{folder} exists and is not an empty folder", hint="set another folder with --to")
     desired = pipeline.load_desired(settings.manifests, settings.environment, include_artefacts=False)
     clients = Clients.for_scope(desired.scope)
     pipeline.check_connection(clients)
     live = snapshot.take(Reader(clients), desired)
     if live.account != desired.scope.account:
         raise Problems.from_message(
-            f"these credentials belong to account {live.account}, the Project to {desired.scope.account}",
+            f"these credentials belong to account {live.account}, but the Project belongs to {desired.scope.account}",
             hint="use credentials of the Project's account; nothing was written",
         )
     inventory = eject.list_owned(live, desired)
     if not inventory.resources:
         raise Problems.from_message(
-            f"{desired.scope.owner} owns nothing in account {live.account}", hint="name the environment with -e"
+            f"{desired.scope.owner} has no resources in account {live.account}", hint="name the environment with -e"
         )
     for name, text in eject.build_files(inventory).items():
         path = folder / name

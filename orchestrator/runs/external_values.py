@@ -179,7 +179,7 @@ class ExternalValues:
         fixed |= {key.replace(":", "__") for key in fixed}
         fixed |= {key for key in (*earlier, *current) if key.startswith(("Database:", "Database__"))}
         if unknown := sorted(key for key in keys if key not in earlier or key in fixed):
-            hint = "only values that are generated, external or set by hand can be restored"
+            hint = "only values that are generated, external or set manually can be restored"
             raise Problems.from_message(f"version {version} has no {', '.join(unknown)} to restore", hint=hint)
         named = {*keys, *(key.replace(":", "__") for key in keys)}
         return {
@@ -240,7 +240,9 @@ class ExternalValues:
         except ValueError:
             document = None
         if not isinstance(document, dict):
-            message = f"the value of {self._resource.physical} is not a JSON object, and writing a key would destroy it"
+            message = (
+                f"the value of {self._resource.physical} is not a JSON object, and writing a key would overwrite it"
+            )
             raise Problems.from_message(message, hint="nothing was changed")
         return document
 

@@ -61,8 +61,9 @@ def follow_schedule(settings: Settings, options: ApplyOptions, now: datetime | N
     until = f"until {schedule.next_change(moment):%Y-%m-%d %H:%M} UTC"
     if not is_awake and hibernation.is_held_awake(planned.live):
         settings.terminal.print_out(
-            "Left awake, because it was woken by hand or by a deploy. The schedule applies again after its next wake, "
-            f"{until.replace('until', 'at')}. To hibernate it now, run: {settings.command_line('hibernate')}"
+            "The environment stays awake because it was woken manually or by a deploy. The schedule applies again "
+            "after its next wake, {until.replace('until', 'at')}. To hibernate it now, run: "
+            "{settings.command_line('hibernate')}"
         )
         return ExitCode.OK
     if not planned.plan.pending_changes and not planned.plan.is_vetoed:
@@ -122,6 +123,6 @@ def _print_saving(settings: Settings, planned: PreparedPlan, goal: PowerGoal) ->
     asleep, awake = (after, before) if goal.power == POWER_HIBERNATED else (before, after)
     if awake > asleep:
         settings.terminal.print_out(
-            f"It costs about {asleep:.2f} USD a month hibernated, and {awake:.2f} awake and idle. "
+            f"It costs about {asleep:.2f} USD a month while hibernated, and {awake:.2f} while awake and idle. "
             f"Each day of hibernation saves {(awake - asleep) / DAYS_PER_MONTH:.2f} USD."
         )

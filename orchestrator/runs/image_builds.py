@@ -72,5 +72,5 @@ def read_built_images(source: Path, text: str) -> BuiltImages | None:
     try:
         images = msgspec.json.decode(text, type=dict[str, BuiltImage])
     except msgspec.MsgspecError as error:
-        raise Problems.from_message(f"the build job describes its images in an unknown form: {error}") from None
+        raise Problems.from_message(f"the build job describes its images in an unknown format: {error}") from None
     return BuiltImages(source / FOLDER_NAME, images)

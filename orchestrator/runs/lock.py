@@ -69,7 +69,7 @@ def write_lock(
         def check_lock() -> None:
             record.require_lease()
             if held_lease is not None and not held_lease.is_held():
-                raise Problems.from_message("another run holds the lock in the release bucket now; this run stops")
+                raise Problems.from_message("another run has taken over the lock in the release bucket; this run stops")
 
         yield WriteLock(record, clients.with_before_send(check_lock))
 
@@ -153,6 +153,8 @@ def drill_lock(
 
         def check_lock() -> None:
             if held is not None and not held.is_held():
-                raise Problems.from_message("another drill holds the lock in the release bucket now; this one stops")
+                raise Problems.from_message(
+                    "another drill has taken over the lock in the release bucket; this drill stops"
+                )
 
         yield clients.with_before_send(check_lock)

@@ -80,7 +80,9 @@ def migrate_database(settings: Settings, name: str, options: MigrateOptions) -> 
         if not options.rehearse:
             return _migrate(settings, source, target, replace(options, name=name))
         with rehearsal_database(target) as copy:
-            settings.terminal.print_out(f"Rehearsal: {copy.database} is created for it and dropped afterwards.")
+            settings.terminal.print_out(
+                f"Rehearsal in the database {copy.database}, which is created now and dropped afterwards."
+            )
             return _migrate(settings, source, copy, replace(options, name=name))
 
 
@@ -135,8 +137,8 @@ def _check(
         raise Problems(problems)
     if roles := transfer.list_other_roles(source):
         print_out(
-            f"Owners and privileges are not copied: {', '.join(roles)}. In the target everything belongs to "
-            f"{target.username}."
+            f"Owners and privileges are not copied: {', '.join(roles)}. In the target, {target.username} owns "
+            "everything."
         )
     collations = [item.settings["collation"] for item in (source_inventory, target_inventory)]
     if collations[0] != collations[1]:
@@ -148,7 +150,8 @@ def _check(
     is_ours = transfer.is_marked(target)
     if differences and target_inventory.rows and not is_ours and not options.into_nonempty:
         raise Problems.from_message(
-            f"{target.label} has {target_inventory.rows} rows that no migration has written; nothing was changed",
+            f"{target.label} has {target_inventory.rows} rows that were not written by a migration; "
+            "nothing was changed",
             hint="copy into an empty database, or pass --into-nonempty to replace the rows of tables that differ",
         )
     return source_inventory, target_inventory, not differences
@@ -215,7 +218,7 @@ def _print_proof(
         print_out(f"  ... and {len(differences) - MAX_LISTED_DIFFERENCES} more")
     print_out(
         f"{len(differences)} differences. Tables that differ probably changed during the copy: stop the "
-        "application, then run the same command again. It copies only what differs."
+        "application, then run the same command again. It copies only the differences."
     )
     return ExitCode.FAILED
 

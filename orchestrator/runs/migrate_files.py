@@ -118,12 +118,12 @@ def _list_source(settings: Settings, options: MigrateFilesOptions, clients: Clie
         raise Problems.from_message(f"{source} has no files", hint="check the path and its read permissions")
     if large := [item for item in files if item.size > MAX_OBJECT_BYTES]:
         large_names = ", ".join(sanitise(item.name) for item in large[:5])
-        advice = "Copy them with `aws s3 cp --checksum-algorithm SHA256`, then run this again: it verifies them."
+        advice = "Copy them with `aws s3 cp --checksum-algorithm SHA256`, then run this command again to verify them."
         settings.terminal.print_err(f"Larger than 5 GB, not copied by this command: {large_names}. {advice}")
     rules = tuple(key_rules.parse_rule(text) for text in options.rules)
     names = [item.name for item in files]
     for rule in key_rules.find_unused(rules, names):
-        raise Problems.from_message(f"no file begins with `{rule.old}`", hint="correct or remove this --map")
+        raise Problems.from_message(f"no file begins with `{rule.old}`", hint="correct or remove this --map rule")
     keys = key_rules.map_names(names, rules, options.prefix)
     return _Copy(source, files, keys, bucket, clients)
 
@@ -180,7 +180,7 @@ def _choose_pending(
     missing = [item for item in proofs if item.state == MISSING]
     settings.terminal.print_out(
         f"Plan: from {copy.source} to s3://{copy.bucket}: {format_count(len(missing), 'file')} to copy, "
-        f"{equal} already equal, {len(differing)} already there but different."
+        f"{equal} already equal, {len(differing)} existing but different."
     )
     for item in missing[:MAX_LISTED_FILES]:
         settings.terminal.print_out(f"  + {sanitise(item.key)}")
@@ -188,7 +188,8 @@ def _choose_pending(
         names = ", ".join(sanitise(item.key) for item in differing[:5])
         raise Problems.from_message(
             f"{format_count(len(differing), 'object')} in {copy.bucket} differ: {names}; nothing was copied",
-            hint="check them; --overwrite replaces them (with versioning, the replaced ones are kept as versions)",
+            hint="check them; --overwrite replaces them (with versioning, the replaced objects are kept as earlier "
+            "versions)",
         )
     return [item for item in (*missing, *differing) if item.file.size <= MAX_OBJECT_BYTES]
 

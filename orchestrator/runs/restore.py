@@ -57,9 +57,7 @@ def restore_database(settings: Settings, name: str, options: RestoreOptions) -> 
     if options.plan_only:
         restore = _plan_restore(manifest, clients, name, options)
         review_plan(restore.planned, settings, RunReporter(), options.approval)
-        settings.terminal.print_out(
-            f"To restore exactly this, run: {_repeat_command(settings, name, restore, options)}"
-        )
+        settings.terminal.print_out(f"To restore this backup, run: {_repeat_command(settings, name, restore, options)}")
         return ExitCode.VETOED if restore.planned.plan.is_vetoed else ExitCode.OK
     store = checkout.find_store(manifest, clients)
     with write_lock(settings, manifest.scope, "restore", options.run, clients, store) as lock:

@@ -172,7 +172,7 @@ def _execute(
     if options.upgrade_to:
         duration = format_duration(upgrade_seconds)
         settings.terminal.print_out(
-            f"The upgrade to PostgreSQL {options.upgrade_to} took {duration}: expect about that downtime."
+            f"The upgrade to PostgreSQL {options.upgrade_to} took {duration}: expect about the same downtime."
         )
     return ExitCode.OK if verdict is None or passed else ExitCode.UNHEALTHY
 
@@ -257,8 +257,9 @@ def _upgrade(
         execute_steps(upgrade_throwaway(drill.throwaway, options.upgrade_to), StepExecutor(clients).perform)
     except (StepFailedError, WaitTimeoutError) as error:
         raise Problems.from_message(
-            f"the copy of {drill.name} could not be upgraded: {error}; the database itself was not touched",
-            hint="the log `pg_upgrade_precheck.log` of the instance in RDS says why; the new instance was removed",
+            f"the copy of {drill.name} could not be upgraded: {error}; the database itself was not changed",
+            hint="the log `pg_upgrade_precheck.log` of the instance in RDS gives the reason; the new instance was "
+            "removed",
         ) from None
     return clock() - started_at
 
@@ -286,7 +287,7 @@ def _remove(settings: Settings, clients: Clients, throwaway: str) -> None:
         execute_steps(remove_throwaway(throwaway), StepExecutor(clients).perform)
     except (StepFailedError, WaitTimeoutError) as error:
         raise Problems.from_message(
-            f"{throwaway} was not removed, and costs money: {error}",
+            f"{throwaway} was not removed and still costs money: {error}",
             hint=f"remove it: aws rds delete-db-instance --db-instance-identifier {throwaway} --skip-final-snapshot",
         ) from None
 

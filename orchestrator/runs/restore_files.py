@@ -73,7 +73,9 @@ def find_bucket(manifest: Manifest, name: str) -> str:
     desired = pipeline.expand_manifest(manifest, include_artefacts=False)
     buckets = {item.name: item.physical for item in desired.resources if item.type == "s3_bucket"}
     if name.removeprefix("bucket.") not in buckets:
-        raise Problems.from_message(f"the manifests declare no Bucket `{name}`; declared: {', '.join(sorted(buckets))}")
+        raise Problems.from_message(
+            f"the manifests declare no Bucket `{name}`; declared Buckets: {', '.join(sorted(buckets))}"
+        )
     return buckets[name.removeprefix("bucket.")]
 
 
@@ -97,12 +99,12 @@ def _plan(clients: Clients, bucket: str, moment: datetime, options: RestoreFiles
 def _print_plan(settings: Settings, plan: FileRestorePlan) -> None:
     print_out = settings.terminal.print_out
     count = format_count(len(plan.copies), "file")
-    print_out(f"Plan: restore {count} ({plan.size / 2**20:.1f} MB); {len(plan.newer)} newer ones stay.")
+    print_out(f"Plan: restore {count} ({plan.size / 2**20:.1f} MB); {len(plan.newer)} newer files stay.")
     for item in plan.copies[:MAX_LISTED_FILES]:
         sign = "~" if item.replaced_etag else "+"
         print_out(f"  {sign} {sanitise(item.version.key)}  as of {item.version.modified:%Y-%m-%d %H:%M:%S} UTC")
     for key in plan.newer[:MAX_LISTED_FILES]:
-        print_out(f"  = {sanitise(key)}  written later, so it stays (--overwrite replaces it)")
+        print_out(f"  = {sanitise(key)}  was written later, so it stays (--overwrite replaces it)")
     for key in plan.too_large:
         print_out(
             f"  ! {sanitise(key)}  is larger than 5 GB: download this version with "

@@ -53,7 +53,10 @@ def restore_ledger(settings: Settings, options: RestoreLedgerOptions) -> int:
         chosen, versions = _plan(lock.clients, store, options)
         _print_plan(settings, chosen, versions)
         with record_refusal(lock.record):
-            question = "Make this the ledger? The current one is kept as a version. Only 'yes' is accepted:"
+            question = (
+                "Replace the ledger with this version? The current ledger is kept as an earlier version. Only 'yes' "
+                "is accepted:"
+            )
             options.approval.confirm(settings.terminal, question, "yes")
         _copy(lock.clients, store, chosen, versions)
         return _verify(settings, store, chosen)
@@ -94,10 +97,12 @@ def _print_plan(settings: Settings, chosen: LedgerVersion, versions: tuple[Ledge
     if missing_numbers := [
         str(release.number) for release in before.releases if release.number not in restored_numbers
     ]:
-        print_out(f"Releases {', '.join(missing_numbers)} are not in it. What they deployed stays in AWS.")
+        print_out(
+            f"It does not contain releases {', '.join(missing_numbers)}. The resources that they deployed stay in AWS."
+        )
     if before.pins != after.pins:
         parts = ", ".join(sorted({pin.part for pin in after.pins})) or "nothing"
-        print_out(f"Held back afterwards: {parts}.")
+        print_out(f"Pinned after the restore: {parts}.")
 
 
 def _copy(clients: Clients, store: LedgerStore, chosen: LedgerVersion, versions: tuple[LedgerVersion, ...]) -> None:

@@ -81,7 +81,7 @@ def _restore(settings: Settings, values: ExternalValues, name: str, options: Res
             return ExitCode.OK
         options.approval.confirm(settings.terminal, f"Cancel the deletion of {name}? Only 'yes' is accepted:", "yes")
         values.cancel_deletion()
-        print_out(f"{name} is restored. The values that the manifests name are those from before its deletion.")
+        print_out(f"Restored {name} with the values from before its deletion.")
     if not options.version:
         return ExitCode.OK
     versions = values.list_versions()

@@ -59,7 +59,7 @@ def _free_in_service(settings: Settings, environment: str, reason: str) -> str:
     except (UnreachableError, RefusedError, Problems) as error:
         message = str(error).splitlines()[0]
         settings.terminal.print_err(
-            f"The lock of the state service was not freed ({message}); it expires a minute after its run has ended."
+            f"The lock in the state service was not removed ({message}); it expires a minute after its run has ended."
         )
         return ""
     return f"locked by {revoked.owner} ({revoked.run}) in the state service" if revoked.run else ""

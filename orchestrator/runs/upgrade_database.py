@@ -120,7 +120,7 @@ def check_upgrade(
         raise Problems.from_message(f"cannot read which upgrades RDS offers: {error}") from None
     problems = list(upgrade_checks.check_target(versions, current, version))
     if unmanaged := [item for item in database.live.unmanaged if item.field == "replicas"]:
-        problems.append(Problem(f"the database has read replicas: {unmanaged[0].live}", hint="upgrade them by hand"))
+        problems.append(Problem(f"the database has read replicas: {unmanaged[0].live}", hint="upgrade them manually"))
     if target is not None:
         findings = upgrade_checks.read_findings(target, upgrade_checks.list_unsupported_types(current, version))
         problems += upgrade_checks.judge(findings)
@@ -133,10 +133,12 @@ def check_upgrade(
 def _print_steps(settings: Settings, database: LiveDatabase, snapshot: str, options: UpgradeOptions) -> None:
     spec, print_out = database.resource.spec, settings.terminal.print_out
     is_now = options.is_immediate or spec["apply"] == "immediately"
-    moment = "now" if is_now else f"in the maintenance window {spec['maintenance_window']} (--now: at once)"
+    moment = "now" if is_now else f"in the maintenance window {spec['maintenance_window']} (--now: immediately)"
     print_out(f"Upgrade {database.resource.component} from PostgreSQL {live_version(database)} to {spec['version']}:")
     print_out(f"  1. take the snapshot {snapshot} and wait for it")
-    print_out(f"  2. upgrade in place {moment}; the database is unavailable meanwhile; --rehearse measures how long")
+    print_out(
+        f"  2. upgrade in place {moment}; the database is unavailable during the upgrade (--rehearse measures how long)"
+    )
     print_out("  3. collect statistics (ANALYZE), compare tables, rows and definitions with those before the upgrade")
     print_out("An upgrade cannot be undone in place. To go back, set the old version in the manifest, then")
     print_out(f"  {settings.command_line('restore', 'database', database.resource.name, '--snapshot', snapshot)}")
@@ -225,7 +227,7 @@ def _finish(
     print_out = settings.terminal.print_out
     print_out(f"{database.resource.component} runs PostgreSQL {live_version(database)}.")
     if target is None:
-        print_out("Its statistics are missing: run ANALYZE in it (--no-verify).")
+        print_out("Its statistics are missing because of --no-verify: run ANALYZE in the database.")
         return ExitCode.OK
     execute(target, "ANALYZE;")
     print_out("Collected the statistics that the planner needs.")
@@ -235,7 +237,7 @@ def _finish(
     for problem in problems:
         print_out(f"  missing: {problem}")
     if not problems:
-        print_out(f"Verified: {len(before.tables)} tables, {before.rows} rows and every definition are as before.")
+        print_out(f"Verified: {len(before.tables)} tables, {before.rows} rows and all definitions are unchanged.")
     print_out(f"Next step: {settings.command_line('plan')}")
     return ExitCode.UNHEALTHY if problems else ExitCode.OK
 

@@ -88,7 +88,7 @@ def _print_result(settings: Settings, reference: Mapping[str, Any], result: Refe
     empty = f", {format_count(result.empty, 'row')} without a file" if result.empty else ""
     print_out(f"{reference['query']}")
     print_out(
-        f"  {format_count(result.references, 'file')} named{empty}, {result.files} in {place}: "
+        f"  {format_count(result.references, 'file')} referenced{empty}, {result.files} found in {place}: "
         f"{len(result.missing)} missing, {len(result.unused)} without a row"
     )
     for key, count in list(result.missing.items())[:MAX_LISTED_KEYS]:

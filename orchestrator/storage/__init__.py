@@ -199,5 +199,5 @@ def _get_number(options: Mapping[str, str], name: str, default: float) -> float:
     except ValueError:
         number = 0
     if number <= 0:
-        raise Problems.from_message(f"FileStorage:{name} is {text!r}", hint="set it to a number above 0")
+        raise Problems.from_message(f"FileStorage:{name} is {text!r}", hint="set it to a number greater than 0")
     return number

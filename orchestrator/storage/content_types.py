@@ -96,7 +96,9 @@ def validate(content: bytes | Path, name: str, content_type: str = "", limits: U
     detected = sniffed or claimed
     if limits.types and detected not in limits.types:
         allowed = ", ".join(sorted(limits.types))
-        problems.append(Problem(f"{name} is {detected}, which is not accepted", hint=f"use one of: {allowed}"))
+        problems.append(
+            Problem(f"{name} has the type {detected}, which is not accepted", hint=f"use one of the types {allowed}")
+        )
     if problems:
         raise Problems(problems)
     return claimed if detected == "application/zip" and claimed != DEFAULT_CONTENT_TYPE else detected

@@ -28,7 +28,8 @@ def parse_rule(text: str) -> KeyRule:
     old, separator, new = text.partition("=")
     if not separator:
         raise Problems.from_message(
-            f"`{text}` is not a rule", hint="write OLD=NEW, two beginnings of names: uploads/products/=product-photos/"
+            f"`{text}` is not a valid rule",
+            hint="write OLD=NEW, two key prefixes, for example uploads/products/=product-photos/",
         )
     return KeyRule(old.lstrip("/"), new.lstrip("/"))
 
@@ -64,7 +65,10 @@ def _find_invalid(keys: Mapping[str, str]) -> Iterator[Problem]:
         if any("\ud800" <= character <= "\udfff" for character in key):
             yield Problem(f"{sanitise(name)!r} is not UTF-8", hint="rename the file")
         elif not KEY_PATTERN.fullmatch(key) or ".." in key.split("/") or len(key.encode()) > MAX_KEY_BYTES:
-            hint = f"a key has up to {MAX_KEY_BYTES} bytes, no control characters, backslashes, `..` or empty parts"
+            hint = (
+                f"a key can have up to {MAX_KEY_BYTES} bytes, but no control characters, backslashes, `..` or empty "
+                "parts"
+            )
             yield Problem(f"{sanitise(name)!r} cannot have the key {sanitise(key)!r}", hint=hint)
 
 
@@ -74,6 +78,4 @@ def _find_collisions(keys: Mapping[str, str]) -> Iterator[Problem]:
         names_by_key[key].append(sanitise(name))
     for key, names in names_by_key.items():
         if len(names) > 1:
-            yield Problem(
-                f"{', '.join(names)} would all have the key {sanitise(key)}", hint="change the rules of --map"
-            )
+            yield Problem(f"{', '.join(names)} would all have the key {sanitise(key)}", hint="change the --map rules")

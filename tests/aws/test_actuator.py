@@ -47,7 +47,7 @@ def test_what_exists_already_is_read_until_reads_show_it() -> None:
 
     assert act.perform(step) == {"Id": "E1"}
     assert (len(caller.calls), set(messages)) == (1, {"Already exists: E1"})
-    with pytest.raises(StepFailedError, match=r"Already exists: E1 \(request req-9\)\. Reads do not show"):
+    with pytest.raises(StepFailedError, match=r"Already exists: E1 \(request req-9\)\. AWS does not return"):
         act.perform(step)
 
 
@@ -197,7 +197,7 @@ def test_a_call_that_is_retried_for_seconds_says_what_it_waits_for() -> None:
     assert len(caller.calls) == 13
     assert clock.now > 5
     assert reports == [
-        "retry until IAM knows the new role or policy everywhere (iam:CreateRole: NoSuchEntity: no (request req-9))"
+        "retry until the new role or policy has propagated in IAM (iam:CreateRole: NoSuchEntity: no (request req-9))"
     ]
 
 

@@ -147,7 +147,7 @@ def test_credentials_that_are_new_and_have_expired_are_said_to_be_a_wrong_clock(
     aws, _ = shop
     aws.faults = Faults(enforce_policies=True, session_expires_after_seconds=0)
 
-    with pytest.raises(AwsError, match="check the clock of this machine") as refused:
+    with pytest.raises(AwsError, match="check this machine's clock") as refused:
         Clients("eu-west-1").call("s3", "list_buckets", {})
 
     assert refused.value.code == "NoCredentials"

@@ -115,7 +115,7 @@ class TestBucket:
 
         assert shown.code == 0, shown.err
         assert bucket.read_text() == PROJECT + ADOPTED
-        before, after = shown.out.split("Edits of the manifests")
+        before, after = shown.out.split("Manifest edits")
         assert 'is removed  lifecycle {"Expiration": {"Days": 30}' in before
         assert "stays       encryption, public_access, ownership, region, namespace" in before
         assert "is removed" not in after
@@ -147,7 +147,7 @@ class TestBucket:
 
         aws.faults = Faults(rules=(Rule("error", "s3", "PutBucketLifecycle*", status=403, code="AccessDenied"),))
         second = run("adopt", "bucket.files", "--auto-approve")
-        assert (second.code, "Edits of the manifests" in second.out) == (1, False)
+        assert (second.code, "Manifest edits" in second.out) == (1, False)
 
         aws.faults = Faults()
         assert "shows what still differs" in run("adopt", "bucket.files", "--auto-approve").out

@@ -84,7 +84,7 @@ def test_the_lock_of_the_service_is_freed_by_those_who_may(
     lost = service.store.get_run("theirs")
     assert lost is not None
     if not may:
-        assert "The lock of the state service was not freed" in shown.err
+        assert "The lock in the state service was not removed" in shown.err
         assert lost.status == "running"
         return
     assert shown.out == "Unlocked prod: it was locked by ben (theirs) in the state service.\n"

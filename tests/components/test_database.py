@@ -140,7 +140,7 @@ def test_the_plan_says_what_is_seldom_wise(tmp_path: Path) -> None:
     assert [note.partition(" ")[2].split(";")[0].split(":")[0] for note in notes] == [
         "has a public address",
         "has no automated backups",
-        "stays on its version after standard support ends, at about 0.10 USD per vCPU and hour.",
+        "stays on its PostgreSQL version after standard support ends, which costs about 0.10 USD per vCPU and hour.",
         "accepts connections without TLS (`rds.force_ssl`).",
     ]
 
@@ -248,8 +248,8 @@ def test_what_is_optional_is_passed_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("instance_class", "expected"),
     [
-        ("db.t3.medium", "gets up to 50 connections (10 from each instance: 5 of containerservice.api), 100 while"),
-        ("db.t3.medium", "replaces all of them; db.t3.medium allows about 337."),
+        ("db.t3.medium", "Services open up to 50 connections to database.main (10 from each instance: 5 of containerservice.api), and "),
+        ("db.t3.medium", "replaces all instances. db.t3.medium allows about 337."),
         ("db.t3.micro", "A deployment can run out of connections: lower `pool.max`."),
     ],
 )  # fmt: skip

@@ -124,11 +124,14 @@ BAD = {
         "Database:main:Host is reserved",
     ),
     "too many to declare by tags": (f"data: {{ {MANY} }}", "too many generated and external values: 31"),
-    "a name like an ARN": ("name: shop-secret\ndata: { A: b }", "a hyphen and six characters, for the suffix"),
+    "a name like an ARN": ("name: shop-secret\ndata: { A: b }", "mistakes for the suffix of an ARN"),
     "a key that is none": ("data: { 'A B': x }", "invalid key `A B`"),
     "a value of nothing": ("data: { A: {} }", "an object with either `generate` or `external`"),
     "a value of two sources": ("data: { A: { generate: {}, external: true } }", "needs either `generate` or `external"),
-    "a description of nothing": ("data: { A: { generate: {}, description: x } }", "belongs to an external value"),
+    "a description of nothing": (
+        "data: { A: { generate: {}, description: x } }",
+        "is only allowed for external values",
+    ),
     "a pattern that is none": ('data: { A: { external: true, pattern: "(" } }', "is not a valid regular expression"),
     "a secret that is too short": ("data: { A: { generate: { length: 8 } } }", "16 to 1024 characters"),
 }
@@ -150,7 +153,7 @@ def test_one_password_is_kept_by_one_secret(tmp_path: Path) -> None:
         tmp_path, DATABASE, make_document("Secret", "app", one), make_document("Secret", "jobs", one)
     )
 
-    assert found == ["secret.app already holds the password of database.main; only one Secret can"]
+    assert found == ["secret.app already contains the password of database.main; only one Secret can"]
 
 
 def test_fingerprint_and_arn_are_known_to_others(tmp_path: Path) -> None:

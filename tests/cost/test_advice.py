@@ -82,7 +82,7 @@ def test_a_gateway_that_the_stack_does_not_need_is_named() -> None:
 
     [sentence] = advice.advise([], IRELAND, {"ec2_vpc.network": network})
 
-    assert "nat-0a1: a charge of 35.04 USD a month each" in sentence
+    assert "nat-0a1, which the estimate does not include (a charge of 35.04 USD a month each," in sentence
     assert list(advice.advise([], IRELAND, {"ec2_vpc.network": LiveResource({})})) == []
 
 

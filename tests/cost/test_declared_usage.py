@@ -136,8 +136,8 @@ BUDGET = make(
 @pytest.mark.parametrize(
     ("hours", "words"),
     [
-        (0, "is 9.67 USD above what the stack costs when nobody uses it: it reports more use"),
-        (12, "is 9.67 USD above what the stack costs when nobody uses it, but the declared use exceeds it every month"),
+        (0, "is 9.67 USD above the idle cost of the stack: it reports higher usage"),
+        (12, "is 9.67 USD above the idle cost of the stack, but the declared usage exceeds it every month"),
     ],
 )
 def test_the_first_alert_is_compared_with_what_the_stack_always_costs(hours: float, words: str) -> None:

@@ -112,7 +112,7 @@ def test_a_part_without_a_price_is_named_and_the_others_count(
 
     assert [item.idle for item in estimate.line_items] == ([] if rest is None else [pytest.approx(rest)])
     assert estimate.unpriced == (("rds_instance.main", f"no price for {why} in {IRELAND}"),)
-    assert all(item.assumptions.endswith("; without what has no price") for item in estimate.line_items)
+    assert all(item.assumptions.endswith("; excludes parts without a price") for item in estimate.line_items)
 
 
 def test_a_region_without_prices_is_not_estimated() -> None:
@@ -120,7 +120,7 @@ def test_a_region_without_prices_is_not_estimated() -> None:
     estimate = cost.estimate(STACK, "sa-east-1")
 
     assert estimate.line_items == ()
-    why = "no prices for sa-east-1, run `orchestrator prices refresh --region sa-east-1`"
+    why = "no prices for sa-east-1: run `orchestrator prices refresh --region sa-east-1`"
     assert {reason for _, reason in estimate.unpriced} == {why}
     assert cost.format_headline(estimate) == (
         f"Cost not estimated: apprunner_service.api ({why}), rds_instance.main ({why}), secretsmanager_secret.app "
@@ -178,7 +178,7 @@ def test_an_alert_that_fires_every_month_is_said_beforehand() -> None:
         "The 20 USD budget alert will fire every month, the first on about day 30: the stack costs about 20.42 USD"
     )
     [note] = cost.list_warnings(cost.estimate([SERVICE, SCALING, BUDGET], IRELAND))
-    assert note.startswith("The first budget alert (20 USD) is 17.44 USD above what the stack costs")
+    assert note.startswith("The first budget alert (20 USD) is 17.44 USD above the idle cost")
 
 
 def test_the_dearest_comes_first_and_both_sums_are_in_the_headline() -> None:

@@ -165,8 +165,8 @@ def test_other_regions_of_the_file_are_kept(offers: tuple[str, type[Offers]], tm
 @pytest.mark.parametrize(
     ("service", "body", "words"),
     [
-        ("AmazonRDS", "<html>sign in to the guest network</html>", "this is not AWS's offer file of AmazonRDS"),
-        ("AmazonECS", RDS, "this is not AWS's offer file of AmazonECS"),
+        ("AmazonRDS", "<html>sign in to the guest network</html>", "the file is not the AWS offer file of AmazonRDS"),
+        ("AmazonECS", RDS, "the file is not the AWS offer file of AmazonECS"),
         ("AmazonRDS", RDS.replace('"usageType"', '"usage"'), "it has no column usageType"),
     ],
 )

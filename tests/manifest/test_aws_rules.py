@@ -217,7 +217,7 @@ RULES = (
     Rule(
         "a path for everything leaves nothing to the origin",
         "CloudFront Developer Guide, Path pattern",
-        "serves nothing",
+        "no request reaches",
         ((FILES, bucket(""), cdn("paths: [{pattern: '/*', origin: bucket.x}]")),),
         ((FILES, bucket(""), cdn("paths: [{pattern: '/*', cache: disabled}]")),),
     ),
@@ -262,7 +262,7 @@ RULES = (
     Rule(
         "countries have codes of ISO 3166-1",
         "CloudFront API Reference, GeoRestriction; botocore, wafv2 CountryCode",
-        "not the code of a country",
+        "not a country code",
         with_files(cdn("geo: {rule: allow, countries: [ES, UK]}")),
         with_files(cdn("geo: {rule: allow, countries: [ES, GB]}")),
     ),
@@ -327,7 +327,7 @@ RULES = (
     Rule(
         "RDS keeps some parameters to itself",
         "RDS User Guide, RDS for PostgreSQL DB instance parameter list",
-        "itself",
+        "is set by RDS",
         each(*map(database, ("parameters: {hba_file: here}", "parameters: {server_version: 16}"))),
         each(database("parameters: {wal_buffers: 2048}")),
     ),

@@ -151,12 +151,12 @@ def test_what_is_wrong_is_reported(storage: LocalFileStorage, download: Download
         "p0/film.mp4": "is not a photo: file extension .mp4", "product-photos/loose.jpg": "is not in a product folder",
         "p0/both.jpg": "appears under several products: p0 and p1",
         "p1/both.jpg": "appears under several products: p0 and p1",
-        "p0/white.png": "is blank: it shows one colour only",
+        "p0/white.png": "is blank: it has only one colour",
     }  # fmt: skip
     notes = {one.path: one.reason for one in made.noted}
     assert notes["photos/p0/png.jpg"] == "is a PNG despite its file extension"
     assert notes["photos/p0/whole.jpg"] == "looks like photos/p0/softer.jpg"
-    assert notes["photos/p0/deep.png"] == "has 16 bits a channel, which become 8 as in browsers"
+    assert notes["photos/p0/deep.png"] == "has 16 bits per channel, which are reduced to 8 as in browsers"
     assert "photos/p0/phone.heic" in {one.path for one in made.photos}
     contract = Preprocessing(("p0",), 64)
     deep = preprocessing.read(download.data / "photos/p0/deep.png", contract)

@@ -79,5 +79,5 @@ def test_nothing_measured_is_said(photos: tuple[Photo, ...]) -> None:
     done = make_run("v1", Preprocessing(NAMES, 32), phone=nothing, studio=nothing)
     text = report.render_page(done, [], [], [], report.list_products(done, photos))
 
-    assert text.count("Not measured: every product has one photo only") == 2
+    assert text.count("Not measured: every product has only one photo") == 2
     assert "0.0%" not in text

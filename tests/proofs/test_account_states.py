@@ -124,7 +124,7 @@ def test_a_refused_load_balancer_ends_the_wait(emulator: Emulator, express_servi
     plan = real_stack.make_plan(express_service)
 
     assert "currently does not support creating load balancers" in report
-    assert "ask for Elastic Load Balancing" in report
+    assert "request access to Elastic Load Balancing" in report
     assert plan.pending_changes
 
 

@@ -105,7 +105,7 @@ def test_what_a_release_needs_is_never_expired(
         found = expanded(Path(folder))
     if isinstance(found, Problems):
         assert chosen
-        assert all("that a release may need" in problem.message for problem in found.problems), found
+        assert all("that a release might need" in problem.message for problem in found.problems), found
         return
     resources = {one.address: one for one in found}
     for bucket, keys in NEEDED.items():
@@ -132,7 +132,7 @@ def test_a_rule_that_would_take_it_is_refused(tmp_path: Path, spec: str, said: s
     (tmp_path / "stack.yaml").write_text(
         "---\n".join([PROJECT, make_document("Bucket", "releases", "{}"), make_document("Bucket", "web", spec)])
     )
-    with pytest.raises(Problems, match=f"this rule would {said} that a release may need"):
+    with pytest.raises(Problems, match=f"this rule would {said} that a release might need"):
         pipeline.load_desired(tmp_path, "prod", include_artefacts=False)
 
 

@@ -75,7 +75,7 @@ def test_an_uploaded_model_goes_back(shop: ShopProject, tmp_path_factory: pytest
     shop.deploy(issuer="one")
     upload(shop, folder, "m1")
     assert back("--only model")[0] == 1
-    assert "no release used a different model than the one in use (m1)" in back("--only model")[1]
+    assert "no release used a model other than the one in use (m1)" in back("--only model")[1]
     shop.deploy(issuer="two")
     upload(shop, folder, "m2")
     shop.deploy(issuer="three")

@@ -53,7 +53,7 @@ def test_apply_leaves_image_and_site_and_changes_the_rest(shop: ServiceProject, 
     code, shown = run("apply", "--auto-approve")
 
     assert code == 0, shown
-    assert f"Unchanged by this command: the image of {API}, the site of bucket.web" in shown
+    assert f"This command does not change the image of {API}, the site of bucket.web" in shown
     assert "run: orchestrator deploy" in shown
     assert (shop.read_service(), shop.read_page(), shop.is_versioned()) == ((image, "blue"), "one", True)
     assert run("apply", "--auto-approve")[0] == 0
@@ -71,7 +71,7 @@ def test_a_reviewed_plan_that_ships_is_refused_with_the_command(shop: ServicePro
     code, shown = run("apply", str(shop.folder / "plan.json"))
 
     assert code == 1
-    assert f"the reviewed plan changes the image of {API}, which only a deploy may do" in shown
+    assert f"the reviewed plan changes the image of {API}, which only a deploy can do" in shown
     assert f"orchestrator deploy --expect {digest}" in shown
 
 

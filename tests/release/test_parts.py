@@ -79,7 +79,7 @@ def test_code_that_cannot_run_on_todays_schema_does_not_come_back(tmp_path: Path
     assert problem.message == (f"{API} of release 1 supports database schema 1 to 1, but the database is at 3")
     assert problem.hint is not None
     assert problem.hint.startswith(
-        "roll back to a compatible release (2, 3); roll back the other parts only (--only site)"
+        "roll back to a compatible release (2, 3), roll back only the other parts (--only site)"
     )
     assert back(ledger, 2).release.number == 2
 

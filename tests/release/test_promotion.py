@@ -93,7 +93,7 @@ def test_a_deploy_follows_the_manifests_and_keeps_what_nobody_proved(shop: Promo
     assert candidate.promotion is not None
     [note] = candidate.promotion.notes
     assert note == (
-        "Nothing is promoted from staging: release 3 of staging is a rollback to release 1; "
+        "Nothing was promoted from staging: release 3 of staging is a rollback to release 1; "
         "release 2 of staging failed or did not finish."
     )
     assert pipeline.plan(candidate.desired, clients=shop.clients).plan.pending_changes == ()
@@ -125,7 +125,7 @@ def hold_and_release(shop: PromotedProject) -> None:
     held = shop.load("prod")
     assert held.promotion is not None
     assert held.promotion.is_held
-    assert "it is held back by the rollback of release 2 (wrong prices)" in held.promotion.notes[0]
+    assert "release 2 was rolled back (wrong prices), so promotions are held back" in held.promotion.notes[0]
     assert "orchestrator promote --from staging --to prod" in held.promotion.notes[0]
     assert pipeline.plan(held.desired, clients=shop.clients).plan.pending_changes == ()
 
@@ -182,7 +182,7 @@ def history(*entries: str) -> Ledger:
     [
         (("healthy@3h",), "2h", 1, ""),
         (("healthy@3h", "healthy@10m"), "2h", 1, ""),  # the older one had its two hours
-        (("healthy@60m", "healthy@10m"), "2h", None, "has been healthy for 10m, and 2h are required"),
+        (("healthy@60m", "healthy@10m"), "2h", None, "has been healthy for 10m, but 2h is required"),
         (("healthy@5h", "healthy@3h", "rollback:1@1h"), "1h", 1, ""),  # what was rolled back never goes
         (("healthy@5h", "healthy@3h", "rollback:1@1h", "healthy@20m"), "30m", 1, ""),
         (("healthy@5h", "failed@3h", "rollback:1@3h"), "4h", 1, ""),  # a failure that went back ends nothing

@@ -68,7 +68,7 @@ def test_a_deploy_says_what_it_put_back(halfway: SiteProject) -> None:
 
     said = halfway.deploy().warnings
 
-    assert any("objects that restore bucket.web; they were put back" in warning for warning in said)
+    assert any("objects that a rollback of bucket.web needs; they were uploaded again" in warning for warning in said)
     assert halfway.deploy().warnings == ()
 
 
@@ -154,7 +154,7 @@ def test_a_ledger_that_stays_unseen_is_not_written_over(shop: ShopProject, emula
     expected = shop.ledger
     emulator.faults = unseen(10_000)
 
-    with pytest.raises(Problems, match="exists, but S3 answered 404 for a minute"):
+    with pytest.raises(Problems, match="exists, but S3 returned 404 for a minute"):
         make_store(shop, []).write(lambda ledger: replace(ledger, retained=("x",)))
 
     emulator.faults = Faults()

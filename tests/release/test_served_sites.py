@@ -181,7 +181,7 @@ def test_a_second_site_without_its_path_is_refused(shop: Shop, capsys: pytest.Ca
 
     assert shop.deploy() == 1
     error = capsys.readouterr().err
-    assert "the site of bucket.admin is at the root of its bucket, so `/admin/*` finds none of its pages" in error
+    assert "the site of bucket.admin is at the root of its bucket, so `/admin/*` matches none of its pages" in error
     assert "set `spa: {prefix: admin/}` in bucket.admin" in error
 
 
@@ -249,7 +249,7 @@ def test_a_type_that_is_not_known_is_told(shop: Shop, capsys: pytest.CaptureFixt
     shop.build("web", {"index.html": "1", "data.unheard-of": "1"})
     assert shop.deploy() == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "the media type of 1 file(s) is not known" in shown
+    assert "1 file(s) have an unknown media type" in shown
     assert "data.unheard-of. Set it with `spa.headers`" in shown
 
 

@@ -65,7 +65,7 @@ FULL_PLAN = Plan(
             FieldChange(("master_user_password",), None, "correct-horse"),
             steps=(
                 PlannedStep("rds:DeleteDBInstance", {"DBInstanceIdentifier": "joiabagur-prod-main"}),
-                PlannedStep("rds:DescribeDBInstances", note="wait until gone"),
+                PlannedStep("rds:DescribeDBInstances", note="wait until deleted"),
                 PlannedStep("generate", note="32 random characters"),
                 PlannedStep("rds:CreateDBInstance", {"MasterUserPassword": "(secret)", "Engine": "postgres"}),
             ),

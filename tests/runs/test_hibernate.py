@@ -28,7 +28,7 @@ from tests.proofs import real_stack
 
 SCHEDULE = 'schedule: {timezone: Europe/Madrid, awake: ["mon-fri 07:30-20:30", "sat 09:00-14:00"]}'
 DAY, NIGHT = datetime(2026, 11, 30, 9, 0, tzinfo=UTC), datetime(2026, 11, 30, 23, 0, tzinfo=UTC)
-HELD_WORDS = "Left awake, because it was woken by hand or by a deploy"
+HELD_WORDS = "The environment stays awake because it was woken manually or by a deploy"
 
 
 STACK = f"""
@@ -121,8 +121,8 @@ def test_an_environment_sleeps_and_wakes_in_a_safe_order(stack: Stack) -> None:
     assert stack.switches == ["PauseService", "StopDBInstance"]
     # 20 GB gp2 at 0.127: the storage of a stopped instance is billed (RDS user guide)
     assert (
-        "It costs about 2.54 USD a month hibernated, and 19.70 awake and idle. Each day of hibernation saves 0.56"
-        in asleep.out
+        "It costs about 2.54 USD a month while hibernated, and 19.70 while awake and idle. "
+        "Each day of hibernation saves 0.56" in asleep.out
     )
     drift = stack.run("drift")
     assert (drift.code, drift.out.count("hibernated")) == (0, 2)

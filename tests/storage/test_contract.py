@@ -226,7 +226,7 @@ def test_a_folder_and_a_bucket_agree(bucket: FileStorage, folder: FileStorage, k
         (JPEG, "a.jpg", "image/png", "a.jpg is image/jpeg, not image/png"),
         (b"<html>", "a.jpg", "", "a.jpg is not image/jpeg"),
         (JPEG, "a.html", "", "a.html is image/jpeg, not text/html"),
-        (b"GIF89a" + b"\0" * 50, "a.gif", "", "a.gif is image/gif, which is not accepted"),
+        (b"GIF89a" + b"\0" * 50, "a.gif", "", "a.gif has the type image/gif, which is not accepted"),
         (b"", "a.jpg", "", "a.jpg is empty"),
         (JPEG + b"\0" * 5000, "a.jpg", "", "a.jpg is too large: 5,210 bytes"),
         (JPEG, "a.jpg", "", None),

@@ -132,7 +132,7 @@ def test_a_version_is_never_another(storage: LocalFileStorage, tmp_path: Path) -
     """The same name with other content is refused before anything moves; so is a file that changed since."""
     first = registry.publish(storage, tmp_path / "v1", version(tmp_path / "v1", "v1"), None)
     other = version(tmp_path / "other", "v1", {"ring": {"a": "1"}})
-    with pytest.raises(Problems, match="other content"):
+    with pytest.raises(Problems, match="already exists with different content"):
         registry.publish(storage, tmp_path / "other", other, first)
     known = version(tmp_path / "v2", "v2")
     (tmp_path / "v2" / "weights-1.bin").write_text("broken")

@@ -17,7 +17,10 @@ from orchestrator.problems import Position, Problem, Problems
 
 FindDigest: TypeAlias = Callable[[ImageReference], str | None]
 """Returns the digest of an image that is not asked for at its registry, or None to ask there. Raises Problems."""
-PIN_HINT = "pin it (`FROM {image}@sha256:...`), or set `resolveBases: false` under `image.build` to use its tag alone"
+PIN_HINT = (
+    "pin it (`FROM {image}@sha256:...`), or set `resolveBases: false` under `image.build` to use the tag without "
+    "resolving it"
+)
 
 
 def resolve_digests(

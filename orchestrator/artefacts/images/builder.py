@@ -259,14 +259,18 @@ class _Builder:
                 raise
             descriptor = None
         if descriptor is None:
-            raise self._log.failure(result, f"cannot push {job.name}", hint="run again; nothing was deployed")
+            raise self._log.failure(
+                result, f"cannot push {job.name}", hint="run the command again; nothing was deployed"
+            )
         reported = job.digest_file.read_text() if job.digest_file.exists() else "\n".join(result.tail)
         digests = _DIGEST.findall(reported)
         if result.exit_code == 0 and descriptor.digest not in digests:
             message = (
                 f"{tool.name} pushed {', '.join(digests) or 'nothing'}, but {job.name} has digest {descriptor.digest}"
             )
-            raise Problems.from_message(message, hint="nothing was deployed: another process moved the tag; run again")
+            raise Problems.from_message(
+                message, hint="nothing was deployed because another process moved the tag; run the command again"
+            )
         return descriptor, result.exit_code == 0
 
     def _run(self, command: list[str]) -> BuildResult:

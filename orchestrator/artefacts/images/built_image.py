@@ -85,8 +85,10 @@ def push(
     descriptor = registry_client.fetch_descriptor(target, credentials)
     if descriptor is None or descriptor.digest != digest:
         found = descriptor.digest if descriptor else "nothing"
-        message = f"the build job built {digest}, but {target.repository}:{target.tag} is {found}"
-        raise Problems.from_message(message, hint="nothing was deployed: another process moved the tag; run again")
+        message = f"the build job built {digest}, but the registry has {found} as {target.repository}:{target.tag}"
+        raise Problems.from_message(
+            message, hint="nothing was deployed because another process moved the tag; run the command again"
+        )
     _push_packages(folder, manifest, descriptor, target, credentials)
     return digest
 
@@ -122,7 +124,7 @@ def push_sbom(bom: bytes, image: Descriptor, target: ImageReference, credentials
             repository.push_manifest(sbom.build_referrer(bom, image), sbom.MANIFEST_MEDIA_TYPE)
     except Problems as error:
         message = f"the image was pushed, but its SBOM was not: {error.problems[0].message}"
-        hint = "nothing was deployed; run again to deploy the image without an SBOM"
+        hint = "nothing was deployed; to deploy the image without an SBOM, run the command again"
         raise Problems.from_message(message, hint=hint) from None
 
 

@@ -56,7 +56,9 @@ def _copy_manifest(source: Repository, target: Repository, copy: ImageCopy, dige
     """Copy what a manifest names, then the manifest, byte for byte."""
     data, media_type = source.pull_manifest(digest, MANIFEST_MEDIA_TYPES)
     if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
-        raise Problems.from_message(f"{copy.source} returned other content than {digest[:19]}; nothing was deployed")
+        raise Problems.from_message(
+            f"{copy.source} returned content that does not match {digest[:19]}; nothing was deployed"
+        )
     manifest = json.loads(data)
     for child in manifest.get("manifests", ()):
         _copy_manifest(source, target, copy, child["digest"], None)

@@ -79,7 +79,9 @@ def read_labels(folder: Path, manifest: bytes) -> dict[str, str]:
 def blob_path(folder: Path, digest: str) -> Path:
     """Return where a blob of a layout is.  Raises Problems if ``digest`` is none: it could be any path."""
     if not _DIGEST.fullmatch(digest):
-        raise Problems.from_message(f"the built image in {folder} names a blob {digest[:80]!r}, which is not a digest")
+        raise Problems.from_message(
+            f"the built image in {folder} refers to the blob {digest[:80]!r}, which is not a digest"
+        )
     return folder / "blobs" / "sha256" / digest.partition(":")[2]
 
 
@@ -89,7 +91,7 @@ def _read_verified(folder: Path, digest: str, description: str) -> bytes:
     except OSError:
         data = b""
     if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
-        hint = "it was changed or lost since it was built; nothing was pushed"
+        hint = "the blob was changed or lost after the build; nothing was pushed"
         raise Problems.from_message(f"the built image in {folder} has no {description} {digest}", hint=hint)
     return data
 

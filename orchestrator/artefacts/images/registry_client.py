@@ -109,7 +109,9 @@ def fetch_descriptor(
     if response.status_code in REFUSED_STATUS_CODES:
         reason = "rejected the login" if credentials else "requires a login"
         message = f"{reference.registry} {reason} for {reference.repository}:{reference.tag}"
-        raise Problems.from_message(message, hint=f"run `docker login {reference.registry}`, or podman's")
+        raise Problems.from_message(
+            message, hint=f"run `docker login {reference.registry}` or `podman login {reference.registry}`"
+        )
     if response.status_code == httpx.codes.NOT_FOUND:
         return None
     response_headers = response.headers
@@ -167,7 +169,9 @@ def _fetch_token(client: httpx.Client, registry: str, challenge: str, credential
         message = "the registry requires an unsupported authentication scheme"
         raise ValueError(message)
     if not _is_same_domain(registry, realm_url.netloc):
-        message = f"{registry} asks for a token of {realm_url.netloc}, on another domain; no token was requested"
+        message = (
+            f"{registry} requires a token from {realm_url.netloc}, which is on another domain; no token was requested"
+        )
         raise Problems.from_message(message)
     response = _send(client, client.build_request("GET", realm, params=parameters), credentials)
     if response.status_code in REFUSED_STATUS_CODES:

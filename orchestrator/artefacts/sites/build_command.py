@@ -106,7 +106,7 @@ def check_built(component: Component, since: float = 0.0) -> None:
     if (folder / DEFAULT_INDEX).is_file():
         return
     missing = f"contains no {DEFAULT_INDEX}" if folder.is_dir() else "does not exist"
-    ran = "the build ended without an error, but" if since else "the site is not built:"
+    ran = "the build succeeded, but" if since else "the site is not built:"
     message = f"{component.handle}: {ran} `dir: {spa['dir']}` {missing} ({folder})"
     hint = (
         "set `dir` to the folder that the build writes" if since else "build it first, or deploy without `--no-build`"

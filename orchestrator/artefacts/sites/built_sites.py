@@ -45,7 +45,9 @@ def restore(components: Iterable[Component], source: Path) -> None:
     for component in list_built(components):
         built, folder = source / component.handle, _site_folder(component)
         if not built.is_dir():
-            raise Problems.from_message(f"the build job wrote no site of {component.handle}; nothing was changed")
+            raise Problems.from_message(
+                f"the build job did not build the site of {component.handle}; nothing was changed"
+            )
         for path in _list_files(folder):
             if not (built / path).exists():
                 (folder / path).unlink()

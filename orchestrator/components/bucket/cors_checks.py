@@ -39,11 +39,11 @@ def _find_mismatch(origin: str) -> tuple[str, str | None]:
     scheme, host, port, rest = (match[name] or "" for name in ("scheme", "host", "port", "rest"))
     bare = f"{scheme.lower()}://{host.lower()}"
     if rest:
-        return "browsers send no path, also no `/` at the end", f"write `{bare}{port}`"
+        return "browsers send no path, not even a trailing `/`", f"write `{bare}{port}`"
     if (scheme + host) != (scheme + host).lower():
         return "browsers send scheme and host in lower case", f"write `{bare}{port}`"
     if port and port == _DEFAULT_PORTS.get(scheme):
-        return f"browsers leave out the default port {port[1:]}", f"write `{bare}`"
+        return f"browsers omit the default port {port[1:]}", f"write `{bare}`"
     if not host.isascii():
         return "browsers send international domains in their ASCII form (`xn--...`)", None
     return "", None

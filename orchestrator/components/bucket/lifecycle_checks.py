@@ -45,7 +45,10 @@ def _check_order(path: tuple[str | int, ...], transitions: Sequence[Mapping[str,
         if first == second:
             yield (*path, index, "storageClass"), f"duplicate transition to {second}", "remove one of the two"
         elif days_apart <= 0:
-            message = f"objects cannot move from {second} to {first}, so {second} has to come later than {first}"
+            message = (
+                f"objects cannot move from {second} to {first}, so the transition to {second} must come after the "
+                f"transition to {first}"
+            )
             yield days_path, message, f"set `afterDays` to more than {earlier['afterDays']}"
         elif days_apart < MIN_TRANSITION_DAYS.get(first, 0):
             message = f"objects stay in {first} for at least 30 days before they move to {second}"

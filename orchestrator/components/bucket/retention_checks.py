@@ -30,13 +30,14 @@ def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[F
         if needed_objects and "expireAfterDays" in rule:
             yield (
                 (*rule_path, "expireAfterDays"),
-                f"this rule would remove {needed_objects} that a release may need",
+                f"this rule would remove {needed_objects} that a release might need",
                 _build_hint(component),
             )
         for transition_index, transition in enumerate(rule["transitions"] if needed_objects else ()):
             if transition["storageClass"] in ARCHIVE_STORAGE_CLASSES:
                 message = (
-                    f"this rule would archive {needed_objects} that a release may need: a rollback cannot read them"
+                    f"this rule would archive {needed_objects} that a release might need: a rollback cannot read "
+                    "archived objects"
                 )
                 yield (
                     (*rule_path, "transitions", transition_index),
@@ -64,4 +65,4 @@ def _has_overlap(prefix: str, prefixes: tuple[str, ...]) -> bool:
 def _build_hint(component: Component) -> str:
     other_prefixes = [other_prefix for other_prefix in component.spec["prefixes"] if other_prefix != MODEL_PREFIX]
     alternative = f"use another prefix, such as {other_prefixes[0]}/, or " if other_prefixes else ""
-    return f"{alternative}remove the rule: each deploy removes what no release needs (`releases.keep`)"
+    return f"{alternative}remove the rule: each deploy removes the objects that no release needs (`releases.keep`)"

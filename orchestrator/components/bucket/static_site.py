@@ -22,10 +22,10 @@ def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[F
     )
     if release_bucket is None:
         hint = "declare a Bucket `releases`, and set `releases: {bucket: bucket.releases}` in the Project"
-        yield ("spa",), "deploying a site requires a release bucket, and the Project names none", hint
+        yield ("spa",), "deploying a site requires a release bucket, but the Project does not set one", hint
     elif release_bucket == component.handle:
-        hint = "declare a separate Bucket for the releases: they are private, a site is not"
-        yield ("spa",), "this bucket stores the releases, so it cannot hold a site", hint
+        hint = "declare a separate Bucket for the releases: releases are private, a site is public"
+        yield ("spa",), "this bucket stores the releases, so it cannot contain a site", hint
 
 
 def build_spec(component: Component, stack: Stack, site: Site) -> dict[str, Value]:

@@ -96,8 +96,8 @@ def notes(component: Component, stack: Stack) -> Iterator[str]:
     sites = list_sites(component, stack.components, stack.artefacts)
     for handle in write_function(sites, component.spec["index"]).unlisted if sites else ():
         yield (
-            f"{handle}: the site has too many pages for the function of {component.handle} to list, so unknown paths "
-            "get S3's error message (status 404) instead of the site's page."
+            f"{handle}: the site has too many pages for the CloudFront function of {component.handle}, so unknown "
+            "paths return S3's error message (status 404) instead of the site's own page."
         )
 
 
@@ -108,7 +108,7 @@ def _function_spec(component: Component, sites: tuple[ServedSite, ...], comment:
     """
     function = write_function(sites, component.spec["index"])
     if not function.is_within_limit:
-        message = "the redirects and the files without an extension exceed the 10 KB of a CloudFront function"
+        message = "the redirects and the files without an extension exceed the 10 KB limit of a CloudFront function"
         hint = "remove some redirects or files, or combine several redirects into one with `*`"
         raise Problems.from_message(f"{component.handle}: {message}", where=component.where, hint=hint)
     is_known = all(site.files for site in sites if site.is_shipped)

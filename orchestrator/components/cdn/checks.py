@@ -38,7 +38,7 @@ def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
     yield from _check_patterns([path["pattern"] for path in spec["paths"]])
     for index, path in enumerate(spec["paths"]):
         if path["pattern"] in MATCHES_ALL and path.get("origin", spec["origin"]) != spec["origin"]:
-            message = f"`{path['pattern']}` matches every path, so {spec['origin']} serves nothing"
+            message = f"`{path['pattern']}` matches every path, so no request reaches {spec['origin']}"
             yield ("paths", index, "pattern"), message, f"set `origin: {path['origin']}` instead"
     yield from _check_countries(spec.get("geo", {}))
     yield from _check_log_bucket(spec.get("logs", {}), siblings)
@@ -85,8 +85,8 @@ def _check_countries(geo: Mapping[str, Any]) -> Iterator[Finding]:
         yield ("geo", "countries"), "`allow` and `deny` require `countries`; `none` must not have any", None
     for index, country in enumerate(geo["countries"]):
         if country not in COUNTRY_CODES:
-            hint = "write a two-letter code of ISO 3166-1, e.g. ES, or GB for the United Kingdom"
-            yield ("geo", "countries", index), f"`{country}` is not the code of a country", hint
+            hint = "use a two-letter ISO 3166-1 code, for example ES (GB for the United Kingdom)"
+            yield ("geo", "countries", index), f"`{country}` is not a country code", hint
 
 
 def _check_log_bucket(logs: Mapping[str, Any], siblings: Siblings) -> Iterator[Finding]:
@@ -99,8 +99,8 @@ def _check_log_bucket(logs: Mapping[str, Any], siblings: Siblings) -> Iterator[F
     if bucket.startswith(HANDLE_PREFIX) and ".s3." not in bucket:
         own = bucket
     if own:
-        message = f"CloudFront needs a log bucket with ACLs, and {own} has none: a Bucket never has"
-        yield ("logs", "bucket"), message, "name a bucket that is managed elsewhere, by its domain"
+        message = f"CloudFront requires a log bucket with ACLs enabled, and a Bucket such as {own} never has ACLs"
+        yield ("logs", "bucket"), message, "set the domain of a bucket that is managed outside the manifests"
 
 
 def _check_headers(headers: Mapping[str, Any]) -> Iterator[Finding]:

@@ -75,7 +75,7 @@ def check_paths(component: Component, siblings: Mapping[str, Component]) -> Iter
     default_origins = {sibling.spec["origin"] for sibling in siblings.values() if sibling.kind == "Cdn"}
     spec, origin = component.spec, str(component.spec["origin"])
     if prefix := _prefix_of(siblings.get(origin)):
-        message = f"the site of {origin} is below /{prefix}, so / has no page"
+        message = f"the site of {origin} is served under /{prefix}, so / has no page"
         yield ("origin",), message, f"serve it under `paths`, with `pattern: /{prefix}*`"
     for index, path in enumerate(spec["paths"]):
         bucket, pattern = siblings.get(str(path.get("origin") or origin)), str(path["pattern"])
@@ -85,8 +85,8 @@ def check_paths(component: Component, siblings: Mapping[str, Component]) -> Iter
             continue
         prefix = _prefix_of(bucket)
         if not prefix.startswith(folder) and not (prefix and folder.startswith(prefix)):
-            where = f"below /{prefix}" if prefix else "at the root of its bucket"
-            message = f"the site of {bucket.handle} is {where}, so `{pattern}` finds none of its pages"
+            where = f"under /{prefix}" if prefix else "at the root of its bucket"
+            message = f"the site of {bucket.handle} is {where}, so `{pattern}` matches none of its pages"
             yield ("paths", index, "pattern"), message, f"set `spa: {{prefix: {folder}}}` in {bucket.handle}"
 
 

@@ -57,9 +57,10 @@ def notes(component: Component) -> Iterator[str]:
     )
     yield (
         f"{component.handle} uses a database, so all its traffic goes through the VPC, which has no route to the "
-        f"internet. If it calls Secrets Manager for {names} itself (in .NET: AddSecretsManager), it cannot start. "
-        f"{way_out}; or give the VPC an interface endpoint for Secrets Manager (about 8 USD per month and zone) or a "
-        "NAT gateway (about 35 USD per month). S3 uses the free gateway endpoint."
+        f"internet. If the application itself reads {names} from Secrets Manager (in .NET: AddSecretsManager), it "
+        f"cannot start. {way_out}, or add an interface endpoint for Secrets Manager (about 8 USD per month and zone) "
+        "or a NAT "
+        "gateway (about 35 USD per month) to the VPC. S3 uses the free gateway endpoint."
     )
 
 

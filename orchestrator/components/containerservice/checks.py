@@ -34,7 +34,7 @@ def check_cpu_and_memory(
     allowed_memory = memory_by_cpu.get(cpu, ())
     if allowed_memory and memory not in allowed_memory:
         sizes = _format_choices(allowed_memory)
-        message = f"spec.memory {memory} does not fit spec.cpu {cpu}, for which {runtime_name} offers {sizes} GB"
+        message = f"spec.memory {memory} cannot be combined with spec.cpu {cpu}: {runtime_name} offers {sizes} GB"
         yield ("spec", "memory"), message, f"set `memory: {allowed_memory[0]:g}`"
 
 

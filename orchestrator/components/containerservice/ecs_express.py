@@ -91,8 +91,8 @@ def notes(component: Component) -> Iterator[str]:
         yield f"{component.handle} has settings that only App Runner uses and ECS Express ignores ({details})."
     if component.spec["public"] is False:
         yield (
-            f"{component.handle} is not public, so its tasks have no public address: to pull the image, write logs and "
-            "read secrets, their subnets need a NAT gateway (about 35 USD per month) or interface endpoints."
+            f"{component.handle} is not public, so its tasks have no public IP address: to pull the image, write logs "
+            "and read secrets, their subnets require a NAT gateway (about 35 USD per month) or interface endpoints."
         )
 
 

@@ -45,10 +45,12 @@ def check_migration(component: Component) -> Iterator[Finding]:
     if not runs_in_vpc(component):
         return
     if component.spec["runtime"] == "app-runner" and not list_databases(component):
-        message = "spec.migrate.runs `in-vpc` requires a Database in spec.access: the service has no network otherwise"
+        message = (
+            "spec.migrate.runs `in-vpc` requires a Database in spec.access: without one, the service has no VPC network"
+        )
         yield path, message, "add `access: [database.NAME]`, or remove `runs`"
     if component.spec["migrate"]["folder"] != ".":
-        message = "spec.migrate.folder is a folder of this checkout, which a task in the VPC does not have"
+        message = "spec.migrate.folder is a folder of this checkout, which a task in the VPC cannot read"
         yield ("spec", "migrate", "folder"), message, "remove it: the command runs in the image's working directory"
 
 

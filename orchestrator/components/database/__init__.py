@@ -67,11 +67,14 @@ def notes(component: Component, stack: Stack) -> Iterator[str]:
     """Yield notes about settings that are valid but rarely a good idea, and the connections that the services open."""
     spec, handle = component.spec, component.handle
     if spec["public"]:
-        yield f"{handle} has a public address: everyone within its `allowFrom` can try passwords."
+        yield f"{handle} has a public address: anyone in the `allowFrom` ranges can try passwords."
     if not spec["backups"]["retentionDays"]:
         yield f"{handle} has no automated backups: you cannot restore it to a point in time."
     if spec["extendedSupport"]:
-        yield f"{handle} stays on its version after standard support ends, at about 0.10 USD per vCPU and hour."
+        yield (
+            f"{handle} stays on its PostgreSQL version after standard support ends, which costs about 0.10 USD per "
+            "vCPU and hour."
+        )
     if str(spec.get("parameters", {}).get("rds.force_ssl", "1")) in {"0", "False"}:
         yield f"{handle} accepts connections without TLS (`rds.force_ssl`)."
     connections = describe_connections(component, stack.components)

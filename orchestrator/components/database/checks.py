@@ -82,7 +82,7 @@ def _check_names(component: Component, siblings: Siblings) -> Iterator[Finding]:
     if database in RESERVED_DATABASES or RESERVED_WORDS_PATTERN.fullmatch(database):
         yield ("spec", "database"), f"the database name {spec['database']} is reserved by PostgreSQL or RDS", None
     if "--" in component.name or component.name.endswith("-"):
-        message = "the name of a database must have only single hyphens, and none at the end"
+        message = "a database name must not contain two hyphens in a row or end with a hyphen"
         yield ("metadata", "name"), message, None
     if f"containerservice.{component.name}" in siblings:
         message = f"containerservice.{component.name} has the same name, and their security groups would conflict"
@@ -126,11 +126,11 @@ def _check_provisioned(storage: Mapping[str, Any]) -> Iterator[Finding]:
     limit = size_gb * MAX_IOPS_PER_GB.get(storage_type, 0)
     is_tunable = storage_type != "gp3" or size_gb >= MIN_STRIPED_STORAGE_GB
     if iops is not None and is_tunable and 0 < limit < iops:
-        message = f"{storage_type} storage of {size_gb} GB has at most {limit} IOPS"
+        message = f"{storage_type} storage of {size_gb} GB supports at most {limit} IOPS"
         yield ("spec", "storage", "iops"), message, f"set `iops: {limit}` or less, or a larger `sizeGb`"
     throughput, max_throughput = storage.get("throughput", 0), (iops or MIN_STRIPED_IOPS) // IOPS_PER_THROUGHPUT
     if storage_type == "gp3" and size_gb >= MIN_STRIPED_STORAGE_GB and throughput > max_throughput:
-        message = f"{iops or MIN_STRIPED_IOPS} IOPS allow at most {max_throughput} MiB per second"
+        message = f"{iops or MIN_STRIPED_IOPS} IOPS support at most {max_throughput} MiB per second"
         hint = f"set `iops: {throughput * IOPS_PER_THROUGHPUT}`, or a lower `throughput`"
         yield ("spec", "storage", "throughput"), message, hint
 
@@ -144,7 +144,7 @@ def _check_networks(spec: Mapping[str, Any]) -> Iterator[Finding]:
         try:
             network = ipaddress.ip_network(block, strict=False)
         except ValueError:
-            yield path, f"`{block}` is not a valid CIDR block", "write one such as 203.0.113.0/24"
+            yield path, f"`{block}` is not a valid CIDR block", "write a block such as 203.0.113.0/24"
             continue
         if str(network) != block:
             yield path, f"EC2 stores the CIDR block `{block}` as `{network}`", f"write `{network}`"
@@ -152,7 +152,7 @@ def _check_networks(spec: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _check_instance(spec: Mapping[str, Any]) -> Iterator[Finding]:
     if spec["multiAz"] and "availabilityZone" in spec:
-        yield ("spec", "availabilityZone"), "with `multiAz` AWS chooses the zones", "remove `availabilityZone`"
+        yield ("spec", "availabilityZone"), "with `multiAz`, AWS chooses the zones", "remove `availabilityZone`"
     if spec["monitoring"]["intervalSeconds"] and "role" not in spec["monitoring"]:
         yield ("spec", "monitoring"), "enhanced monitoring requires a `role` that allows RDS to write its logs", None
 
@@ -195,8 +195,9 @@ def describe_connections(component: Component, siblings: Siblings) -> str:
     parts = ", ".join(f"{count} of {handle}" for handle, count in sorted(instances.items()))
     warning = "" if 2 * total <= limit else " A deployment can run out of connections: lower `pool.max`."
     return (
-        f"{component.handle} gets up to {total} connections ({pool_max} from each instance: {parts}), {2 * total} "
-        f"while a deployment replaces all of them; {component.spec['instanceClass']} allows about {limit}.{warning}"
+        f"Services open up to {total} connections to {component.handle} ({pool_max} from each instance: {parts}), and "
+        f"up to {2 * total} while a deployment replaces all instances. {component.spec['instanceClass']} allows about "
+        f"{limit}.{warning}"
     )
 
 

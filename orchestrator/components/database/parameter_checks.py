@@ -59,7 +59,7 @@ def check(parameters: Mapping[str, Value]) -> Iterator[Finding]:
         path = ("spec", "parameters", name)
         parameter = list_parameters().get(name)
         if name in NOT_MODIFIABLE or (parameter and parameter.type == "internal"):
-            yield path, f"RDS sets `{name}` itself", "remove it"
+            yield path, f"`{name}` is set by RDS and cannot be changed", "remove it"
         elif parameter is not None:
             yield from ((path, message, hint) for message, hint in _check_value(parameter, value))
         elif "." not in name and (similar := _find_similar(name)):
@@ -99,7 +99,7 @@ def _check_number(parameter: Parameter, text: str) -> Iterator[tuple[str, str | 
     pattern = r"-?[0-9]+" if parameter.type == "integer" else r"-?[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?"
     if not re.fullmatch(pattern, text):
         kind = "a whole number" if parameter.type == "integer" else "a number"
-        yield f"`{parameter.name}` cannot be `{text}`: it is {kind}", None
+        yield f"`{parameter.name}` cannot be `{text}`: it must be {kind}", None
     elif not float(parameter.lowest) <= float(text) <= float(parameter.highest):
         unit = f", in units of {parameter.unit}" if parameter.unit else ""
         limits = f"from {parameter.lowest} to {parameter.highest}{unit}"
