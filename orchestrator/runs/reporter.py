@@ -216,7 +216,7 @@ def record_unreviewed(record: RunReporter) -> None:
     """Record that the plan is not the reviewed one."""
     from orchestrator.state.protocol.records import RunResult
 
-    record.set_result(RunResult("interrupted", "", "the plan differs from the reviewed plan; nothing was changed"))
+    record.set_result(RunResult("interrupted", "", "the plan is not the reviewed one; nothing was changed"))
 
 
 def record_outcomes(
