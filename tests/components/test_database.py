@@ -248,7 +248,7 @@ def test_what_is_optional_is_passed_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("instance_class", "expected"),
     [
-        ("db.t3.medium", "open up to 50 connections to database.main (10 from each instance: 5 of containerservice.api), "),
+        ("db.t3.medium", "50 connections to database.main (10 from each instance: 5 of containerservice.api), "),
         ("db.t3.medium", "replaces all instances. db.t3.medium allows about 337."),
         ("db.t3.micro", "A deployment can run out of connections: lower `pool.max`."),
     ],
