@@ -55,7 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--smallest", type=_positive_int, default=image_checks.MIN_SIDE_PIXELS, metavar="PIXELS",
                       help="minimum shorter side of a photo (default: %(default)s)")  # fmt: skip
     parser.add_argument("--fewest", type=_positive_int, default=dataset.RECOMMENDED_PHOTOS, metavar="N",
-                      help="report products with fewer photos (default: %(default)s)")  # fmt: skip
+                      help="report products with fewer than N photos (default: %(default)s)")  # fmt: skip
     return parser
 
 

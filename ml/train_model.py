@@ -26,7 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m ml.train_model",
         description="Train a product recognition model on the photos of the dataset.",
-        epilog="After an interruption, the same command resumes. Features of known photos are reused.",
+        epilog="After an interruption, run the same command to resume. Features of known photos are reused.",
     )
     defaults = Settings()
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the dataset (default: data)")
@@ -41,11 +41,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--views", type=_non_negative_int, default=defaults.views, metavar="N",
                       help="simulated phone photos per photo (default: depends on the number of photos)")  # fmt: skip
     parser.add_argument("--epochs", type=_positive_int, default=defaults.epochs, metavar="N",
-                      help="epochs (default: %(default)s)")  # fmt: skip
+                      help="number of epochs (default: %(default)s)")  # fmt: skip
     parser.add_argument("--batch", type=_positive_int, default=defaults.batch, metavar="N",
                       help="batch size; a smaller batch needs less memory (default: %(default)s)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=defaults.seed, metavar="N",
-                      help="seed of split, augmentation and weights (default: %(default)s)")  # fmt: skip
+                      help="random seed for the split, augmentation and weights (default: %(default)s)")  # fmt: skip
     parser.add_argument(
         "--device", choices=("auto", "cpu", "gpu"), default="auto", help="device to train on (default: auto)"
     )

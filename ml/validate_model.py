@@ -293,9 +293,7 @@ def _render_accuracy(metadata: ModelMetadata) -> list[str]:
         )
     ]
     if measured.separation is not None:
-        lines.append(
-            f"  Products distinguished from products that the model did not learn: {measured.separation:.2f} (AUROC)"
-        )
+        lines.append(f"  Learned products distinguished from unknown products: {measured.separation:.2f} (AUROC)")
     if studio is not None:
         lines.append(
             f"  On {studio.photos} of the shop's own photos, cross-validated: top-1 {studio.top1:.1%}, "
@@ -327,7 +325,8 @@ def _render_comparison(metadata: ModelMetadata, comparison: Comparison | None) -
         (
             f"Compared with the model in use, {verdict.against}, on {comparison.photo_count} {comparison.condition}: "
             f"accuracy {comparison.new_accuracy:.1%}, was {comparison.old_accuracy:.1%}. "
-            f"Only the new model recognises {comparison.new_only}, only the old model {comparison.old_only}. "
+            f"Photos recognised only by the new model: {comparison.new_only}; only by the old model: "
+            f"{comparison.old_only}. "
             f"Verdict: {verdict.says}."
         )
     ]

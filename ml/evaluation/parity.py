@@ -84,7 +84,7 @@ def find_answer_mismatch(
         if exported.get(name) != value:
             return f"answer: the export's {name} differs from training's"
     if prototypes.shape != exported_prototypes.shape:
-        return f"answer: the export has {len(exported_prototypes)} prototypes, training {len(prototypes)}"
+        return f"answer: the export has {len(exported_prototypes)} prototypes, but training has {len(prototypes)}"
     if np.abs(prototypes - exported_prototypes).max(initial=0) > MAX_PROTOTYPE_DIFFERENCE:
         return "answer: the export's prototypes differ from training's"
     return ""

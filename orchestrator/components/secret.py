@@ -107,7 +107,7 @@ def _check_source(key: str, value: Value) -> Iterator[Finding]:
         return
     path = ("spec", "data", key)
     if ("generate" in value) == ("external" in value):
-        yield path, f"{key} needs either `generate` or `external: true`", None
+        yield path, f"{key} requires either `generate` or `external: true`", None
     for field in sorted({"description", "pattern"} & value.keys()):
         if "external" not in value:
             yield (*path, field), f"`{field}` is only allowed for external values", "add `external: true`"
@@ -267,4 +267,4 @@ def _check_shared_passwords(component: Component, siblings: Siblings) -> Iterato
             continue
         for handle in sorted(databases & set(_list_databases(sibling))):
             message = f"{sibling.handle} already contains the password of {handle}; only one Secret can"
-            yield ("spec", "data"), message, f"use {sibling.handle} instead, or {handle}.host and a separate user"
+            yield ("spec", "data"), message, f"use {sibling.handle} instead, or use {handle}.host with a separate user"

@@ -39,7 +39,8 @@ def offer_for(created: date) -> AccountOffer:
     """Return the offer of an account created on a day."""
     if created < CREDITS_SINCE:
         return AccountOffer(
-            "12 free months: 750 hours of a db.t3.micro or db.t4g.micro, 20 GB of its storage, 5 GB in S3",
+            "12 free months, each with 750 hours of a db.t3.micro or db.t4g.micro, 20 GB of database storage and 5 GB "
+            "in S3",
             _add_months(created, _FREE_MONTHS),
         )
     return AccountOffer(

@@ -45,7 +45,7 @@ def check_publishable(
         )
         problems.append(
             Problem(
-                f"the model in use is {current_version}; {metadata.version} was compared with {compared_version}",
+                f"the model in use is {current_version}, but {metadata.version} was compared with {compared_version}",
                 hint=validate_command,
             )
         )

@@ -257,7 +257,7 @@ def _describe(stored: StoredObject | None) -> str:
 
 def _describe_holder(lease: Lease | None, stored: StoredObject) -> str:
     if lease is None:
-        content = f"{len(stored.data)} bytes that are not a lock" if stored.data else "an empty object"
+        content = f"an invalid lock object of {len(stored.data)} bytes" if stored.data else "an empty lock object"
         return f"locked by {content} (the lock is damaged, or another version wrote it)"
     return f"locked by {_shown(lease.owner)} ({_shown(lease.reason)})"
 

@@ -69,7 +69,7 @@ def choose_release(ledger: Ledger, number: int | None) -> Release:
     current_release = ledger.current_release
     if current_release is None:
         raise Problems.from_message(
-            "cannot roll back: there are no releases yet", hint="deploy one: orchestrator deploy"
+            "cannot roll back: there are no releases yet", hint="deploy a release: orchestrator deploy"
         )
     if number is not None:
         requested_release = ledger.find(number)
@@ -84,7 +84,7 @@ def choose_release(ledger: Ledger, number: int | None) -> Release:
     raise Problems.from_message(
         "no release to roll back to: every earlier release is incomplete, was rolled back itself, or is identical "
         f"to release {current_release.number}",
-        hint="choose one: orchestrator rollback --to NUMBER",
+        hint="choose a release: orchestrator rollback --to NUMBER",
     )
 
 

@@ -96,7 +96,7 @@ def _require_existing(planned: PreparedPlan, handles: Handles) -> None:
     foreign = _list_vetoes(planned, "NotOurs")
     sentences += [veto.sentence for change, veto in foreign if change.component in handles]
     if sentences:
-        hint = "`identifier`, `name` and `distributionId` name an existing database, service and distribution"
+        hint = "`identifier`, `name` and `distributionId` identify an existing database, service and distribution"
         raise Problems.from_message(" ".join(sentences), hint=hint)
 
 

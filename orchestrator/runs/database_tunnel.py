@@ -75,7 +75,9 @@ def wait_for_port(
         except OSError:
             pause(POLL_SECONDS)
     code = exit_code()
-    ending = f"ended with status {code}" if code is not None else f"did not answer in {FORWARD_TIMEOUT_SECONDS:.0f} s"
+    ending = (
+        f"ended with status {code}" if code is not None else f"did not respond within {FORWARD_TIMEOUT_SECONDS:.0f} s"
+    )
     raise Problems.from_message(
         f"the session to the database {ending}",
         hint="check that your credentials allow ssm:StartSession on the task and the document "

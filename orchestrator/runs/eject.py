@@ -35,7 +35,7 @@ def export(settings: Settings, folder: Path) -> Inventory:
     inventory = eject.list_owned(live, desired)
     if not inventory.resources:
         raise Problems.from_message(
-            f"{desired.scope.owner} has no resources in account {live.account}", hint="name the environment with -e"
+            f"{desired.scope.owner} has no resources in account {live.account}", hint="set the environment with -e"
         )
     for name, text in eject.build_files(inventory).items():
         path = folder / name

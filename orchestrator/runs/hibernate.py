@@ -67,7 +67,7 @@ def follow_schedule(settings: Settings, options: ApplyOptions, now: datetime | N
         )
         return ExitCode.OK
     if not planned.plan.pending_changes and not planned.plan.is_vetoed:
-        settings.terminal.print_out(f"{'Awake' if is_awake else 'Hibernated'} {until}, as the schedule says.")
+        settings.terminal.print_out(f"{'Awake' if is_awake else 'Hibernated'} {until}, as scheduled.")
         return ExitCode.OK
     return _run(settings, options, manifest, clients, goal)
 

@@ -48,7 +48,7 @@ def _build_image(
 
     if builder.needs_registry_login(recipe):
         settings.terminal.print_out(
-            f"{handle}: a base image is in a private AWS registry, so the deploy job builds it."
+            f"{handle}: a base image is in a private AWS registry, so the deploy job builds this image."
         )
         return None
     tag = compute_tag(recipe)

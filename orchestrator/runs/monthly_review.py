@@ -122,7 +122,7 @@ def _list_undeclared(planned: PreparedPlan) -> Iterator[str]:
     for change in planned.plan.changes:
         if change.action is Action.DELETE:
             fate = (
-                "A veto protects it; `orchestrator plan` says how to delete it"
+                "A veto protects it; `orchestrator plan` shows how to delete it"
                 if change.vetoes
                 else "The next apply deletes it"
             )

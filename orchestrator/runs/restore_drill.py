@@ -123,8 +123,13 @@ def _print_plan(settings: Settings, drill: _Drill) -> None:
     hourly = _hourly_price(drill)
     price = f" at about {hourly:.3f} USD an hour" if hourly else ""
     print_out = settings.terminal.print_out
-    print_out(f"Drill: restore {drill.name} as of {point} to the new instance {drill.throwaway}{price}, read every row")
-    print_out(f"of it, and delete it. {drill.name} is only read. For a few GB a drill usually takes 10 to 30 minutes.")
+    print_out(
+        f"Drill: restore {drill.name} as of {point} to the new instance {drill.throwaway}{price}, read every row,"
+    )
+    print_out(
+        f"then delete the new instance. {drill.name} is not changed. For a few GB, a drill usually takes 10 to 30 "
+        "minutes."
+    )
 
 
 def _hourly_price(drill: _Drill) -> float:
@@ -204,7 +209,7 @@ def _remove_leftovers(settings: Settings, clients: Clients, drill: _Drill) -> No
 
     instances = Reader(clients).all("rds", "describe_db_instances", "DBInstances")
     for throwaway in find_throwaways(instances, drill.database.desired.scope, drill.name):
-        settings.terminal.print_err(f"An earlier drill was killed: remove {throwaway}.")
+        settings.terminal.print_err(f"An earlier drill was interrupted. Remove its instance {throwaway}.")
         _remove(settings, clients, throwaway)
 
 

@@ -96,10 +96,15 @@ def _restore(settings: Settings, values: ExternalValues, name: str, options: Res
     options.approval.confirm(settings.terminal, question, "yes")
     values.replace_values(lost, ledger_entry.detect_origin(settings.manifests).actor)
     if left := values.find_lost_values(version.identifier, options.keys):
-        raise Problems.from_message(f"{', '.join(sorted(left))} differ again: another writer is changing {name}")
+        raise Problems.from_message(
+            f"{', '.join(sorted(left))} differ again: another writer is changing {name}",
+            hint="stop the other writer, then run the command again",
+        )
     replaced = next((item.identifier for item in values.list_versions() if item.is_previous), "ID")
-    print_out(f"Restored {name}. Services receive the values with their next deployment. To bring back the values that")
-    print_out(f"were replaced: orchestrator restore secret {name} --version {replaced}")
+    print_out(
+        f"Restored {name}. Services receive the values with their next deployment. To restore the replaced values,"
+    )
+    print_out(f"run: orchestrator restore secret {name} --version {replaced}")
     return ExitCode.OK
 
 
@@ -112,10 +117,8 @@ def _is_done(settings: Settings, versions: tuple[SecretVersion, ...], identifier
         return False
     replaced = next((item.identifier for item in versions if item.is_previous), "ID")
     print_out = settings.terminal.print_out
-    print_out(
-        f"Nothing to restore: the current values of {name} were written by a restore. To bring back the values that"
-    )
-    print_out(f"it replaced: orchestrator restore secret {name} --version {replaced}")
+    print_out(f"Nothing to restore: the current values of {name} were written by a restore. To restore the values")
+    print_out(f"that it replaced, run: orchestrator restore secret {name} --version {replaced}")
     return True
 
 
@@ -127,7 +130,7 @@ def _choose(versions: tuple[SecretVersion, ...], identifier: str, name: str) -> 
         if (item.is_previous if identifier == "previous" else item.identifier.startswith(identifier))
     )
     if len(matching) != 1:
-        count = f"{len(matching)} versions begin with" if matching else "no version is"
+        count = f"{len(matching)} versions begin with" if matching else "there is no version"
         raise Problems.from_message(f"{count} `{identifier}`", hint=f"list them: orchestrator restore secret {name}")
     return matching[0]
 

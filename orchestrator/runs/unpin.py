@@ -38,5 +38,5 @@ def unpin(settings: Settings, parts: Collection[str]) -> None:
     environment = f"{session.manifest.scope.project}/{session.manifest.scope.environment}"
     reporter.record_releases(settings, written, ledger_store, Reader(session.clients), environment)
     settings.terminal.print_out(
-        f"Unpinned {', '.join(sorted({pin.part for pin in unpinned}))}. The next deploy ships what the manifests say."
+        f"Unpinned {', '.join(sorted({pin.part for pin in unpinned}))}. The next deploy follows the manifests again."
     )

@@ -99,7 +99,7 @@ def _require_usable(database: LiveDatabase) -> None:
     status = str(database.live.private.get("status", ""))
     if status not in USABLE_STATUSES:
         raise Problems.from_message(
-            f"{database.resource.physical} is {status}; an upgrade may be in progress",
+            f"{database.resource.physical} is {status}; an upgrade might be in progress",
             hint="wait until it is available, then run the same command again",
         )
 
@@ -117,7 +117,7 @@ def check_upgrade(
             "rds", "describe_db_engine_versions", "DBEngineVersions", Engine="postgres", EngineVersion=current
         )
     except AwsError as error:
-        raise Problems.from_message(f"cannot read which upgrades RDS offers: {error}") from None
+        raise Problems.from_message(f"cannot read the upgrades that RDS offers: {error}") from None
     problems = list(upgrade_checks.check_target(versions, current, version))
     if unmanaged := [item for item in database.live.unmanaged if item.field == "replicas"]:
         problems.append(Problem(f"the database has read replicas: {unmanaged[0].live}", hint="upgrade them manually"))
@@ -139,7 +139,9 @@ def _print_steps(settings: Settings, database: LiveDatabase, snapshot: str, opti
     print_out(
         f"  2. upgrade in place {moment}; the database is unavailable during the upgrade (--rehearse measures how long)"
     )
-    print_out("  3. collect statistics (ANALYZE), compare tables, rows and definitions with those before the upgrade")
+    print_out(
+        "  3. collect statistics (ANALYZE), and compare the tables, rows and definitions with those before the upgrade"
+    )
     print_out("An upgrade cannot be undone in place. To go back, set the old version in the manifest, then")
     print_out(f"  {settings.command_line('restore', 'database', database.resource.name, '--snapshot', snapshot)}")
 

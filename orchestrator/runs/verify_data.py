@@ -38,7 +38,8 @@ def verify_data(settings: Settings, name: str, ca_file: str, report: Path | None
     references = component.spec.get("fileReferences") or ()
     if not references:
         raise Problems.from_message(
-            f"{component.handle} names no files", hint="add `fileReferences` to the manifest, with a query and a bucket"
+            f"{component.handle} has no file references",
+            hint="add `fileReferences` to the manifest, with a query and a bucket",
         )
     target = find_connection(database, clients, ca_file)
     results = [(item, _compare(desired, clients, target, item)) for item in references]

@@ -74,7 +74,7 @@ def test_a_build_that_writes_elsewhere_fails_the_deploy_before_it_starts(tmp_pat
     (problem,) = failed.value.problems
     assert problem.where == found.where
     assert ("contains no index.html" if stale else "does not exist") in problem.message
-    assert "it wrote index.html to dist" in str(problem.hint)
+    assert "the build wrote index.html to dist" in str(problem.hint)
 
 
 def test_a_site_that_was_not_built_is_not_skipped(tmp_path: Path) -> None:

@@ -127,7 +127,10 @@ BAD = {
     "a name like an ARN": ("name: shop-secret\ndata: { A: b }", "mistakes for the suffix of an ARN"),
     "a key that is none": ("data: { 'A B': x }", "invalid key `A B`"),
     "a value of nothing": ("data: { A: {} }", "an object with either `generate` or `external`"),
-    "a value of two sources": ("data: { A: { generate: {}, external: true } }", "needs either `generate` or `external"),
+    "a value of two sources": (
+        "data: { A: { generate: {}, external: true } }",
+        "requires either `generate` or `external",
+    ),
     "a description of nothing": (
         "data: { A: { generate: {}, description: x } }",
         "is only allowed for external values",

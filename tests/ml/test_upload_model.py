@@ -96,7 +96,7 @@ def test_a_model_comes_into_use(upload: Upload) -> None:
         ({"says": "worse"}, "model v2 is worse than v1"),
         ({"parity": Parity(1e-4, 3, 1e-6, 0.4, "resize: box")}, "failed the parity check: resize: box"),
         ({"parity": Parity(1e-4, 0, None, None)}, "failed the parity check: not compared"),
-        ({"against": "v0"}, "the model in use is v1; v2 was compared with v0"),
+        ({"against": "v0"}, "the model in use is v1, but v2 was compared with v0"),
     ],
 )
 def test_what_is_not_fit_is_refused(upload: Upload, more: dict[str, Any], sentence: str) -> None:

@@ -170,9 +170,9 @@ def test_a_database_that_aws_starts_after_seven_days_is_stopped_again(stack: Sta
 
 
 def test_the_schedule_leaves_alone_what_somebody_woke_until_the_next_morning(stack: Stack) -> None:
-    assert stack.follow_schedule(DAY) == "Awake until 2026-11-30 19:30 UTC, as the schedule says.\n"
+    assert stack.follow_schedule(DAY) == "Awake until 2026-11-30 19:30 UTC, as scheduled.\n"
     stack.follow_schedule(NIGHT)
-    assert stack.follow_schedule(NIGHT) == "Hibernated until 2026-12-01 06:30 UTC, as the schedule says.\n"
+    assert stack.follow_schedule(NIGHT) == "Hibernated until 2026-12-01 06:30 UTC, as scheduled.\n"
     assert stack.run("wake", "--auto-approve").code == 0
 
     kept = stack.follow_schedule(NIGHT + timedelta(hours=1))

@@ -266,7 +266,8 @@ class _Builder:
         digests = _DIGEST.findall(reported)
         if result.exit_code == 0 and descriptor.digest not in digests:
             message = (
-                f"{tool.name} pushed {', '.join(digests) or 'nothing'}, but {job.name} has digest {descriptor.digest}"
+                f"{tool.name} pushed {', '.join(digests) or 'nothing'}, but {job.name} has the digest "
+                f"{descriptor.digest}"
             )
             raise Problems.from_message(
                 message, hint="nothing was deployed because another process moved the tag; run the command again"

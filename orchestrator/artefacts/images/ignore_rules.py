@@ -131,7 +131,7 @@ def _iter_moby_lines(text: str, name: str) -> Iterator[tuple[str, bool]]:
         is_negated = cleaned.startswith("!")
         pattern = cleaned.removeprefix("!")
         if not pattern:
-            raise Problems.from_message("`!` needs a pattern after it", where=Position(name, line_number))
+            raise Problems.from_message("`!` must be followed by a pattern", where=Position(name, line_number))
         if _is_malformed(pattern) and "*" not in pattern:  # Go checks only a part of what follows a star
             raise Problems.from_message(f"invalid pattern `{pattern}`", where=Position(name, line_number))
         yield pattern, is_negated

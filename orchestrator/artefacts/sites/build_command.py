@@ -113,7 +113,7 @@ def check_built(component: Component, since: float = 0.0) -> None:
     )
     suggestions = list(islice(_find_pages(component, spa, since), MAX_SUGGESTIONS)) if since else []
     if suggestions:
-        hint += f"; it wrote {DEFAULT_INDEX} to {', '.join(suggestions)}"
+        hint += f"; the build wrote {DEFAULT_INDEX} to {', '.join(suggestions)}"
     raise Problems([Problem(message, component.where, f"{hint}; nothing was changed")])
 
 

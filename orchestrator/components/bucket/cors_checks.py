@@ -41,7 +41,7 @@ def _find_mismatch(origin: str) -> tuple[str, str | None]:
     if rest:
         return "browsers send no path, not even a trailing `/`", f"write `{bare}{port}`"
     if (scheme + host) != (scheme + host).lower():
-        return "browsers send scheme and host in lower case", f"write `{bare}{port}`"
+        return "browsers send the scheme and the host in lower case", f"write `{bare}{port}`"
     if port and port == _DEFAULT_PORTS.get(scheme):
         return f"browsers omit the default port {port[1:]}", f"write `{bare}`"
     if not host.isascii():

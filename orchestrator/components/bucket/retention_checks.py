@@ -42,7 +42,7 @@ def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[F
                 yield (
                     (*rule_path, "transitions", transition_index),
                     message,
-                    "use GLACIER_IR: it costs as little to store and can be read immediately",
+                    "use GLACIER_IR: its objects can be read immediately",
                 )
 
 

@@ -34,7 +34,7 @@ def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
     yield from _check_names(component, siblings)
     if spec["deepLinks"] and not spec["origin"].startswith(HANDLE_PREFIX):
         hint = "set `deepLinks: false`"
-        yield ("deepLinks",), f"`deepLinks` would replace every page of {spec['origin']} by {spec['index']}", hint
+        yield ("deepLinks",), f"`deepLinks` would replace every page of {spec['origin']} with {spec['index']}", hint
     yield from _check_patterns([path["pattern"] for path in spec["paths"]])
     for index, path in enumerate(spec["paths"]):
         if path["pattern"] in MATCHES_ALL and path.get("origin", spec["origin"]) != spec["origin"]:

@@ -54,7 +54,9 @@ def _check_image(component: Component) -> Iterator[Finding]:
     image = component.spec["image"]
     path = ("spec", "image")
     if "build" not in image and "prebuilt" not in image:
-        hint = "set `build: {context: ../api}` to build the image, or `prebuilt` to use an existing one"
+        hint = (
+            "set `build`, such as `build: {context: ../api}`, to build the image, or `prebuilt` to use an existing one"
+        )
         yield path, "spec.image has neither `build` nor `prebuilt`", hint
     elif "build" in image and "prebuilt" in image:
         message = "spec.image has both `build` and `prebuilt`, but a service runs only one image"

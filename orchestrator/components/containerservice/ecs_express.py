@@ -66,10 +66,10 @@ def _check_unsupported(component: Component) -> Iterator[Finding]:
     spec = component.spec
     if spec["health"]["protocol"] != "HTTP":
         message = "`runtime: ecs-express` requires an HTTP health check with a path"
-        yield ("spec", "health"), message, "set a path that answers 200: `health: {path: /health}`"
+        yield ("spec", "health"), message, "set a path that returns 200: `health: {path: /health}`"
     if spec["ipv6"] is True:
         message = "the load balancer of `runtime: ecs-express` supports IPv4 only"
-        yield ("spec", "ipv6"), message, "remove it, or put a Cdn in front, which supports IPv6"
+        yield ("spec", "ipv6"), message, "remove it, or put a Cdn in front of the service: CloudFront supports IPv6"
     if spec["tracing"] is True:
         message = "tracing needs a second container for the X-Ray collector, and `runtime: ecs-express` runs only one"
         yield ("spec", "tracing"), message, "remove it, or have the application send its own traces"
