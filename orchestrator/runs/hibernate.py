@@ -62,8 +62,8 @@ def follow_schedule(settings: Settings, options: ApplyOptions, now: datetime | N
     if not is_awake and hibernation.is_held_awake(planned.live):
         settings.terminal.print_out(
             "The environment stays awake because it was woken manually or by a deploy. The schedule applies again "
-            "after its next wake, {until.replace('until', 'at')}. To hibernate it now, run: "
-            "{settings.command_line('hibernate')}"
+            f"after its next wake, {until.replace('until', 'at')}. To hibernate it now, run: "
+            f"{settings.command_line('hibernate')}"
         )
         return ExitCode.OK
     if not planned.plan.pending_changes and not planned.plan.is_vetoed:

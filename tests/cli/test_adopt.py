@@ -127,7 +127,7 @@ class TestBucket:
         policy = json.loads(by_hand("s3", "get_bucket_policy", Bucket="legacy-files")["Policy"])
         assert [statement["Principal"] for statement in policy["Statement"]] == [existing_resources.PARTNER]
         assert run("drift").code == 0
-        assert "Managed already: bucket.files." in run("adopt", "bucket.files").out
+        assert "Already managed: bucket.files." in run("adopt", "bucket.files").out
 
     def test_nothing_is_marked_without_consent(self, aws: Emulator, bucket: Path) -> None:
         aws.clear_calls()
@@ -150,7 +150,7 @@ class TestBucket:
         assert (second.code, "Manifest edits" in second.out) == (1, False)
 
         aws.faults = Faults()
-        assert "shows what still differs" in run("adopt", "bucket.files", "--auto-approve").out
+        assert "To see the remaining differences, run: " in run("adopt", "bucket.files", "--auto-approve").out
         assert run("apply", "--auto-approve").code == 0
         assert run("drift").code == 0
 

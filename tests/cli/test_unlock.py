@@ -59,7 +59,7 @@ def test_a_run_that_goes_on_stops_before_its_next_request(run: Run, stack: Ledge
         assert run("unlock", *WHY).code == 0
         now[0] += bucket_lease.LEASE_TTL_SECONDS
         aws.clear_calls()
-        with pytest.raises(Problems, match="another run holds the lock"):
+        with pytest.raises(Problems, match="another run has taken over the lock"):
             held.clients.call("s3", "list_buckets", {})
         assert "ListBuckets" not in {call.operation for call in aws.calls}
 

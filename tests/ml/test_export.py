@@ -140,9 +140,9 @@ def test_bytes_are_smaller(model: Any, tmp_path: Path) -> None:
 
 def test_what_is_not_whole_is_refused(model: Any, tmp_path: Path) -> None:
     """A contract of another model, missing files, weights of another export."""
-    with pytest.raises(Problems, match=r"run\.json says 64 pixels"):
+    with pytest.raises(Problems, match=r"run\.json has 64 pixels"):
         writer.write(model, make_run("v1", Preprocessing(CONTRACT.classes, 64), answer=RULE), PROTOTYPES, tmp_path)
-    with pytest.raises(Problems, match="there are 3 prototypes of 12 numbers"):
+    with pytest.raises(Problems, match="and 3 prototypes of 12 numbers"):
         writer.write(model, RUN, PROTOTYPES[:3], tmp_path)
     with pytest.raises(Problems, match="no exported model in"):
         exported_model.load(tmp_path)

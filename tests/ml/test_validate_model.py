@@ -225,7 +225,7 @@ def test_a_lost_product_is_refused_by_name(mine: Path, capsys: pytest.CaptureFix
     assert "Do not upload this model" in told
     known = canonical_json.load((mine / "runs/v2/web/metadata.json").read_bytes(), ModelMetadata)
     assert known.verdict.lost == ("p2",)
-    with pytest.raises(Problems, match=r"model v2 does not know 1 product \(p2\)"):
+    with pytest.raises(Problems, match=r"model v2 does not recognise 1 product \(p2\)"):
         publish_checks.check_publishable(known, registry.read_pointer(storage), "", validate_command="validate")
 
 

@@ -63,14 +63,14 @@ def test_a_broken_or_deleted_ledger_comes_back(project: Project) -> None:
     assert ["not readable" in line for line in listed.splitlines()] == [True, False, False]
     shown = project.succeed("restore", "ledger", "--plan")
     assert "releases 1 to 2" in shown
-    assert "Held back afterwards: image:containerservice.api." in shown
+    assert "Pinned after the restore: image:containerservice.api." in shown
     assert project.run("releases")[0] == 1
     project.succeed("restore", "ledger", "--auto-approve")
     assert store.read() == second
 
     oldest = listed.splitlines()[-1].split()[0]
     told = project.succeed("restore", "ledger", "--version", oldest, "--auto-approve")
-    assert "Releases 2 are not in it." in told
+    assert "Releases missing from the ledger to restore: 2." in told
     assert store.read() == first
     project.clients.call("s3", "delete_object", {"Bucket": BUCKET, "Key": "ledger/prod.json"})
     project.succeed("restore", "ledger", "--auto-approve")

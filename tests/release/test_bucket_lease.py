@@ -160,7 +160,10 @@ def test_a_response_without_a_date_decides_nothing(s3: AgedClients) -> None:
     undated = Undated()
     undated.call("s3", "put_object", {"Bucket": BUCKET, "Key": KEY, "Body": lease_of()})
     store = LedgerStore(undated, BUCKET, "prod", pause=lambda _: None)
-    with pytest.raises(Problems, match="no date, so it is unknown") as told, bucket_lease.acquire(store, "a", "b"):
+    with (
+        pytest.raises(Problems, match="the expiry time of its lock is unknown") as told,
+        bucket_lease.acquire(store, "a", "b"),
+    ):
         pass
     assert "orchestrator unlock -e prod" in str(told.value)
 

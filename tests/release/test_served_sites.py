@@ -250,7 +250,7 @@ def test_a_type_that_is_not_known_is_told(shop: Shop, capsys: pytest.CaptureFixt
     assert shop.deploy() == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "1 file(s) have an unknown media type" in shown
-    assert "data.unheard-of. Set it with `spa.headers`" in shown
+    assert "data.unheard-of. Set the type with `spa.headers`" in shown
 
 
 def test_no_browser_is_forbidden_to_look_at_a_file_of_unknown_type(

@@ -91,6 +91,6 @@ def test_a_run_that_was_overtaken_makes_no_further_call(aws: Emulator, releases:
         s3_time.advance(bucket_lease.LEASE_TTL_SECONDS)
         with bucket_lease.acquire(releases.with_caller(s3_time), "bo", "deploy"):
             aws.clear_calls()
-            with pytest.raises(Problems, match="another run holds the lock in the release bucket now"):
+            with pytest.raises(Problems, match="another run has taken over the lock in the release bucket"):
                 turn.clients.call("s3", "list_buckets", {})
             assert "ListBuckets" not in {call.operation for call in aws.calls}
