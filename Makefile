@@ -17,8 +17,9 @@ SELF = $(PIP) --no-deps --no-build-isolation --editable .
 DIST := dist
 LOCK_VENV := .venv-lock
 LOCK_WITH := uv==0.13.9
-COMPILE = $(LOCK_VENV)/bin/uv pip compile pyproject.toml --group build --universal --python-version 3.11 \
-	--generate-hashes --no-annotate --no-header --quiet $(UPGRADE)
+LOCK = $(LOCK_VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	--quiet $(UPGRADE)
+COMPILE = $(LOCK) pyproject.toml --group build
 
 .DEFAULT_GOAL := help
 .PHONY: help demo fast test check lint types contracts bench proofs pictures docs dist sbom lock format clean mutants faults coverage
@@ -48,6 +49,7 @@ contracts: $(DEV_READY) ## check which modules may import which
 	@$(BIN)/lint-imports --no-logo > .import-linter.log || { cat .import-linter.log; exit 1; }
 
 bench: $(DEV_READY) ## run the benchmarks and write their tables; ARGS='--only plan' runs a part, --quick writes nothing
+	-@$(INSTALL) requirements/bench.lock
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 proofs: $(DEV_READY) ## run the proofs, and write the counts into docs/explanation/safety.md
@@ -96,6 +98,7 @@ lock: $(LOCK_VENV)/.$(LOCK_WITH) ## update the lock files; UPGRADE=--upgrade all
 	@$(COMPILE) --extra ml --constraint requirements/dev.lock --output-file requirements/ml.lock
 	@$(COMPILE) --constraint requirements/dev.lock --output-file requirements/core.lock
 	@$(COMPILE) --extra mutants --extra dev --constraint requirements/dev.lock --output-file requirements/mutants.lock
+	@$(LOCK) --group bench --output-file requirements/bench.lock
 
 clean: ## remove virtual environments, caches and build outputs
 	@rm -rf $(VENV) $(LOCK_VENV) dist .import-linter.log .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -260,6 +260,8 @@ class TestLock:
             names = {pin.partition("==")[0] for each in tested for pin in pins.findall(each.read_text())}
             found = [pin for pin in pins.findall(lock.read_text()) if pin.partition("==")[0] in names]
             assert len(found) > 50
+        elif lock.name == "bench.lock":  # programs that are measured; no test runs them
+            found = []
         else:
             found = pins.findall(lock.read_text())
         widest = {pin for each in tested for pin in pins.findall(each.read_text())}

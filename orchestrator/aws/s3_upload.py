@@ -1,4 +1,4 @@
-"""Upload files to S3 without botocore's overhead: 0.3 ms of CPU time per file instead of 1.3.  API: S3 PutObject.
+"""Upload files to S3 without botocore's overhead: 0.1 ms of CPU time per file instead of 1.3.  API: S3 PutObject.
 
 The first upload into a bucket goes through botocore, which resolves the bucket's endpoint and signing region.  Later
 requests consist of headers, a signature (AWS Signature Version 4) and the file's bytes.  A request that fails is
@@ -23,6 +23,7 @@ from urllib.request import getproxies
 from msgspec import Struct
 
 from orchestrator.aws.errors import AwsError
+from orchestrator.aws.put_request import send_put
 from orchestrator.aws.send_guard import GuardedConnection, GuardedFile
 from orchestrator.aws.sigv4 import Credentials, SigningScope, sign_headers
 
@@ -33,8 +34,10 @@ HEADER_BY_PARAMETER = {
     "ExpectedBucketOwner": "x-amz-expected-bucket-owner",
 }
 SUPPORTED_PARAMETERS = frozenset({"Bucket", "Key", "Body", "ChecksumSHA256", *HEADER_BY_PARAMETER})
+WHOLE_BYTES = 1 << 16
+"""A file up to this size is sent in one piece with the head of its request; each of many threads reads so much."""
 CHUNK_BYTES = 1 << 18
-"""Bytes sent in one piece; a larger file is read and sent in chunks of this size."""
+"""A larger file is read and sent in chunks of this size."""
 TIMEOUT_SECONDS = 60
 _CREDENTIAL_REGION = re.compile(rb"AWS4-HMAC-SHA256 Credential=[^/]+/\d{8}/([a-z0-9-]+)/s3/aws4_request")
 
@@ -98,7 +101,10 @@ class FileUploader:
         return {} if status == http.client.OK else self._put_with_botocore(parameters)
 
     def _is_supported(self, parameters: Mapping[str, Any]) -> bool:
-        return parameters.keys() <= SUPPORTED_PARAMETERS and "ChecksumSHA256" in parameters
+        if "ChecksumSHA256" not in parameters or not parameters.keys() <= SUPPORTED_PARAMETERS:
+            return False
+        header_values = "".join(str(parameters[name]) for name in HEADER_BY_PARAMETER if name in parameters)
+        return header_values.isascii() and header_values.isprintable()
 
     def _put_with_botocore(self, parameters: Mapping[str, Any]) -> Any:
         with GuardedFile(parameters["Body"], self._before_send) as stream:
@@ -131,24 +137,26 @@ class FileUploader:
             "PUT", path, _build_headers(endpoint, parameters), credentials, SigningScope(endpoint.region, "s3")
         )
         with GuardedFile(parameters["Body"], self._before_send) as stream:
-            size = stream.seek(0, os.SEEK_END)
-            stream.seek(0)
-            body = stream.read() if size <= CHUNK_BYTES else stream
+            body: bytes | GuardedFile
+            body = start = stream.read(WHOLE_BYTES + 1)
+            size = len(start)
+            if size > WHOLE_BYTES:
+                body, size = stream, stream.seek(0, os.SEEK_END)
+                stream.seek(0)
             try:
                 return self._send_request(endpoint, path, body, {**headers, "content-length": str(size)})
             except (OSError, http.client.HTTPException):
                 return 0
 
-    def _send_request(self, endpoint: _BucketEndpoint, path: str, body: Any, headers: Mapping[str, str]) -> int:
+    def _send_request(
+        self, endpoint: _BucketEndpoint, path: str, body: bytes | GuardedFile, headers: Mapping[str, str]
+    ) -> int:
         """Send one request on an idle or new connection, which is kept for reuse if the request succeeds."""
         connection = self._take_connection(endpoint)
         is_reusable = False
         try:
-            connection.request("PUT", path, body, headers)
-            response = connection.getresponse()
-            response.read()
-            is_reusable = not response.will_close
-            return response.status
+            status, is_reusable = send_put(connection, path, headers, body)
+            return status
         finally:
             if is_reusable:
                 self._idle_connections[endpoint.host].append(connection)

