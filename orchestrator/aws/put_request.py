@@ -62,5 +62,5 @@ def read_reply(sock: Socket) -> tuple[int, bool]:
     if status_line is None:
         raise http.client.BadStatusLine(head[:100].decode("latin-1"))
     status = int(status_line[2])
-    is_whole = status == http.client.OK and len(received) == end + 4 and _LENGTHS.findall(head) == [b"0"]
-    return status, is_whole and status_line[1] == b"1" and not _UNUSUAL_FRAMING.search(head)
+    is_empty_success = status == http.client.OK and len(received) == end + 4 and _LENGTHS.findall(head) == [b"0"]
+    return status, is_empty_success and status_line[1] == b"1" and not _UNUSUAL_FRAMING.search(head)

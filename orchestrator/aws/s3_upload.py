@@ -34,7 +34,7 @@ HEADER_BY_PARAMETER = {
     "ExpectedBucketOwner": "x-amz-expected-bucket-owner",
 }
 SUPPORTED_PARAMETERS = frozenset({"Bucket", "Key", "Body", "ChecksumSHA256", *HEADER_BY_PARAMETER})
-WHOLE_BYTES = 1 << 16
+ONE_PIECE_BYTES = 1 << 16
 """A file up to this size is sent in one piece with the head of its request; each of many threads reads so much."""
 CHUNK_BYTES = 1 << 18
 """A larger file is read and sent in chunks of this size."""
@@ -138,9 +138,9 @@ class FileUploader:
         )
         with GuardedFile(parameters["Body"], self._before_send) as stream:
             body: bytes | GuardedFile
-            body = start = stream.read(WHOLE_BYTES + 1)
+            body = start = stream.read(ONE_PIECE_BYTES + 1)
             size = len(start)
-            if size > WHOLE_BYTES:
+            if size > ONE_PIECE_BYTES:
                 body, size = stream, stream.seek(0, os.SEEK_END)
                 stream.seek(0)
             try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -165,15 +166,23 @@ class LiveSite:
         modified = self.objects[path]["LastModified"]
         if self.is_resuming and modified >= self.objects[f"{STARTED_PREFIX}{self.site.digest}"]["LastModified"]:
             return True
-        previous_site = (
-            self.site if self.current_digest == self.site.digest else self.other_sites.get(self.current_digest or "")
-        )
-        if previous_site is None or modified > self.objects[f"{COMPLETE_PREFIX}{self.current_digest}"]["LastModified"]:
+        if self._previous_site is None or modified > self._completed_at:
             return False
-        previous_file = previous_site.files.get(path)
+        previous_file = self._previous_site.files.get(path)
         if previous_file is None:  # an asset of an earlier site: the right one only if its bytes can be compared
             return not file.entry and self.can_compare_etags
-        return served_content(previous_file) == served_content(file)
+        return previous_file is file or served_content(previous_file) == served_content(file)
+
+    @cached_property
+    def _previous_site(self) -> Site | None:
+        """The live site, if its index exists."""
+        return self.site if self.current_digest == self.site.digest else self.other_sites.get(self.current_digest or "")
+
+    @cached_property
+    def _completed_at(self) -> datetime:
+        """When the upload of the live site ended."""
+        completed_at: datetime = self.objects[f"{COMPLETE_PREFIX}{self.current_digest}"]["LastModified"]
+        return completed_at
 
     def _list_leftovers(self, other: Site) -> Iterator[str]:
         for path in other.files:

@@ -31,7 +31,7 @@ def main(folder: str, bucket: str, store: str, restore_digest: str = "") -> None
     started_at = time.perf_counter()
     site = load_earlier_site(clients, bucket, store, restore_digest) if restore_digest else scan(Path(folder))
     hash_seconds = time.perf_counter() - started_at
-    clients.check_reachable("s3", "list_objects_v2")
+    clients.call("s3", "head_bucket", {"Bucket": bucket})  # a deploy has read the bucket before it reads the site
     started_at = time.perf_counter()
     live_site = read_live_site(Reader(clients), SCOPE, bucket, site, store, can_compare_etags=True)
     live_digest = live_site.description
