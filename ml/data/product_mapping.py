@@ -180,7 +180,7 @@ def _get_page(client: httpx.Client, url: httpx.URL) -> Any:
         response = client.get(url)
     except httpx.HTTPError as error:
         raise Problems.from_message(
-            f"cannot reach {display_url}: {type(error).__name__}", hint="check the URL, then run it again"
+            f"cannot reach {display_url}: {type(error).__name__}", hint="check the URL, then run the command again"
         ) from None
     if response.status_code in {401, 403}:
         raise Problems.from_message(
@@ -189,7 +189,7 @@ def _get_page(client: httpx.Client, url: httpx.URL) -> Any:
         )
     if not response.is_success:
         raise Problems.from_message(
-            f"{display_url} returned HTTP {response.status_code}", hint="check the URL, then run it again"
+            f"{display_url} returned HTTP {response.status_code}", hint="check the URL, then run the command again"
         )
     try:
         return response.json()

@@ -85,7 +85,8 @@ def predict_in_browser(
         completed = shell.run(command, timeout=timeout_seconds + 30)
     if site.report is None:
         raise Problems.from_message(
-            f"no response from {executable}: {_last_line(completed.output)}", hint="run it again, or pass --no-browser"
+            f"no response from {executable}: {_last_line(completed.output)}",
+            hint="run the command again, or pass --no-browser",
         )
     if "error" in site.report:
         raise Problems.from_message(

@@ -201,5 +201,5 @@ def require_disk_space(folder: Path, needed_bytes: int) -> None:
         raise Problems.from_message(
             f"not enough disk space in {folder}: features need {needed_bytes / 1e6:.0f} MB plus "
             f"{MIN_FREE_DISK_BYTES / 1e6:.0f} MB reserve, but only {free_bytes / 1e6:.0f} MB are free",
-            hint="free some disk space or choose another disk with --runs FOLDER, then run it again",
+            hint="free some disk space or choose another disk with --runs FOLDER, then run the command again",
         )

@@ -63,7 +63,7 @@ def require_memory(meminfo: Path = Path("/proc/meminfo")) -> None:
     if available_mb is not None and available_mb < MIN_MEMORY_MB:
         raise Problems.from_message(
             f"not enough memory: {available_mb} MB available, training needs {MIN_MEMORY_MB} MB to start",
-            hint="close other programs (browsers first), then run it again",
+            hint="close other programs (browsers first), then run the command again",
         )
 
 

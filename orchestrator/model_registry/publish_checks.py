@@ -33,8 +33,8 @@ def check_publishable(
     if metadata.verdict.lost:
         problems.append(
             Problem(
-                f"model {metadata.version} does not recognise {_list_names(metadata.verdict.lost)}, but "
-                f"{metadata.verdict.against} does, and their photos still exist",
+                f"model {metadata.version} does not recognise {_list_names(metadata.verdict.lost)}, which "
+                f"{metadata.verdict.against} recognises and which still have photos",
                 hint="download all photos, then train again: python -m ml.download_photos",
             )
         )

@@ -287,5 +287,5 @@ def _lock_held_error(store: LedgerStore, existing: StoredObject, ttl_seconds: fl
     holder = _describe_holder(_decode_lease(existing), existing)
     return LockHeldError.from_message(
         f"{store.environment} is {holder}; nothing was changed",
-        hint=f"wait for that run to finish; {expiry}; to remove the lock now, run: {unlock}",
+        hint=f"wait for that run to finish ({expiry}), or remove the lock now: {unlock}",
     )

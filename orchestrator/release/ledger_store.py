@@ -204,8 +204,8 @@ class LedgerStore:
         except Problems as error:
             list_versions_command = f"aws s3api list-object-versions --bucket {self.bucket} --prefix {self.ledger_key}"
             hint = (
-                "nothing was changed; unless a newer orchestrator wrote it, "
-                f"restore an earlier version: {list_versions_command}"
+                "nothing was changed; unless a newer orchestrator wrote the ledger, restore an earlier version: "
+                f"{list_versions_command}"
             )
             raise Problems([replace(problem, hint=hint) for problem in error.problems]) from None
 

@@ -102,7 +102,9 @@ class BucketSource:
                     for block in body.iter_chunks(CHUNK_BYTES):
                         stream.write(block)
             except AwsError as error:
-                raise Problems.from_message(f"cannot read {self}{file.name}: {error}", hint="run it again") from None
+                raise Problems.from_message(
+                    f"cannot read {self}{file.name}: {error}", hint="run the command again"
+                ) from None
             except BODY_READ_ERRORS as error:
                 message = f"{self}{file.name} was not received completely ({type(error).__name__})"
                 raise Problems.from_message(message, hint="run the same command again: it copies the rest") from None

@@ -34,7 +34,7 @@ def stack(run: Run, releases: LedgerStore, aws: Emulator) -> LedgerStore:
 def test_a_dead_runs_lock_is_freed(run: Run, stack: LedgerStore) -> None:
     with bucket_lease.acquire(stack, "ben", "deploy"):
         refused = run("apply", "--auto-approve")
-        assert "to remove the lock now, run: orchestrator unlock -e prod --reason WHY" in refused.err
+        assert "or remove the lock now: orchestrator unlock -e prod --reason WHY" in refused.err
         shown = run("unlock", *WHY)
         assert (shown.code, shown.err) == (0, "")
         assert shown.out.startswith("Unlocked prod: it was locked by ben (deploy), last renewed at 20")

@@ -77,7 +77,7 @@ def test_any_object_is_a_lock_until_s3_says_that_it_is_old(s3: AgedClients, stor
     with pytest.raises(LockHeldError, match=sentence) as told, bucket_lease.acquire(store, "ana", "deploy"):
         pass
     assert re.search(
-        r"expires at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC; to remove the lock now, run: orchestrator unlock",
+        r"expires at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\), or remove the lock now: orchestrator unlock",
         str(told.value),
     )
     assert len(str(told.value)) < 1_000
