@@ -15,8 +15,10 @@ from orchestrator import components, resources
 from orchestrator.cli import output_types
 from orchestrator.cli.exit_codes import EXIT_CODES
 from orchestrator.cli.main import COMMANDS, cli
+from orchestrator.cost import price_list
 from orchestrator.manifest import expand, explain, reference_resolver
 from orchestrator.planning import pipeline
+from tests.cost.priced_stacks import find_unpriced
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -163,11 +165,22 @@ def render_workflows() -> str:
     return "\n\n".join(map(_render_workflow, WORKFLOWS))
 
 
+def render_prices() -> str:
+    """Return, by region, how many prices are shipped, their dates, and what has none."""
+    rows = ["| region | shipped prices | oldest and newest | without a price |", "|---|--:|---|---|"]
+    for region, prices in sorted(price_list.load_shipped().regions.items()):
+        dates = sorted(price.as_of for price in prices.values())
+        unpriced = ", ".join(sorted(find_unpriced(region))) or "nothing"
+        rows.append(f"| `{region}` | {len(prices)} | {dates[0]}, {dates[-1]} | {unpriced} |")
+    return "\n".join(rows)
+
+
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "commands": ("commands.md", render_commands),
     "exit-codes": ("commands.md", render_exit_codes),
     "kinds": ("manifests.md", render_kinds),
     "drift": ("drift.md", render_drift_coverage),
+    "prices": ("prices.md", render_prices),
     "outputs": ("commands.md", render_outputs),
     "workflows": ("workflows.md", render_workflows),
 }

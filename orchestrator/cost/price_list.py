@@ -32,6 +32,9 @@ MAX_AGE_DAYS = 90
 
 _INSTANCE = "rds.instance."
 
+POSTGRESQL_FAMILIES = ("t3", "t4g", "m5", "m6g", "m7g", "m8g", "r5", "r6g", "r7g", "r8g")
+"""Families of instance classes that are listed where a price could be sourced; others come from AWS's offer files."""
+
 NORMALIZATION_UNITS: Mapping[str, float] = {
     "micro": 0.5, "small": 1, "medium": 2, "large": 4, "xlarge": 8, "2xlarge": 16, "4xlarge": 32, "8xlarge": 64,
     "12xlarge": 96, "16xlarge": 128, "24xlarge": 192, "32xlarge": 256, "48xlarge": 384,

@@ -92,9 +92,9 @@ def test_a_second_zone_doubles_a_database() -> None:
         ({"instance_class": "db.r9.huge"}, "instance class db.r9.huge", 2.54),  # 20 GB of gp2
         ({"storage_type": "io2"}, "storage type io2", 14.6),  # 730 hours of a db.t3.micro
         (
-            {"version": "11", "lifecycle_support": "open-source-rds-extended-support"},
-            "RDS Extended Support for PostgreSQL 11",
-            17.14,
+            {"instance_class": "db.t3.metal", "version": "11", "lifecycle_support": "open-source-rds-extended-support"},
+            "instance class db.t3.metal in eu-west-1, no price for RDS Extended Support of db.t3.metal",
+            2.54,
         ),
         (
             {"instance_class": "db.r9.huge", "storage_type": "io2"},

@@ -89,6 +89,9 @@ RDS = offer(
         "SKU": "S3", "Product Family": "Database Storage", "usageType": "EU-RDS:Multi-AZ-GP3-Storage",
         "PricePerUnit": "0.254", "Database Engine": "Any", "Deployment Option": "Multi-AZ",
     },
+    {"SKU": "S7", "Product Family": "Database Storage", "usageType": "EU-RDS:PIOPS-Storage-IO2",
+     "PricePerUnit": "0.138"},
+    {"SKU": "S8", "Product Family": "Provisioned IOPS", "usageType": "EU-RDS:IO2-PIOPS", "PricePerUnit": "0.11"},
     {"SKU": "S4", "usageType": "EU-ExtendedSupport:Yr1-Yr2:PostgreSQL11", "PricePerUnit": "0.1120000000"},
     {"SKU": "S5", "usageType": "EU-ExtendedSupport:Yr3:PostgreSQL11", "PricePerUnit": "0.2240000000"},
     {"SKU": "S6", "usageType": "EU-ExtendedSupport:Yr3:MySQL5.7", "PricePerUnit": "0.9"},
@@ -142,6 +145,8 @@ def test_prices_are_taken_from_single_zone_postgres_on_demand(offers: tuple[str,
     assert {item: row.usd for item, row in fresh.regions["eu-west-1"].items()} == {
         "rds.instance.db.m7g.large": 0.189,
         "rds.storage.gp3": 0.127,
+        "rds.storage.io2": 0.138,
+        "rds.iops.io2": 0.11,
         "rds.extended-support.year-1": 0.112,
         "rds.extended-support.year-3": 0.224,
         "fargate.vcpu-hour": 0.04048,
@@ -151,7 +156,7 @@ def test_prices_are_taken_from_single_zone_postgres_on_demand(offers: tuple[str,
     row = fresh.regions["eu-west-1"]["rds.instance.db.m7g.large"]
     assert (row.source, row.as_of) == ("AWS Price List, AmazonRDS, SKU S1", "2026-11-28")
     assert price_list.load_file(tmp_path / "prices.json") == fresh
-    assert said == ["eu-west-1: 7 prices"]
+    assert said == ["eu-west-1: 9 prices"]
 
 
 def test_other_regions_of_the_file_are_kept(offers: tuple[str, type[Offers]], tmp_path: Path) -> None:
