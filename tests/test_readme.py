@@ -15,8 +15,8 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 
 import click
@@ -28,85 +28,16 @@ from orchestrator.manifest import explain
 from orchestrator.problems import ExitCode
 from orchestrator.state.server.settings import Settings
 from tests import reference_tables
+from tests.documentation import CONSOLE_PAGES, DOCS, FILE_NAME, PAGES, README, ROOT, Page, masked, matches, read_page
 
-ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
-DOCS = ROOT / "docs"
 INDEX = DOCS / "README.md"
 REFERENCE = DOCS / "reference"
 OTHER_PAGES = ("CONTRIBUTING.md", "SECURITY.md", "ml/README.md", "orchestrator/emulator/README.md")
 MAX_README_LINES = 120
-BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
-FILE_NAME = re.compile(r"# (\S+\.yaml)\n")
-COMMAND_LINE = re.compile(r"^(?:\$ )?(orchestrator [a-z].*)$", re.MULTILINE)
-INLINE_COMMAND = re.compile(r"`(orchestrator [a-z][^`\n]*)`")
 STATE_SETTINGS = {str(setting.metadata.get("name", "State__Port")) for setting in fields(Settings)} | {"State__Secret"}
 VARIABLE = re.compile(r"\bORCHESTRATOR_[A-Z_]+\b")
-MASKS = (
-    (re.compile(r"\b(\d+m\d\d|\d+(\.\d)? ?)s\b"), "(time)"),
-    (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\dZ?"), "(moment)"),
-    (re.compile(r"\b[0-9a-f]{64}\b"), "(digest)"),
-    (re.compile(r"--allow [0-9a-f]{8}\b"), "--allow (token)"),
-    (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:(port)"),
-    (re.compile(r"\b[a-z0-9]+\.cloudfront\.net"), "(domain).cloudfront.net"),
-)
-
-
-@dataclass(frozen=True)
-class Example:
-    """One command of a page and its output; its block is on ``line``."""
-
-    line: int
-    command: str
-    output: str
-
-
-@dataclass(frozen=True)
-class Page:
-    """A Markdown file of the documentation."""
-
-    path: Path
-    text: str
-
-    @property
-    def name(self) -> str:
-        return str(self.path.relative_to(ROOT))
-
-    def blocks(self, language: str) -> Iterator[tuple[int, str]]:
-        """Yield every fenced block of a language: its position, and its text without indentation."""
-        for match in BLOCK.finditer(self.text):
-            if match[2] == language:
-                yield match.start(), re.sub(rf"^{match[1]}", "", match[3], flags=re.MULTILINE)
-
-    def examples(self) -> Iterator[Example]:
-        for position, text in self.blocks("console"):
-            for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
-                command, _, output = part.partition("\n")
-                yield Example(self.text[:position].count("\n") + 1, command, output)
-
-    def command_lines(self) -> Iterator[str]:
-        """Yield every line and every inline code that calls the orchestrator."""
-        for language in ("console", "sh", "text"):
-            for _, text in self.blocks(language):
-                yield from COMMAND_LINE.findall(text)
-        yield from INLINE_COMMAND.findall(self.text)
-
-    def anchors(self) -> set[str]:
-        titles = re.findall(r"^#+ (.*)$", self.text, re.MULTILINE)
-        return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
-
-    def links(self) -> list[str]:
-        targets = re.findall(r"(?:\]\(|src=\")([^)\"\s]+)", re.sub(r"```.*?```", "", self.text, flags=re.DOTALL))
-        return [target for target in targets if not target.startswith(("https:", "http:", "mailto:"))]
-
-
-def read_page(path: Path) -> Page:
-    return Page(path, path.read_text())
-
-
-PAGES = [read_page(path) for path in (README, *sorted(DOCS.rglob("*.md")))]
 LINKED_PAGES = [*PAGES, *(read_page(ROOT / name) for name in OTHER_PAGES)]
-PAGES_WITH_EXAMPLES = [page for page in PAGES if any(page.examples())]
+PAGES_WITH_EXAMPLES = [page for page in PAGES if page.name not in CONSOLE_PAGES and any(page.examples())]
 
 
 def parse(command: click.Command, words: list[str]) -> None:
@@ -133,25 +64,6 @@ def type_words(words: list[str]) -> None:
 
 def page_name(page: Page) -> str:
     return page.name
-
-
-def masked(text: str) -> str:
-    for pattern, word in MASKS:
-        text = pattern.sub(word, text)
-    return text
-
-
-def matches(expected: str, printed: str) -> bool:
-    """Return whether ``printed`` is ``expected``, where ``...`` stands for any lines, or for the rest of one."""
-    pattern = "".join(map(_line_pattern, masked(expected).strip("\n").splitlines()))
-    shown = "".join(f"{line.rstrip()}\n" for line in masked(printed).strip("\n").splitlines())
-    return re.fullmatch(pattern, shown) is not None
-
-
-def _line_pattern(line: str) -> str:
-    if line.strip() == "...":
-        return r"(?:.*\n)*?"
-    return re.escape(line.removesuffix("...").rstrip()) + (r".*\n" if line.endswith("...") else r"\n")
 
 
 class Reader:

@@ -44,7 +44,7 @@ def find_service_for(desired: DesiredState, database: str) -> str:
         if resource.type == "ecs_express_service":
             return resource.component
     raise Problems.from_message(
-        f"{database} cannot be reached: it has no public address, and no ECS Express service connects to it",
+        f"{database} cannot be reached through a container: no ECS Express service connects to it",
         hint="open a VPC environment of AWS CloudShell in the database's subnets and security group, and use its psql",
     )
 

@@ -60,6 +60,23 @@ def test_an_upgrade_waits_for_the_window_or_comes_now(project: Project) -> None:
     project.succeed("apply", "--auto-approve")
     assert "No changes" in project.succeed("plan")
 
+    go_back(project)
+
+
+def go_back(project: Project) -> None:
+    """As the page on upgrades says: the old version in the manifest, then the snapshot that the upgrade has named."""
+    manifest = project.folder / "shop.yaml"
+    manifest.write_text(manifest.read_text().replace('version: "16"', 'version: "15"'))
+    exit_code, told = project.run("apply", "--auto-approve")
+    assert (exit_code, "RDS cannot go back from version 16" in told) == (3, True), told
+    snapshot = f"{NAME}-before-version-16"
+    project.succeed("restore", "database", "main", "--snapshot", snapshot, "--no-verify", "--auto-approve")
+
+    instance = project.instances()[NAME]
+    assert instance["EngineVersion"].startswith("15.")
+    assert instance["DBParameterGroups"][0]["DBParameterGroupName"] == f"{NAME}-postgres15"
+    assert "No changes" in project.succeed("plan")
+
 
 def test_what_rds_would_refuse_is_refused_before_anything_is_sent(project: Project) -> None:
     """A version that it does not offer, one that the manifest does not have, an instance that is not available."""

@@ -188,7 +188,9 @@ def test_an_added_environment_leaves_the_others(
 ) -> None:
     """`prod` is still there, and a command without -e does not take the new one for it."""
     monkeypatch.chdir(project)
-    assert main(["init", "--add-environment", "staging", "--tool", TOOL]) == ExitCode.OK
+    assert main(["init", "--add-environment", "staging"]) == ExitCode.OK
+    added = (project / ".github/workflows/plan-staging.yml").read_text()
+    assert f"/plan.yml@{TOOL.partition('@')[2]}" in added, "the commit that the other workflows call"
     capsys.readouterr()
 
     assert main(["validate"]) == ExitCode.OK

@@ -55,19 +55,23 @@ def losses(live: LiveResource) -> Iterator[str]:
 
 
 def refusals(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str]:
-    """Yield why RDS would refuse the changes: it modifies no stopped instance, and no version can go back."""
+    """Yield why RDS would refuse the changes: it modifies no stopped instance, and no version can go back.
+
+    A restore may: the snapshot's version is that of another instance, which takes the name.
+    """
     changed = {field.path[0]: field for field in fields}
     current = live.private.get("current", {})
     if live.private.get("status") == "stopped" and changed.keys() - TAG_FIELDS and "power" not in changed:
         yield f"RDS cannot change a stopped database. {HINTS_BY_STATUS['stopped']}"
     version = changed.get("version")
-    if version is None or _is_withdrawn(version, current):
+    is_restore = bool(changed.keys() & {"restored_from", "unfinished_restore"})
+    if version is None or is_restore or _is_withdrawn(version, current):
         return
     live_version, wanted = str(live.private.get("version", "")), parse_version(str(version.after))
     if parse_version(live_version)[: len(wanted)] > wanted:
         yield (
             f"RDS cannot go back from version {live_version} to {version.after}. Set `version` to {live_version} or "
-            "newer; to go back, restore a snapshot of the older version into another database."
+            "newer. To go back, restore a snapshot of the older version with `orchestrator restore database`."
         )
 
 

@@ -21,6 +21,7 @@ from orchestrator.scaffold.questions import DOCKERFILE_ONLY, NONE
 DEFAULT_BRANCH: Final = "main"
 _GIT_TIMEOUT_SECONDS = 10.0
 _GITHUB_REMOTE = re.compile(r"^(?:https://(?:[^@/]+@)?|ssh://git@|git@)github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?$")
+_PINNED_WORKFLOW = re.compile(r"uses: ([\w.-]+/[\w.-]+)/\.github/workflows/(plan|deploy)\.yml@([0-9a-f]{40})")
 _STATIC_FOLDERS: Final = ("web", "site", "frontend", "client", "public", "www", "html")
 _BUILT_FOLDERS: Final = ("dist", "build", "out", "public")
 _SOURCE_PATTERNS: Final = ("*.cs", "*.py", "*.js", "*.ts", "*.mjs", "*.go")
@@ -55,7 +56,7 @@ def guess_answers(
         "site": site.output if site else NONE,
         "site-build": " ".join(site.build) if site and site.build else NONE,
         "site-folder": site.folder if site and site.build else "",
-        "tool": detect_tool(),
+        "tool": find_pinned_tool(folder) or detect_tool(),
     }
 
 
@@ -115,6 +116,17 @@ def find_account(region: str) -> str:
         return str(Clients(region or "us-east-1").call("sts", "get_caller_identity", {})["Account"])
     except (AwsError, Problems):
         return ""
+
+
+def find_pinned_tool(folder: Path) -> str:
+    """Return ``OWNER/NAME@COMMIT`` of the orchestrator whose plan and deploy workflows a checkout calls.
+
+    "" if it does not call both, or if it calls several versions.
+    """
+    paths = (folder / ".github" / "workflows").glob("*.y*ml")
+    calls = {call for path in paths for call in _PINNED_WORKFLOW.findall(path.read_text(errors="replace"))}
+    tools = {f"{repository}@{commit}" for repository, _, commit in calls}
+    return tools.pop() if len(tools) == 1 and len(calls) == len(("plan", "deploy")) else ""
 
 
 def detect_tool() -> str:
