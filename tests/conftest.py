@@ -91,6 +91,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 WEEKLY = (
+    "command_blocks/test_command_blocks.py::test_every_line_works_on_a_terminal",
     "cli/test_completion.py::test_each_shell_completes_values[fish]",
     "cli/test_completion.py::test_each_shell_completes_values[zsh]",
     "cli/test_review.py::test_a_service_that_is_away_takes_no_more_than_the_comparison",

@@ -7,9 +7,10 @@ with a reader who answers; of `console` blocks of CONSOLE_PAGES the output is co
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,9 +23,10 @@ from tests.bootstrap.fake_github import TOKEN, serve_github
 from tests.cli.state_service import UNREACHABLE_URL, run_service
 from tests.command_blocks import reader_projects as projects
 from tests.command_blocks.reader_projects import ReaderProject
-from tests.documentation import CONSOLE_PAGES, PAGES, matches
+from tests.documentation import CONSOLE_PAGES, FILE_NAME, PAGES, matches
 from tests.emulator.account import wait_until
 from tests.proofs.real_stack import aws_environment
+from tests.proofs.test_first_day_faults import FIRST_DAY
 from tests.state.postgres import run_cluster
 
 NOT_RUN: dict[str, dict[str, str]] = yaml.safe_load((Path(__file__).parent / "not_run.yaml").read_text())
@@ -33,7 +35,7 @@ COMMAND = re.compile(r"^(\$|orchestrator|gh|aws|docker|terraform|pulumi|git|cd|e
 TOOL_COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 Preparation = Callable[[ReaderProject], object]
-Surroundings = Callable[[Path], "contextmanager[ReaderProject]"]
+Surroundings = Callable[[Path], AbstractContextManager[ReaderProject]]
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,31 @@ def shop_on_github(folder: Path) -> Iterator[ReaderProject]:
         yield project
 
 
+@contextmanager
+def site_before_its_first_day(folder: Path) -> Iterator[ReaderProject]:
+    """A site and its workflows, in an account of the first day."""
+    with shop_on_github(folder) as project:
+        project.succeed("orchestrator init")
+        project.commit("Set up deployment")
+        project.emulator.faults = replace(
+            FIRST_DAY, failing_images=("*rehearsal-no-such-tag",), max_session_seconds=0.3, unseen_reads={}
+        )
+        yield project
+
+
+def declare_promotion(project: ReaderProject) -> None:
+    """What the page declares, without the two hours; staging has a release."""
+    [page] = [page for page in PAGES if page.name == "docs/how-to/promote-releases.md"]
+    [manifest] = [text for _, text in page.blocks("yaml") if FILE_NAME.match(text)]
+    project.write("manifests/environments/prod.yaml", manifest.replace("soak: 2h", "soak: 0m"))
+    project.commit("Promote releases")
+    project.succeed("orchestrator deploy --auto-approve -e staging")
+    project.succeed("orchestrator deploy --auto-approve -e prod")
+    project.write("web/index.html", "<h1>Version 2</h1>")
+    project.commit("Change the page")
+    project.succeed("orchestrator deploy --auto-approve -e staging")
+
+
 def add_two_applications(project: ReaderProject) -> None:
     for name in ("shop", "blog"):
         text = projects.PROJECT.replace("name: shop}", f"name: {name}}}").replace("shop-", f"{name}-of-team-")
@@ -181,13 +208,15 @@ def add_two_applications(project: ReaderProject) -> None:
 class Journey:
     """What runs the blocks of ``pages``, in that order.
 
-    ``before`` prepares a line by its beginning; ``words`` replaces what a reader replaces.
+    ``before`` prepares a line by its beginning; ``words`` replaces what a reader replaces.  ``reports`` is how often a
+    line by its beginning exits with 1 first, because it reports what the page has not set up yet.
     """
 
     surroundings: Surroundings
     pages: tuple[str, ...]
     before: Mapping[str, Preparation] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
+    reports: Mapping[str, int] = field(default_factory=dict)
 
     def adapt(self, line: str) -> str:
         for old, new in self.words.items():
@@ -239,10 +268,18 @@ JOURNEYS = {
         (
             "docs/how-to/set-up-github.md",
             "docs/how-to/environments.md",
+            "docs/how-to/promote-releases.md",
             "docs/how-to/upgrade.md",
             "docs/how-to/several-applications.md",
         ),
-        {"orchestrator bootstrap github -f apps/shop": add_two_applications},
+        {
+            "orchestrator promote --from staging --to prod --plan": declare_promotion,
+            "orchestrator bootstrap github -f apps/shop": add_two_applications,
+        },
+        {"--release 12": "--release 2"},
+    ),
+    "first day": Journey(
+        site_before_its_first_day, ("docs/how-to/first-day-on-aws.md",), reports={"orchestrator doctor": 1}
     ),
 }
 
@@ -283,6 +320,7 @@ def test_no_command_hides_in_another_block() -> None:
 def test_every_line_works_on_a_terminal(name: str, tmp_path: Path) -> None:
     journey = JOURNEYS[name]
     blocks = [block for page in journey.pages for block in list_blocks() if block.page == page]
+    reports = Counter(journey.reports)
     with journey.surroundings(tmp_path) as project:
         for block in blocks:
             for line, output in () if block.reason_not_to_run else block.commands:
@@ -291,5 +329,7 @@ def test_every_line_works_on_a_terminal(name: str, tmp_path: Path) -> None:
                     if line.startswith(begin):
                         prepare(project)
                 exit_code, shown = project.type(journey.adapt(line))
-                assert exit_code == 0, f"{place}\n{shown}"
+                begin = next((begin for begin, left in reports.items() if left and line.startswith(begin)), "")
+                reports[begin] -= 1
+                assert exit_code == (1 if begin else 0), f"{place}\n{shown}"
                 assert output is None or matches(output, shown), f"{place}\n{shown}"
