@@ -52,6 +52,7 @@ PURPOSES = {
     "shell": "the only door to processes of this machine",
     "logs": "structlog, loaded only if asked for",
     "redaction": "keep secrets out of texts",
+    "interruption": "end the pauses of worker threads when a run is interrupted",
     "problems": "problems with their place and hint; exit codes",
     "vocabulary": "the words of the pipeline, as frozen structs",
     "values": "references, unknown and secret values",

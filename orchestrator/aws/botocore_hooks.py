@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from botocore.hooks import EventAliaser
+from botocore.hooks import EventAliaser, first_non_none_response
 from botocore.response import StreamingBody
 from botocore.utils import EVENT_ALIASES
 
+from orchestrator import interruption
 from orchestrator.aws.errors import TRANSIENT_CODES, UnexpectedPageError
 
 DOTTED_ALIASES = tuple(name for name in EVENT_ALIASES if "." in name)
@@ -50,7 +51,21 @@ def report_failed_attempt(response: Any = None, caught_exception: Exception | No
 
 
 class FastEventAliaser(EventAliaser):  # type: ignore[misc]
-    """Skips the alias lookup for events without an alias; botocore tries all 65 aliases on each event."""
+    """Skips the alias lookup for events without an alias; botocore tries all 65 aliases on each event.
+
+    It also pauses before each further attempt in place of botocore, whose sleep nothing ends (``needs-retry``).
+    """
+
+    def emit(self, event_name: str, **event: Any) -> list[tuple[Any, Any]]:
+        """Return the responses of all handlers of an event.  Raises Problems if the run is stopped during a pause."""
+        responses: list[tuple[Any, Any]] = super().emit(event_name, **event)
+        if not event_name.startswith("needs-retry."):
+            return responses
+        delay = first_non_none_response(responses)
+        if delay is None or delay is False:  # 0 is a retry without a pause
+            return responses
+        interruption.pause(delay)
+        return [(None, 0)]
 
     def _alias_event_name(self, event_name: str) -> str:
         if PLAIN_ALIASES.isdisjoint(event_name.split(".")) and not any(name in event_name for name in DOTTED_ALIASES):

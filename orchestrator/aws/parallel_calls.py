@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from orchestrator import interruption
 from orchestrator.steps import ApiCall
 
 MAX_WORKERS = 64
@@ -24,7 +24,7 @@ def perform_all(
     """
     workers = min(MAX_WORKERS, 1 + len(calls) // MIN_CALLS_PER_WORKER)
     call_queue = _CallQueue(calls, perform_call, on_progress)
-    with ThreadPoolExecutor(workers, thread_name_prefix="batch") as pool:
+    with interruption.start_pool(workers, "batch") as pool:
         for future in [pool.submit(call_queue.process_calls) for _ in range(workers)]:
             future.result()
 

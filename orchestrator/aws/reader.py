@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Protocol
 
+from orchestrator import interruption
 from orchestrator.aws.errors import AwsError
 from orchestrator.aws.s3_object import NO_BUCKET_CODE, object_exists, read_object
 from orchestrator.steps import is_read
@@ -30,7 +30,7 @@ class Reader:
     ``pause`` waits between reads of an object that S3 does not show yet, in seconds.
     """
 
-    def __init__(self, clients: AwsCaller, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, clients: AwsCaller, pause: Callable[[float], None] = interruption.pause) -> None:
         self._clients = clients
         self._pause = pause
         self._lock = threading.Lock()

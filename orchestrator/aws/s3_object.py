@@ -7,10 +7,10 @@ API: S3 GetObject or HeadObject; ListObjectsV2 after a 404.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from orchestrator import interruption
 from orchestrator.aws.errors import AwsError
 
 NO_BUCKET_CODE = "NoSuchBucket"
@@ -36,7 +36,7 @@ def read_object(
     request: Mapping[str, Any],
     *,
     is_known: bool = False,
-    pause: Callable[[float], None] = time.sleep,
+    pause: Callable[[float], None] = interruption.pause,
 ) -> Any:
     """Return the response of ``operation`` (``get_object``, ``head_object``), or None if the object does not exist.
 

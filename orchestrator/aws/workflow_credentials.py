@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -24,6 +23,8 @@ from botocore.credentials import (
 from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError, HTTPClientError
 from botocore.httpsession import URLLib3Session
 from botocore.session import Session
+
+from orchestrator import interruption
 
 ROLE_VARIABLE: Final = "ORCHESTRATOR_SESSION_ROLE"
 DURATION_VARIABLE: Final = "ORCHESTRATOR_SESSION_SECONDS"
@@ -84,7 +85,7 @@ class WorkflowCredentialProvider(CredentialProvider):  # type: ignore[misc]
         return credentials
 
 
-def fetch_token(environ: Mapping[str, str], pause: Callable[[float], None] = time.sleep) -> str:
+def fetch_token(environ: Mapping[str, str], pause: Callable[[float], None] = interruption.pause) -> str:
     """Return a token of GitHub for AWS.  It is a secret.
 
     Raises CredentialRetrievalError, without the URL and its token, if GitHub does not give one.

@@ -118,7 +118,7 @@ def complete_secret_key(context: click.Context, _incomplete: str) -> Iterable[st
 @_completer
 def complete_release(context: click.Context, _incomplete: str) -> Iterable[CompletionItem]:
     """Offer the numbers of the releases, newest first, with their time and commit; reads the ledger in AWS."""
-    from orchestrator.runs.release import open_session
+    from orchestrator.runs.release_session import open_session
 
     releases = open_session(_settings(context)).store.read().releases
     return [CompletionItem(str(item.number), help=f"{item.at} {item.commit[:12]}") for item in reversed(releases)]

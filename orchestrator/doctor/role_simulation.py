@@ -7,9 +7,9 @@ or policy that somebody changed by hand.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+from orchestrator import interruption
 from orchestrator.aws import AwsError, Clients
 from orchestrator.bootstrap import policy_documents, workflow_roles
 from orchestrator.doctor import Finding, findings_from_problems, not_checked_finding
@@ -26,7 +26,7 @@ def check_deploy_role(desired: DesiredState, clients: Clients, fix: str) -> list
     role = workflow_roles.role_arn(desired.scope, workflow_roles.DEPLOY_ROLE)
     try:
         requests = [build_request(role, statement) for statement in _list_statements(desired)]
-        with ThreadPoolExecutor(MAX_PARALLEL_CALLS, thread_name_prefix="doctor") as pool:
+        with interruption.reading_pool(MAX_PARALLEL_CALLS, "doctor") as pool:
             results = [
                 item for items in pool.map(lambda request: _simulate(clients, request), requests) for item in items
             ]

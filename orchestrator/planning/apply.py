@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 from msgspec.structs import replace
 
-from orchestrator import resources, shell
+from orchestrator import interruption, resources, shell
 from orchestrator.aws.step_executor import StepFailedError, WaitTimeoutError
 from orchestrator.planning import plan as planning
 from orchestrator.planning import waivers
@@ -26,13 +26,14 @@ from orchestrator.planning.events import (
     BatchProgress,
     ChangeFinished,
     ChangeStarted,
+    ChangeStopping,
     OnEvent,
     OutputLine,
     StepCompleted,
     WaitStarted,
 )
 from orchestrator.planning.plan import PreparedPlan, Task
-from orchestrator.problems import ExitCode, Problem, Problems
+from orchestrator.problems import ExitCode, Problems
 from orchestrator.steps import (
     ApiCall,
     Batch,
@@ -53,7 +54,6 @@ Perform: TypeAlias = Callable[[Step], Any]
 MAX_WORKERS = 16
 PROGRESS_INTERVAL_SECONDS = 0.2
 """Minimum time between two progress events of a batch."""
-STOPPED_WAIT_REASON = "the run was stopped while it waited for AWS, which continues; run it again"
 POLL_INTERVAL_SECONDS = 0.2
 """Maximum sleep of the main thread: a Ctrl-C that is delivered to another thread does not wake it."""
 
@@ -68,25 +68,6 @@ class InterruptedApplyError(Exception):
 
 class _StoppedError(Exception):
     """Raised instead of performing a step once the run is stopping."""
-
-
-class InterruptibleClock:
-    """The clock of a run's waits: from the moment the run is stopped, nothing sleeps any more.
-
-    What AWS was asked for goes on in AWS; the next run reads how far it is.
-    """
-
-    def __init__(self) -> None:
-        self.stop_requested = threading.Event()
-
-    def monotonic(self) -> float:
-        """Return seconds since some moment in the past."""
-        return time.monotonic()
-
-    def sleep(self, seconds: float, /) -> None:
-        """Sleep.  Raises Problems with ``ExitCode.INTERRUPTED`` if the run is stopped before or meanwhile."""
-        if self.stop_requested.wait(seconds):
-            raise Problems([Problem(STOPPED_WAIT_REASON)], ExitCode.INTERRUPTED)
 
 
 def apply(
@@ -104,9 +85,10 @@ def apply(
     Raises InterruptedApplyError on Ctrl-C, once the calls in progress have ended.  Any error that is not an ordinary
     failure of a step (a crash of the program) stops the run and is raised unchanged.
     """
-    walk = _GraphWalk(prepared, perform, on_event, stop_requested or threading.Event())
+    stop_requested = stop_requested or threading.Event()
+    walk = _GraphWalk(prepared, perform, on_event, stop_requested)
     try:
-        with ThreadPoolExecutor(workers, thread_name_prefix="apply") as pool:
+        with interruption.start_pool(workers, "apply", stop_requested) as pool:
             walk.execute(pool)
     except KeyboardInterrupt:
         raise InterruptedApplyError(walk.ordered_outcomes()) from None
@@ -191,6 +173,8 @@ class _GraphWalk:
                 raise KeyboardInterrupt
         except KeyboardInterrupt:
             self._stop_requested.set()
+            for address in futures.values():
+                self._on_event(ChangeStopping(address))
             shell.stop_streams()
             for future, address in futures.items():  # each ends before its next step
                 self._complete(address, future, None)

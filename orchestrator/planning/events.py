@@ -51,6 +51,12 @@ class OutputLine(Struct, frozen=True):
     line: str
 
 
+class ChangeStopping(Struct, frozen=True):
+    """The run was interrupted: the change ends after its call in progress."""
+
+    address: str
+
+
 class ChangeFinished(Struct, frozen=True):
     """A change has finished, whatever the outcome."""
 
@@ -80,6 +86,7 @@ Event: TypeAlias = (
     | WaitStarted
     | BatchProgress
     | OutputLine
+    | ChangeStopping
     | ChangeFinished
     | ProbeStarted
     | ProbeFinished

@@ -173,13 +173,14 @@ def apply(
     Raises Problems (exit code 3), without applying anything, if the plan is vetoed.
     """
     from orchestrator.aws import Clients, StepExecutor
+    from orchestrator.interruption import InterruptibleClock
     from orchestrator.planning import apply as applying
     from orchestrator.problems import ExitCode, Problem, Problems
 
     if prepared.plan.is_vetoed:
         vetoes = [*prepared.plan.vetoes, *(veto for change in prepared.plan.changes for veto in change.vetoes)]
         raise Problems([Problem(f"{veto.name}: {veto.sentence}") for veto in vetoes], ExitCode.VETOED)
-    clock = applying.InterruptibleClock()
+    clock = InterruptibleClock()
     executor = StepExecutor(clients or Clients.for_scope(prepared.scope), clock)
     return applying.apply(
         prepared, executor.perform, on_event, workers=parallelism, stop_requested=clock.stop_requested

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from msgspec import Struct, field
 
-from orchestrator import resources
+from orchestrator import interruption, resources
 from orchestrator.aws.errors import AwsError
 from orchestrator.problems import Problems
 from orchestrator.resources import AwsReader
@@ -56,7 +56,7 @@ def take(aws: AwsReader, desired: DesiredState, *, workers: int | None = None) -
     scope = desired.scope
     min_workers, max_workers = WORKER_LIMITS
     worker_count = workers or min(max(min_workers, len(desired.resources) // 4), max_workers)
-    with ThreadPoolExecutor(worker_count, thread_name_prefix="read") as pool:
+    with interruption.reading_pool(worker_count, "read") as pool:
         identity_future = pool.submit(aws.get, "sts", "get_caller_identity")
         search_futures = _start_searches(
             pool, aws, scope

@@ -8,18 +8,20 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import wait
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx
 from msgspec import Struct
 
+from orchestrator import interruption
 from orchestrator.artefacts import Artefacts, Site
 from orchestrator.artefacts.sites.site_options import SiteOptions
 from orchestrator.components import answers
 from orchestrator.components.cdn.sites import ServedSite, list_sites
-from orchestrator.planning.apply import POLL_INTERVAL_SECONDS, InterruptibleClock
+from orchestrator.interruption import InterruptibleClock
+from orchestrator.planning.apply import POLL_INTERVAL_SECONDS
 from orchestrator.vocabulary import Component, DesiredState, LiveResource
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -76,14 +78,11 @@ def run_probes(probes: tuple[Probe, ...], get: HttpGet | None = None, clock: Any
     if not probes:
         return ()
     interruptible_clock = InterruptibleClock()
-    with ThreadPoolExecutor(min(len(probes), 16), thread_name_prefix="probe") as pool:
+    workers = min(len(probes), 16)
+    with interruption.reading_pool(workers, "probe", interruptible_clock.stop_requested) as pool:
         futures = [pool.submit(_run_probe, probe, get or http_get, clock or interruptible_clock) for probe in probes]
-        try:
-            while wait(futures, POLL_INTERVAL_SECONDS).not_done:
-                pass
-        except KeyboardInterrupt:
-            interruptible_clock.stop_requested.set()
-            raise
+        while wait(futures, POLL_INTERVAL_SECONDS).not_done:
+            pass
         return tuple(future.result() for future in futures)
 
 

@@ -36,6 +36,13 @@ _BARE_DENIAL_PATTERN = re.compile(
 )
 """Denials that name no action; any other text of a denied call gives another cause than a missing permission."""
 _NOTHING_TO_UNDO = "There is nothing to undo."
+INTERRUPTED_STEP = (
+    "AWS completes the calls that it has accepted. Run the command again; it continues from the state of AWS:"
+)
+INTERRUPTED_VERIFICATION = (
+    "All changes are applied, but the release is not recorded as verified. Run the command again:"
+)
+INTERRUPTED_ROLLBACK = "The deployment failed, and AWS still holds parts of it. To complete the rollback, run:"
 
 
 class ReportItem(Struct, frozen=True):
@@ -57,10 +64,18 @@ class Report(Struct, frozen=True):
     next_command: str
 
 
-def build_view(outcomes: Sequence[Outcome], seconds: float, retry_command: str, status_command: str = "") -> Report:
+def build_view(
+    outcomes: Sequence[Outcome],
+    seconds: float,
+    retry_command: str,
+    status_command: str = "",
+    *,
+    interrupted_step: str = "",
+) -> Report:
     """Build the report of a run that took ``seconds`` of wall time.
 
-    ``retry_command`` continues the run, ``status_command`` shows the state of the resources.
+    ``retry_command`` continues the run, ``status_command`` shows the state of the resources.  ``interrupted_step`` says
+    what the next command does, if the run was interrupted.
     """
     failed = [outcome for outcome in outcomes if outcome.actuation is Actuation.FAILED]
     skipped = [outcome for outcome in outcomes if outcome.actuation is Actuation.SKIPPED]
@@ -69,7 +84,9 @@ def build_view(outcomes: Sequence[Outcome], seconds: float, retry_command: str, 
         outcome for outcome in outcomes if outcome not in failed + skipped and outcome.health is not Health.HEALTHY
     ]
     return Report(
-        headline=_format_headline(failed, skipped, unhealthy, succeeded, seconds),
+        headline=_format_headline(
+            failed, skipped, unhealthy, succeeded, seconds, was_interrupted=bool(interrupted_step)
+        ),
         failed=tuple(ReportItem(clean_name(outcome.address), _describe_failure(outcome)) for outcome in failed),
         unhealthy=tuple(
             ReportItem(clean_name(outcome.address), clean_sentence(outcome.reason or outcome.health))
@@ -85,8 +102,8 @@ def build_view(outcomes: Sequence[Outcome], seconds: float, retry_command: str, 
             ReportItem(clean_name(outcome.address), f"{outcome.action} skipped: {clean_paragraph(outcome.reason)}")
             for outcome in skipped
         ),
-        next_step=_next_step(failed, skipped, unhealthy),
-        next_command=retry_command if failed or skipped else status_command if unhealthy else "",
+        next_step=interrupted_step or _next_step(failed, skipped, unhealthy),
+        next_command=retry_command if failed or skipped or interrupted_step else status_command if unhealthy else "",
     )
 
 
@@ -117,6 +134,8 @@ def _format_headline(
     unhealthy: Sequence[Outcome],
     succeeded: Sequence[Outcome],
     seconds: float,
+    *,
+    was_interrupted: bool,
 ) -> str:
     parts = [f"{len(succeeded)} done"]
     parts += [f"{len(failed)} failed"] if failed else []
@@ -124,8 +143,11 @@ def _format_headline(
     parts += [f"{len(unhealthy)} unhealthy"] if unhealthy else []
     duration = format_duration(seconds)
     result = f"Failed after {duration}" if failed or skipped else f"Applied in {duration}"
-    health_note = ", but not everything is healthy" if unhealthy and not (failed or skipped) else ""
-    return f"{result}{health_note}: {', '.join(parts)}."
+    if was_interrupted:
+        result = f"Interrupted after {duration}"
+    health_note = ", but not everything is healthy" if unhealthy and not (failed or skipped or was_interrupted) else ""
+    has_counts = not was_interrupted or succeeded or failed or skipped
+    return f"{result}{health_note}{': ' + ', '.join(parts) if has_counts else ''}."
 
 
 def _describe_failure(outcome: Outcome) -> str:

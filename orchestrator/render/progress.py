@@ -19,6 +19,7 @@ from orchestrator.planning.events import (
     BatchProgress,
     ChangeFinished,
     ChangeStarted,
+    ChangeStopping,
     Event,
     OutputLine,
     ProbeFinished,
@@ -40,6 +41,7 @@ IN_PROGRESS_LABELS = {
     Action.DELETE: "deleting",
     Action.NONE: "checking",
 }
+STOPPING_TEXT = "interrupted: waiting for the call in progress"
 HEARTBEAT_INTERVAL_SECONDS = 30.0
 MIN_USUAL_SECONDS = 20.0
 """A change that usually takes less is over before anybody asks how long it takes."""
@@ -134,6 +136,8 @@ class ProgressState:
                 row.detail = sanitise(f"{done:,}/{total:,} {description}")
             case OutputLine(_, line):
                 row.detail = sanitise(line.strip()) or row.detail
+            case ChangeStopping():
+                row.detail = STOPPING_TEXT
             case ChangeFinished(_, outcome):
                 row.state, row.duration_seconds, row.detail = (
                     to_row_state(outcome),
@@ -211,7 +215,7 @@ class LineDisplay:
             row = self._progress.handle_event(event)
             if isinstance(event, OutputLine):
                 self._write_output(row.address, event)
-            elif isinstance(event, (ChangeFinished, ProbeStarted, ProbeFinished)):
+            elif isinstance(event, (ChangeStopping, ChangeFinished, ProbeStarted, ProbeFinished)):
                 self._output_address = ""
                 self._write_line(self._format_row(row))
                 if self._in_actions and row.state is RowState.FAILED and not row.is_probe:

@@ -176,14 +176,29 @@ def apply_with_progress(
         except InterruptedApplyError as interruption:
             outcomes, was_interrupted = interruption.outcomes, True
     outcomes = tuple(_sort_by_completion(outcomes, completed_addresses))
-    next_command = print_report(outcomes, settings, time.monotonic() - started_at, retry_command)
+    next_command = print_report(
+        outcomes,
+        settings,
+        time.monotonic() - started_at,
+        retry_command,
+        interrupted_step=apply_report.INTERRUPTED_STEP if was_interrupted else "",
+    )
     reporter.record_outcomes(record, outcomes, next_command, interrupted=was_interrupted)
     return ExitCode.INTERRUPTED if was_interrupted else exit_code(outcomes)
 
 
-def print_report(outcomes: tuple[Outcome, ...], settings: Settings, elapsed_seconds: float, retry_command: str) -> str:
+def print_report(
+    outcomes: tuple[Outcome, ...],
+    settings: Settings,
+    elapsed_seconds: float,
+    retry_command: str,
+    *,
+    interrupted_step: str = "",
+) -> str:
     """Print the report of an apply, and return the next command it names."""
-    view = apply_report.build_view(outcomes, elapsed_seconds, retry_command, settings.command_line("plan"))
+    view = apply_report.build_view(
+        outcomes, elapsed_seconds, retry_command, settings.command_line("plan"), interrupted_step=interrupted_step
+    )
     settings.terminal.print_out("\n" + apply_report.render_text(view, settings.terminal.style))
     return view.next_command
 

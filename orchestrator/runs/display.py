@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.planning.events import (
     ChangeFinished,
     ChangeStarted,
+    ChangeStopping,
     Event,
     OutputLine,
     ProbeFinished,
@@ -86,6 +87,8 @@ class LogDisplay:
             case ProbeFinished(address, has_passed, failure, seconds):
                 event_name = "probe_passed" if has_passed else "probe_failed"
                 self._logger.info(event_name, address=address, failure=failure, seconds=seconds)
+            case ChangeStopping(address):
+                self._logger.info("change_stopping", address=address)
             case ChangeFinished(address, outcome):
                 self._logger.info(
                     "change_finished",

@@ -17,9 +17,10 @@ def unpin(settings: Settings, parts: Collection[str]) -> None:
     """
     from orchestrator.aws import Reader
     from orchestrator.release import pins
-    from orchestrator.runs import release, reporter
+    from orchestrator.runs import reporter
+    from orchestrator.runs.release_session import open_session
 
-    session = release.open_session(settings)
+    session = open_session(settings)
     ledger_store = session.store
     ledger = ledger_store.read()
     pinned_parts = {pin.part for pin in ledger.pins}

@@ -18,7 +18,8 @@ from msgspec.structs import replace
 from orchestrator import resources
 from orchestrator.artefacts import Site, SiteFile
 from orchestrator.aws import StepExecutor, StepFailedError, WaitTimeoutError
-from orchestrator.planning.apply import InterruptedApplyError, InterruptibleClock, apply, exit_code
+from orchestrator.interruption import InterruptibleClock
+from orchestrator.planning.apply import InterruptedApplyError, apply, exit_code
 from orchestrator.planning.events import (
     BatchProgress,
     ChangeFinished,

@@ -22,9 +22,9 @@ def command(settings: Settings, components: tuple[str, ...]) -> int:
 
     from orchestrator.problems import ExitCode, Problem, Problems
     from orchestrator.release import pins
-    from orchestrator.runs import release
+    from orchestrator.runs.release_session import open_session
 
-    ledger_store = release.open_session(settings).store
+    ledger_store = open_session(settings).store
     pinned = {pin.part.partition(":")[2] for pin in ledger_store.read().pins}
     if unknown := sorted(set(components) - pinned):
         hint = f"pinned components: {', '.join(sorted(pinned)) or 'none'}"

@@ -25,7 +25,7 @@ def command(settings: Settings, change: str) -> int:
     """
     from orchestrator.problems import ExitCode, Problems
     from orchestrator.release import live_parts, shipped_commits
-    from orchestrator.runs.release import open_session
+    from orchestrator.runs.release_session import open_session
 
     session = open_session(settings)
     ledger, environment = session.store.read(), session.store.environment

@@ -52,7 +52,7 @@ def show(settings: Settings, number: int | None, output_format: Literal["text", 
     from orchestrator.problems import ExitCode, Problems
     from orchestrator.release.shipped_commits import list_shipped_commits
     from orchestrator.render import release_contents
-    from orchestrator.runs.release import open_session
+    from orchestrator.runs.release_session import open_session
 
     ledger = open_session(settings).store.read()
     release = ledger.find(number) if number else ledger.current_release
@@ -83,7 +83,7 @@ def _list_releases(settings: Settings, output_format: Literal["text", "json"]) -
     from orchestrator.problems import ExitCode
     from orchestrator.release import rollback
     from orchestrator.render import release_list
-    from orchestrator.runs.release import open_session
+    from orchestrator.runs.release_session import open_session
 
     session = open_session(settings)
     ledger_store, reader = session.store, Reader(session.clients)

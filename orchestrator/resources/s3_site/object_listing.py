@@ -7,10 +7,10 @@ be listed page by page. The expected keys determine where slices can start.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
+from orchestrator import interruption
 from orchestrator.resources import AwsReader
 
 MAX_KEYS_PER_PAGE = 1000
@@ -42,7 +42,7 @@ def list_objects(
         "ExpectedBucketOwner": account,
         "MaxKeys": min(page_size, slice_size + max_extra_keys),
     }
-    with ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="list") as pool:
+    with interruption.reading_pool(MAX_WORKERS, "list") as pool:
         results = pool.map(lambda bound_pair: list(_list_slice(aws, request, *bound_pair)), pairwise(bounds))
         return {item["Key"]: item for result in results for item in result}
 

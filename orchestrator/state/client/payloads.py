@@ -16,6 +16,7 @@ from orchestrator.planning.events import (
     BatchProgress,
     ChangeFinished,
     ChangeStarted,
+    ChangeStopping,
     Event,
     OutputLine,
     ProbeFinished,
@@ -83,8 +84,9 @@ def build_step_event(sequence: int, timestamp: str, event: Event) -> StepEvent:
             return StepEvent(
                 sequence, timestamp, "progress", event.address, None, message, event.completed, event.total, seconds
             )
-        case OutputLine():
-            return StepEvent(sequence, timestamp, "progress", event.address, what=clean_text(event.line))
+        case OutputLine() | ChangeStopping():
+            message = clean_text(event.line) if isinstance(event, OutputLine) else "interrupted"
+            return StepEvent(sequence, timestamp, "progress", event.address, what=message)
         case ChangeFinished():
             cleaned = clean_outcome(event.outcome)
             finished = StepEvent(sequence, timestamp, "finished", event.address, cleaned.action, cleaned.reason)
