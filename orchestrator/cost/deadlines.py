@@ -10,7 +10,7 @@ from datetime import date, timedelta
 
 from msgspec import Struct
 
-from orchestrator.cost.support_calendar import STANDARD_SUPPORT_ENDS
+from orchestrator.cost.support_calendar import STANDARD_SUPPORT_ENDS, extended_support_end
 from orchestrator.vocabulary import Resource
 
 WARN_DAYS = 180
@@ -39,13 +39,46 @@ def upcoming(resources: Iterable[Resource], on: date, days: int = WARN_DAYS) -> 
     return [item for item in list_deadlines(resources) if on <= item.on <= on + timedelta(days=days)]
 
 
+def list_due(resources: Iterable[Resource], on: date) -> list[Deadline]:
+    """Return the deadlines that are at most ``WARN_DAYS`` away, or past and still in effect."""
+    return [deadline for deadline in list_deadlines(resources) if deadline.on <= on + timedelta(days=WARN_DAYS)]
+
+
 def list_warnings(resources: Iterable[Resource], on: date) -> Iterator[str]:
     """Yield a warning for each deadline that is near, or past and still in effect."""
-    for deadline in list_deadlines(resources):
-        if deadline.on <= on + timedelta(days=WARN_DAYS):
-            days = (deadline.on - on).days
-            when = f"in {days} days, on {deadline.on}" if days > 0 else f"since {deadline.on}"
-            yield f"{deadline.address}: {deadline.effect}, {when} ({deadline.source})."
+    for deadline in list_due(resources, on):
+        yield f"{deadline.address}: {deadline.effect}, {describe_day(deadline, on)} ({deadline.source})."
+
+
+def describe_day(deadline: Deadline, on: date) -> str:
+    """Return when a deadline is, as seen from ``on``."""
+    days = (deadline.on - on).days
+    return f"in {days} days, on {deadline.on}" if days > 0 else f"since {deadline.on}"
+
+
+def explain_refusal(database: Resource, on: date) -> str:
+    """Return why AWS creates no such database on a day, "" if it does.
+
+    Source: RDS user guide, "Creating a DB instance with Amazon RDS Extended Support": with extended support disabled,
+    creation fails after the end of standard support.
+    """
+    major = str(database.spec.get("version", "")).partition(".")[0]
+    end, last_day = STANDARD_SUPPORT_ENDS.get(major), extended_support_end(major)
+    if end is None or last_day is None or on <= end:
+        return ""
+    newer = f"set `version` to {_list_supported(on)}"
+    if on > last_day:
+        return f"AWS ended its support of PostgreSQL {major} on {last_day} and creates no new databases of it; {newer}"
+    if database.spec.get("lifecycle_support") == _EXTENDED_SUPPORT:
+        return ""
+    return (
+        f"standard support of PostgreSQL {major} ended on {end}, and without extended support AWS creates no new "
+        f"databases of it; {newer}, or set `extendedSupport: true`, which is charged per vCPU and hour"
+    )
+
+
+def _list_supported(on: date) -> str:
+    return ", ".join(major for major, end in STANDARD_SUPPORT_ENDS.items() if on <= end)
 
 
 def _deadlines_of(resource: Resource) -> Iterator[Deadline]:
@@ -75,3 +108,10 @@ def _database_deadlines(database: Resource) -> Iterator[Deadline]:
     yield Deadline(
         third_year, database.address, f"the charge for extended support of PostgreSQL {major} doubles", _RDS_CALENDAR
     )
+    last_day = extended_support_end(major)
+    assert last_day is not None
+    effect = (
+        f"extended support of PostgreSQL {major} ends, and AWS upgrades the database to a newer major version, with an "
+        "outage; change `version` before that date"
+    )
+    yield Deadline(last_day, database.address, effect, _RDS_CALENDAR)

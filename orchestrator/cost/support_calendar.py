@@ -7,7 +7,7 @@ Source of the dates: "Release calendar for Amazon RDS for PostgreSQL", read 2026
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 
 STANDARD_SUPPORT_ENDS: Mapping[str, date] = {
     "11": date(2024, 2, 29),
@@ -26,10 +26,21 @@ _FIRST_CHARGES: Mapping[str, date] = {"11": date(2024, 4, 1)}
 
 _YEAR_3_YEARS_LATER = 2
 
+_EXTENDED_SUPPORT_ENDS: Mapping[str, date] = {"11": date(2027, 3, 31)}
+"""Last day of extended support, where it is not three years after that of standard support."""
+
 
 def standard_support_end(major: str) -> date | None:
     """Return the last day of standard support, None for a version that the calendar does not list."""
     return STANDARD_SUPPORT_ENDS.get(major)
+
+
+def extended_support_end(major: str) -> date | None:
+    """Return the last day of extended support, None for a version that the calendar does not list."""
+    end = STANDARD_SUPPORT_ENDS.get(major)
+    if end is None:
+        return None
+    return _EXTENDED_SUPPORT_ENDS.get(major) or date(end.year + 3, 3, 1) - timedelta(days=1)
 
 
 def extended_support_period(major: str, on: date) -> str | None:

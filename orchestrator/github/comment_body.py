@@ -6,11 +6,13 @@ Texts from manifests and AWS are untrusted: escape them with ``render.plan_markd
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from typing import Final
 
 from msgspec.structs import replace
 
+from orchestrator.cost.deadlines import WARN_DAYS, Deadline
 from orchestrator.github.approval_policy import ApprovalDecision
 from orchestrator.problems import Problem
 from orchestrator.redaction.redact import sanitise
@@ -24,6 +26,10 @@ from orchestrator.render.plan_view import PlanView
 MAX_LIST_ITEMS: Final = 40
 """Most items in a list; the rest are counted."""
 _MAX_CALLS_BYTES: Final = 12_000
+_DATES_NOTE: Final = (
+    "Close this issue when the dates are planned for. It opens again only for a new date, and the workflow closes it "
+    "when no date applies any longer. To list the dates of the next year, run `orchestrator outlook`."
+)
 _MERGE_NOTES: Final = {
     "review": "Once someone other than the author has approved this plan, merging applies exactly these changes, or "
     "none. To approve, submit a review (Files changed > Review changes > Approve) or comment `/approve`.",
@@ -176,6 +182,22 @@ def render_drift(drift_view: drifts.DriftView, marker: str, commit: str, run_url
     parts = [marker, drifts.render_markdown(drift_view).strip(), options if drift_view.has_drifted else ""]
     parts.append(_render_small(f"Checked against the manifests of {code_span(commit[:12])} in [this run]({run_url})."))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def render_dates(due: Sequence[Deadline], title: str, marker: str, on: date, run_url: str) -> str:
+    """Render the issue about the dates on which AWS changes the stack ``title``, as seen from ``on``."""
+    rows = [
+        f"| {item.on} | {code_span(item.address)} | {escape(item.effect)} | {escape(item.source)} |" for item in due
+    ]
+    table = ["| date | resource | what happens | source |", "|---|---|---|---|", *rows]
+    parts = [
+        marker,
+        f"AWS changes what {code_span(title)} costs, or changes it by itself, on these dates:",
+        "\n".join(table) if due else f"No date is due within {WARN_DAYS} days.",
+        _DATES_NOTE,
+        _render_small(f"Checked on {on} in [this run]({run_url})."),
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 def render_accepted_drift(edits: Iterable[str], unresolved: Iterable[str], run_url: str) -> str:

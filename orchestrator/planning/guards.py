@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator import resources
-from orchestrator.cost import declared_usage
+from orchestrator.cost import deadlines, declared_usage
 from orchestrator.planning import adoption, planned_cost, renaming
 from orchestrator.planning.snapshot import Snapshot
 from orchestrator.vocabulary import Action, Change, DesiredState, DiscoveredResource, LiveResource, Plan, Resource, Veto
@@ -249,6 +249,15 @@ def check_budget(plan: Plan, context: GuardContext) -> Iterator[Veto]:
             yield Veto("OverBudget", f"{message} Choose smaller sizes, or raise `limit`.", token_lifts=True)
 
 
+def check_support(change: Change, context: GuardContext) -> Iterator[Veto]:
+    """Veto a new database of a version that AWS no longer creates."""
+    resource = context.tasks[change.address].resource
+    if resource is None or resource.type != "rds_instance" or context.on is None or resource.spec.get("restored_from"):
+        return
+    if change.action in {Action.CREATE, Action.REPLACE} and (why := deadlines.explain_refusal(resource, context.on)):
+        yield Veto("NotSupported", f"{why}.")
+
+
 def check_unreadable(plan: Plan, context: GuardContext) -> Iterator[Veto]:
     """Veto a plan with resources that could not be read."""
     if plan.unread:
@@ -270,6 +279,7 @@ CHANGE_GUARDS: tuple[Callable[[Change, GuardContext], Iterator[Veto]], ...] = (
     check_refusals,
     check_missing_values,
     check_adoption_losses,
+    check_support,
 )
 PLAN_GUARDS: tuple[Callable[[Plan, GuardContext], Iterator[Veto]], ...] = (
     check_account,

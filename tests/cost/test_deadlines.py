@@ -6,14 +6,26 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.cost import deadlines
 from orchestrator.cost.account_offers import months_covered, offer_for
-from orchestrator.cost.support_calendar import STANDARD_SUPPORT_ENDS, extended_support_period
+from orchestrator.cost.support_calendar import STANDARD_SUPPORT_ENDS, extended_support_end, extended_support_period
+from orchestrator.planning import guards
+from orchestrator.planning.snapshot import Snapshot
 from orchestrator.problems import Position
-from orchestrator.vocabulary import Resource
+from orchestrator.vocabulary import Action, Change, DesiredState, LiveResource, Resource, Scope
 
 CHARGED = "open-source-rds-extended-support"
+
+
+class TaskOf(Struct, frozen=True):
+    """The part of a task that guards read."""
+
+    resource: Resource
+    live: LiveResource | None = None
+    discovered: None = None
 
 
 def database(version: str, support: str = f"{CHARGED}-disabled", **spec: Any) -> Resource:
@@ -33,9 +45,43 @@ def test_a_plan_warns_half_a_year_ahead_and_after(days_before: int, is_warned: b
 def test_who_pays_for_extended_support_is_told_of_both_charges() -> None:
     found = deadlines.list_deadlines([database("14", CHARGED)])
 
-    assert [item.on for item in found] == [date(2027, 3, 1), date(2029, 3, 1)]
+    assert [item.on for item in found] == [date(2027, 3, 1), date(2029, 3, 1), date(2030, 2, 28)]
     assert "charged" in found[0].effect
     assert "doubles" in found[1].effect
+    assert "extended support of PostgreSQL 14 ends" in found[2].effect
+
+
+def test_extended_support_ends_when_the_api_says_so() -> None:
+    """DescribeDBMajorEngineVersions on 2026-06-23: 13 until 2029-02-28T23:59; release calendar: 11 until 2027-03-31."""
+    assert extended_support_end("13") == date(2029, 2, 28)
+    assert extended_support_end("11") == date(2027, 3, 31)
+    assert extended_support_end("12") == date(2028, 2, 29)
+    assert extended_support_end("99") is None
+
+
+@pytest.mark.parametrize(
+    ("version", "support", "on", "words"),
+    [
+        ("13.20", f"{CHARGED}-disabled", date(2026, 2, 28), ""),
+        ("13.20", f"{CHARGED}-disabled", date(2026, 3, 1), "standard support of PostgreSQL 13 ended on 2026-02-28"),
+        ("13.20", CHARGED, date(2026, 3, 1), ""),
+        ("13.20", CHARGED, date(2029, 2, 28), ""),
+        ("13.20", CHARGED, date(2029, 3, 1), "AWS ended its support of PostgreSQL 13 on 2029-02-28"),
+        ("99", f"{CHARGED}-disabled", date(2026, 3, 1), ""),
+    ],
+)
+def test_a_plan_refuses_a_new_database_that_aws_refuses(version: str, support: str, on: date, words: str) -> None:
+    """AWS refuses with its own error only in the middle of the apply; an existing database is left to its dates."""
+    resource = database(version, support, identifier="main", instance_class="db.t4g.micro")
+    desired = DesiredState(Scope("shop", "prod", "123456789012", "eu-west-1"), (resource,))
+    change = Change("rds_instance.main", Action.CREATE, physical="main", component="database.main")
+    for action, is_vetoed in ((Action.CREATE, bool(words)), (Action.UPDATE, False)):
+        context = guards.GuardContext(
+            desired, Snapshot("123456789012", {}), {resource.address: TaskOf(resource)}, on=on
+        )
+        vetoes = list(guards.check_support(replace(change, action=action), context))
+        assert bool(vetoes) is is_vetoed
+        assert all(words in veto.sentence and "set `version` to" in veto.sentence for veto in vetoes)
 
 
 @pytest.mark.parametrize("major", sorted(STANDARD_SUPPORT_ENDS))

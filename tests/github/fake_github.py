@@ -379,9 +379,16 @@ def _create_deployment_status(hub: FakeGitHub, request: Request, number: str) ->
 
 def _list_issues(hub: FakeGitHub, request: Request) -> Response:
     state, labels = request.query.get("state", "open"), request.query.get("labels", "")
+    creator = request.query.get("creator", "")
     issues = [issue for issue in reversed(hub.issues.values()) if state in {"all", issue["state"]}]
     return _paginate(
-        [issue for issue in issues if not labels or labels in [label["name"] for label in issue["labels"]]], request
+        [
+            issue
+            for issue in issues
+            if (not labels or labels in [label["name"] for label in issue["labels"]])
+            and creator in {"", issue["user"]["login"]}
+        ],
+        request,
     )
 
 

@@ -13,6 +13,12 @@ from tests.state.api_service import ApiService
 
 pytestmark = pytest.mark.slow
 
+OLD_DATABASE = """\
+apiVersion: orchestrator/v1
+kind: Database
+metadata: {name: main}
+spec: {database: shop, username: shop, version: "13", extendedSupport: true}
+"""
 FILES, GONE = "manifests/files.yaml", "manifests/gone.yaml"
 
 
@@ -32,7 +38,7 @@ def deployed(shop: ShopRepository) -> None:
 
 
 def the_issue(shop: ShopRepository) -> dict[str, Any]:
-    (found,) = [one for one in shop.hub.issues.values() if one["labels"] == [{"name": "drift"}]]
+    (found,) = [one for one in shop.hub.issues.values() if one["title"].startswith("Drift in ")]
     return found
 
 
@@ -77,6 +83,23 @@ def test_found_accepted_healed(shop: ShopRepository, service: ApiService) -> Non
     assert (deployed_.drifted, [one.drifted for one in looks]) == (0, [0, 4, 4, 4, 0])
     (field,) = next(one for one in looks[2].resources if one.address == "s3_bucket.files").fields
     assert (field.path, field.since) == ("versioning", looks[1].at)
+
+
+def test_dates_are_raised_in_an_issue_of_their_own(shop: ShopRepository) -> None:
+    """PostgreSQL 13 with extended support is charged since 2026-03-01, and remains so until it is upgraded."""
+    shop.write({"manifests/database.yaml": OLD_DATABASE})
+    shop.commit("Keep an old database")
+
+    first = by_clock(shop)
+    the_issue(shop)["labels"] = []  # people edit labels; they identify no issue
+    again = by_clock(shop)
+
+    assert (first.code, again.code) == (0, 0), first.log
+    (dates,) = [one for one in shop.hub.issues.values() if one["title"] == "AWS dates of shop/prod"]
+    assert first.outputs["dates-issue"] == again.outputs["dates-issue"] == dates["html_url"]
+    assert "extended support of PostgreSQL 13 is charged per vCPU and hour" in dates["body"]
+    assert shop.hub.list_comments(dates["number"]) == []
+    assert again.outputs["issue"] == the_issue(shop)["html_url"]
 
 
 def test_reverted_and_drifted_again(shop: ShopRepository) -> None:

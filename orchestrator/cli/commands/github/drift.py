@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.github.notifications import GitHubNotifier
     from orchestrator.planning.plan import PreparedPlan
     from orchestrator.release.checkout import ReleaseCandidate
+    from orchestrator.vocabulary import DesiredState
 
 DriftAction = Literal["report", "accept", "revert"]
 TARGETS_PATTERN = r"[A-Za-z0-9_.:, /-]{1,500}"
@@ -51,6 +52,8 @@ TARGETS_PATTERN = r"[A-Za-z0-9_.:, /-]{1,500}"
 @build_job_options
 def command(settings: Settings, answer: DriftAction, targets: str, allow: str, build: BuildJob | None) -> int:
     """Check for drift, and keep one issue about it; the issue is closed when the drift is gone.
+
+    A second issue lists the dates on which AWS changes the stack; see `orchestrator outlook`.
 
     `accept` opens a pull request that edits the manifests and keeps their comments and layout. `revert` deploys what
     the manifests say; starting the workflow approves that. Exits 0 with or without drift.
@@ -87,7 +90,7 @@ def _report_if_deployed(settings: Settings, notifier: GitHubNotifier) -> int:
 
 def _report_drift(settings: Settings, notifier: GitHubNotifier) -> tuple[ReleaseCandidate, PreparedPlan]:
     """Check for drift, and update the issue, the run's summary and its outputs."""
-    from orchestrator.github import comment_body, drift_issue
+    from orchestrator.github import comment_body, tracking_issue
     from orchestrator.planning import pipeline
     from orchestrator.release import checkout
     from orchestrator.render import drift, plan_markdown
@@ -112,13 +115,33 @@ def _report_drift(settings: Settings, notifier: GitHubNotifier) -> tuple[Release
     github = notifier.github
     assert github is not None
     if drift_view.needs_attention:
-        url = drift_issue.open_or_update(github, marker, f"Drift in {drift_view.title}", body)
+        url = tracking_issue.open_or_update(
+            github,
+            marker,
+            f"Drift in {drift_view.title}",
+            body,
+            label=tracking_issue.DRIFT_LABEL,
+            reopened="Drift detected again.",
+        )
     elif planned.plan.unread:
-        url = drift_issue.update(github, marker, body)
+        url = tracking_issue.update(github, marker, body)
     else:
-        url = drift_issue.close(github, marker, body, f"Healed: {drift_view.headline}. [Run]({notifier.run.url})")
-    notifier.run.set_outputs(issue=url)
+        url = tracking_issue.close(github, marker, body, f"Healed: {drift_view.headline}. [Run]({notifier.run.url})")
+    dates_url = _report_dates(notifier, drift_view.title, candidate.desired)
+    notifier.run.set_outputs(issue=url, dates_issue=dates_url)
     return candidate, planned
+
+
+def _report_dates(notifier: GitHubNotifier, title: str, desired: DesiredState) -> str:
+    """Keep one issue about the dates on which AWS changes what the manifests declare, and return its URL or ""."""
+    from datetime import UTC, datetime
+
+    from orchestrator.github import dates_issue
+    from orchestrator.render import plan_markdown
+
+    assert notifier.github is not None
+    marker, today = plan_markdown.marker(notifier.marker, "dates-issue"), datetime.now(UTC).date()
+    return dates_issue.report(notifier.github, marker, title, desired.resources, today, notifier.run.url)
 
 
 def _accept_drift(settings: Settings, notifier: GitHubNotifier, targets: list[str]) -> int:

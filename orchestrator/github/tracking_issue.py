@@ -1,7 +1,7 @@
-"""Maintain one drift issue for each environment: opened on drift, updated, and closed when the drift is resolved.
+"""Maintain one issue for each subject of an environment: opened, updated, and closed when nothing remains to be done.
 
-API: GitHub REST API (issues).  The issue is identified by its label and a hidden marker; only issues written by a
-workflow count.
+API: GitHub REST API (issues).  A hidden marker in its body identifies the issue, and only issues that a workflow wrote
+count; its labels and its title are for people, who may change both.
 """
 
 from __future__ import annotations
@@ -12,16 +12,20 @@ from typing import Any
 from orchestrator.github import sticky_comment
 from orchestrator.github.client import GitHub
 
-LABEL = "drift"
+DRIFT_LABEL = "drift"
+DATES_LABEL = "aws-dates"
 
 
-def open_or_update(github: GitHub, marker: str, title: str, body: str) -> str:
-    """Open, reopen or update the drift issue and return its URL.  Raises Problems."""
+def open_or_update(github: GitHub, marker: str, title: str, body: str, *, label: str, reopened: str) -> str:
+    """Open, reopen or update the issue and return its URL.  ``reopened`` is the comment on a closed one.
+
+    Raises Problems.
+    """
     issue = find(github, marker)
     if issue is None:
-        return str(github.post("/issues", {"title": title, "body": body, "labels": [LABEL]})["html_url"])
+        return str(github.post("/issues", {"title": title, "body": body, "labels": [label]})["html_url"])
     if issue["state"] == "closed":
-        _comment(github, issue, "Drift detected again.")
+        _comment(github, issue, reopened)
         github.patch(f"/issues/{issue['number']}", {"state": "open", "title": title, "body": body})
     elif issue["body"] != body:
         github.patch(f"/issues/{issue['number']}", {"title": title, "body": body})
@@ -52,7 +56,7 @@ def update(github: GitHub, marker: str, body: str) -> str:
 
 def find(github: GitHub, marker: str) -> Mapping[str, Any] | None:
     """Return the newest issue that contains ``marker`` and was written by a workflow, or None."""
-    for item in github.paginate("/issues", state="all", labels=LABEL):
+    for item in github.paginate("/issues", state="all", creator=sticky_comment.WORKFLOW_AUTHOR):
         is_issue = "pull_request" not in item and sticky_comment.is_bot(item.get("user"))
         if is_issue and marker in (item.get("body") or ""):
             issue: Mapping[str, Any] = item
