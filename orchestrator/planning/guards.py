@@ -254,8 +254,8 @@ def check_support(change: Change, context: GuardContext) -> Iterator[Veto]:
     resource = context.tasks[change.address].resource
     if resource is None or resource.type != "rds_instance" or context.on is None or resource.spec.get("restored_from"):
         return
-    if change.action in {Action.CREATE, Action.REPLACE} and (why := deadlines.explain_refusal(resource, context.on)):
-        yield Veto("NotSupported", f"{why}.")
+    if change.action in {Action.CREATE, Action.REPLACE} and (reason := deadlines.explain_refusal(resource, context.on)):
+        yield Veto("NotSupported", f"{reason}.")
 
 
 def check_unreadable(plan: Plan, context: GuardContext) -> Iterator[Veto]:
