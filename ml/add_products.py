@@ -31,6 +31,7 @@ from ml.training.stages import verify_photos
 from ml.training_run import Split, TrainingRun
 from orchestrator import canonical_json
 from orchestrator.problems import Problems
+from orchestrator.quantities import format_count
 
 VIEWS = 6
 """Images of each new photo, the photo itself included, whose mean becomes a prototype."""
@@ -149,8 +150,8 @@ def render_report(result: AddedRun, data_folder: Path, storage_options: Sequence
     """Return the report: what is new, and the next command."""
     lines = [
         (
-            f"Model {result.run.version}: {len(result.run.classes)} products; "
-            f"prototypes made from {result.photos} photos, without training."
+            f"Model {result.run.version}: {format_count(len(result.run.classes), 'product')}; "
+            f"prototypes made from {format_count(result.photos, 'photo')}, without training."
         )
     ]
     lines += [f"  Added: {', '.join(result.added)}"] if result.added else []

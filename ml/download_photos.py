@@ -19,6 +19,7 @@ from ml.data.dataset import Dataset, FileIssue
 from ml.data.photo_sync import DownloadTask, SyncResult
 from orchestrator.model_registry.staleness import PHOTOS_PREFIX, is_hidden
 from orchestrator.problems import Problem, Problems
+from orchestrator.quantities import format_count
 from orchestrator.storage import FileStorage
 
 MAX_LISTED_FILES = 8
@@ -110,7 +111,7 @@ def render_report(data_set: Dataset, result: SyncResult, seconds: float, folder:
     count, products = len(data_set.photos), len(data_set.products)
     speed = f", {result.downloaded_count / seconds:.0f} photos/s" if result.downloaded_count and seconds > 1 else ""
     lines = [
-        f"{count} photos of {products} products in {folder}.",
+        f"{format_count(count, 'photo')} of {format_count(products, 'product')} in {folder}.",
         (
             f"{result.downloaded_count} downloaded ({result.downloaded_bytes / 1e6:.1f} MB{speed}), "
             f"{len(result.entries) - result.downloaded_count} unchanged, "
@@ -154,9 +155,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _incomplete_download(result: SyncResult, total: int, folder: Path) -> Problems:
     first_problem = result.problems[0]
-    message = (
-        f"{len(result.problems)} of {total} photos failed to download; the other {len(result.entries)} are in {folder}"
-    )
+    failed = f"{len(result.problems)} of {format_count(total, 'photo')} failed to download"
+    message = f"{failed}; the other {len(result.entries)} are in {folder}"
     return Problems([Problem(message, hint="run the command again to download the missing photos"), first_problem])
 
 

@@ -28,6 +28,7 @@ from orchestrator import canonical_json
 from orchestrator.model_registry import bundle, publish_checks, registry
 from orchestrator.model_registry.registry import METADATA_FILE, ModelMetadata
 from orchestrator.problems import Problems
+from orchestrator.quantities import format_count
 from orchestrator.storage import FileStorage
 
 NOT_REGISTERED_PREFIX = "The model is not registered with the state service: "
@@ -148,11 +149,11 @@ def render_report(result: UploadResult, storage: FileStorage, args: argparse.Nam
     lines = [
         (
             f"Model {metadata.version} is now in use{replaced_text}: "
-            f"{len(metadata.classes)} products{_render_accuracy(metadata)}."
+            f"{format_count(len(metadata.classes), 'product')}{_render_accuracy(metadata)}."
         )
     ]
     lines += [f"  Forced: {metadata.verdict.forced}"] if metadata.verdict.forced else []
-    lines += [f"  {len(metadata.files)} files and their metadata in {location}"]
+    lines += [f"  {format_count(len(metadata.files), 'file')} and their metadata in {location}"]
     if result.previous_version and args.environment:
         options = [
             "-e",

@@ -42,6 +42,7 @@ from orchestrator.model_registry.registry import (
     Parity,
 )
 from orchestrator.problems import Problems
+from orchestrator.quantities import format_count
 
 DEFAULT_SAMPLE_SIZE = 8
 MAX_WEAK_PRODUCTS = 5
@@ -258,7 +259,8 @@ def render_report(result: ValidationResult, next_command: str) -> str:
     metadata, measured = result.metadata, result.metadata.metrics
     missing_count = result.photos.missing_count
     lines = [
-        f"Model {metadata.version}: {len(metadata.classes)} products, {len(result.photos.paths)} photos"
+        f"Model {metadata.version}: {format_count(len(metadata.classes), 'product')}, "
+        f"{format_count(len(result.photos.paths), 'photo')}"
         + (f" ({missing_count} more are missing or changed)." if missing_count else "."),
         *_render_accuracy(metadata),
     ]
@@ -312,7 +314,7 @@ def _render_parity(parity_result: Parity) -> str:
     cause = "" if parity_result.is_consistent else f" Cause: {parity_result.fault}."
     browser_note = "" if parity_result.browser is not None else " Not checked in a browser."
     return (
-        f"Parity: {result} on {parity_result.photos} photos. Largest difference: "
+        f"Parity: {result} on {format_count(parity_result.photos, 'photo')}. Largest difference: "
         f"{', '.join(differences)} (tolerance {parity_result.tolerance:.0e}).{cause}{browser_note}"
     )
 
@@ -332,8 +334,8 @@ def _render_comparison(metadata: ModelMetadata, comparison: Comparison | None) -
     ]
     if verdict.lost:
         lines.append(
-            f"LOST: {len(verdict.lost)} products that {verdict.against} recognises, and that still have photos, are "
-            f"unknown to this model: {', '.join(verdict.lost)}. Download all photos, then train again."
+            f"LOST: this model does not recognise {format_count(len(verdict.lost), 'product')} that {verdict.against} "
+            f"recognises from its photos: {', '.join(verdict.lost)}. Download all photos, then train again."
         )
     return lines
 

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
+from orchestrator.quantities import format_count
 from orchestrator.values import Sensitive, Unknown, Value, describe, to_plain
 from orchestrator.vocabulary import PlannedStep
 
@@ -214,7 +215,9 @@ def to_planned_step(step: Step) -> PlannedStep:
                 f"{listing.service}:{to_operation_name(removal)}", note=f"{note}, by {_iam_action(listing)}"
             )
         case Batch(calls, note):
-            return PlannedStep(_iam_action(calls[0]) if calls else "nothing", note=f"{len(calls)} times: {note}")
+            return PlannedStep(
+                _iam_action(calls[0]) if calls else "nothing", note=f"{format_count(len(calls), 'time')}: {note}"
+            )
         case LocalCall(name=name, note=note):
             return PlannedStep(name, note=note)
 

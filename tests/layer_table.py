@@ -55,6 +55,7 @@ PURPOSES = {
     "interruption": "end the pauses of worker threads when a run is interrupted",
     "problems": "problems with their place and hint; exit codes",
     "vocabulary": "the words of the pipeline, as frozen structs",
+    "quantities": "numbers with their nouns",
     "values": "references, unknown and secret values",
     "suspend_aware_clock": "time that also passes while the machine is suspended",
 }

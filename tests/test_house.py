@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from orchestrator.quantities import format_count
+
 import ast
 import os
 import re
@@ -185,6 +187,40 @@ def test_sentences_are_phrased_as_manuals_phrase_them() -> None:
 
     assert len(texts) > 4000
     assert [text for text in texts if LITERARY_PHRASES.search(text.text)] == []
+
+
+COUNTED_NOUNS = re.compile(
+    r" (?:more )?(?:seconds|minutes|hours|days|tables|rows|files|changes|resources|releases|objects|commits|problems"
+    r"|versions|components|entries|photos|products|environments|times|attempts|requests|copies)\b"
+)
+EXACT_LIMITS = re.compile(r"(?:\bof|\ball|\bthe|\bthan|\bleast|\bmost|exceeds|last) $")
+
+
+def test_every_count_agrees_with_its_noun() -> None:
+    """`1 tables` is what an f-string of a count and a plural prints: `format_count` knows both forms."""
+    shipped = [path for path in SHIPPED if "emulator" not in path.parts]
+    converted = sum(path.read_text().count("format_count(") for path in shipped)
+
+    assert converted > 60
+    assert [place for path in shipped for place in _plural_pieces(path)] == []
+
+
+def _plural_pieces(path: Path) -> Iterator[str]:
+    """Yield where a value that is no constant stands before a plural noun."""
+    for node in walk(path):
+        if not isinstance(node, ast.JoinedStr):
+            continue
+        pieces = ["", *(item.value if isinstance(item, ast.Constant) else item for item in node.values), ""]
+        for before, value, after in zip(pieces, pieces[1:], pieces[2:], strict=False):
+            if (
+                not isinstance(value, ast.FormattedValue)
+                or not isinstance(after, str)
+                or not COUNTED_NOUNS.match(after)
+            ):
+                continue
+            is_count = not value.format_spec and not re.search(r"[A-Z]{3}|\.join\(", ast.unparse(value.value))
+            if is_count and not EXACT_LIMITS.search(str(before)):
+                yield f"{name(path)}:{node.lineno}: {ast.unparse(node)}"
 
 
 def test_every_command_is_a_module() -> None:

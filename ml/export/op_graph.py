@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from orchestrator.problems import Problems
+from orchestrator.quantities import format_count
 
 Array = np.ndarray[Any, np.dtype[Any]]
 TRAINING_ONLY_PREFIXES = ("Random", "Dropout", "SpatialDropout", "GaussianNoise", "GaussianDropout", "Aug")
@@ -100,7 +101,7 @@ def _resolve_inbound_ops(entry: Mapping[str, Any], layer_outputs: Mapping[str, l
     nodes = entry["inbound_nodes"]
     if len(nodes) != 1:
         raise Problems.from_message(
-            f"layer {entry['config']['name']!r} is used {len(nodes)} times", hint="use each layer once"
+            f"layer {entry['config']['name']!r} is used {format_count(len(nodes), 'time')}", hint="use each layer once"
         )
     return [layer_outputs[name][index] for name, _, index in _iter_keras_histories(nodes[0]["args"])]
 

@@ -23,6 +23,7 @@ from ml.training.stages import Trainer, TrainingResult
 from ml.training_run import HeldOut, Split, TrainingRun
 from orchestrator import canonical_json, shell
 from orchestrator.problems import Problems
+from orchestrator.quantities import format_count
 
 EXPORT_SAMPLE_SIZE = 12
 """Photos on which smaller weights have to give the same answers."""
@@ -145,7 +146,10 @@ def render_summary(finished_run: FinishedRun) -> str:
         f"{name} {format_duration(seconds)}" for name, seconds in finished_run.stage_seconds.items()
     )
     lines = [
-        f"Trained {len(run.classes)} products with {run.split.learned} photos in {format_duration(run.seconds)}.",
+        (
+            f"Trained {format_count(len(run.classes), 'product')} with {format_count(run.split.learned, 'photo')} in "
+            f"{format_duration(run.seconds)}."
+        ),
         f"Stages: {stage_times}.",
     ]
     lines += [

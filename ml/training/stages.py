@@ -26,6 +26,7 @@ from ml.training.training_loop import CompiledModel, EpochMetrics, StageConfig, 
 from ml.training_run import Preprocessing
 from orchestrator import canonical_json
 from orchestrator.problems import Problems
+from orchestrator.quantities import format_count
 
 REVISION = 5
 """Increment when the same inputs give another model, so that older checkpoints are not resumed."""
@@ -145,8 +146,9 @@ class Trainer:
         """Return the message to print when training starts."""
         photo_count = len(self.folds.photos)
         return (
-            f"Training {self.version} on {self.hardware}: {len(self.folds.products)} products, {photo_count} photos, "
-            f"{photo_count * (self.view_count - 1)} simulated phone photos."
+            f"Training {self.version} on {self.hardware}: {format_count(len(self.folds.products), 'product')}, "
+            f"{format_count(photo_count, 'photo')}, "
+            f"{format_count(photo_count * (self.view_count - 1), 'simulated phone photo')}."
         )
 
     def run(self) -> TrainingResult:

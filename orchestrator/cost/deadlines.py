@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from msgspec import Struct
 
 from orchestrator.cost.support_calendar import STANDARD_SUPPORT_ENDS, extended_support_end
+from orchestrator.quantities import format_count
 from orchestrator.vocabulary import Resource
 
 WARN_DAYS = 180
@@ -53,7 +54,7 @@ def list_warnings(resources: Iterable[Resource], on: date) -> Iterator[str]:
 def describe_day(deadline: Deadline, on: date) -> str:
     """Return when a deadline is, as seen from ``on``."""
     days = (deadline.on - on).days
-    return f"in {days} days, on {deadline.on}" if days > 0 else f"since {deadline.on}"
+    return f"in {format_count(days, 'day')}, on {deadline.on}" if days > 0 else f"since {deadline.on}"
 
 
 def explain_refusal(database: Resource, on: date) -> str:

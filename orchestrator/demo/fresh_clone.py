@@ -17,6 +17,7 @@ from orchestrator import shell
 from orchestrator.artefacts.images.builder_commands import BUILDER_VARIABLE
 from orchestrator.manifest import overlay
 from orchestrator.problems import ExitCode, Problems
+from orchestrator.quantities import format_count
 from orchestrator.runs.terminal import Terminal
 
 TIMEOUT_SECONDS = 3600.0
@@ -38,7 +39,7 @@ def check(folder: Path, terminal: Terminal) -> int:
     with tempfile.TemporaryDirectory(prefix="orchestrator-check-") as temporary:
         clone = Path(temporary) / "clone"
         count = _clone(folder, clone)
-        terminal.print_out(f"A fresh clone has {count} files: those that git tracks, and those that it would add.")
+        terminal.print_out(f"A fresh clone has {format_count(count, 'file')}: all tracked and untracked files.")
         reason = container_runtime.check_isolation()
         if reason:
             terminal.print_out(f"Services are not started on this machine: {reason}.")

@@ -88,7 +88,7 @@ def _check_free_plan(desired: DesiredState, clients: Clients) -> Iterator[Findin
     for resource in _list_resources(desired, "rds_instance"):
         days = resource.spec.get("backup_retention_days")
         if isinstance(days, int) and days > MAX_FREE_PLAN_BACKUP_DAYS:
-            message = f"the Free plan keeps database backups for 1 day, but {resource.component} sets {days} days"
+            message = f"the Free plan keeps database backups for 1 day, but {resource.component} requires {days}"
             fix = "set `backups.retentionDays: 1` in the Database, or upgrade the account to the Paid plan"
             yield Finding("account", "missing", message, fix, resource.where)
 

@@ -11,6 +11,7 @@ from orchestrator.doctor import Finding, FindingState, findings_from_problems, n
 from orchestrator.manifest.check import Manifest
 from orchestrator.planning import pipeline, snapshot
 from orchestrator.problems import Problems
+from orchestrator.quantities import format_count
 from orchestrator.release import checkout
 from orchestrator.vocabulary import Action, Change, DesiredState, Unread
 
@@ -63,7 +64,9 @@ def check_permissions(desired: DesiredState, clients: Clients, fix: str) -> list
     except Problems as error:
         return findings_from_problems("permissions", error)
     unread_findings = list(_unread_findings("permissions", snapshot_result.unread.values(), fix, state="missing"))
-    return unread_findings or [Finding("permissions", "ok", f"{len(desired.resources)} resources can be read")]
+    return unread_findings or [
+        Finding("permissions", "ok", f"{format_count(len(desired.resources), 'resource')} can be read")
+    ]
 
 
 def check_app_runner_availability(desired: DesiredState, clients: Clients) -> Iterator[Finding]:
@@ -92,7 +95,9 @@ def check_release_bucket(manifest: Manifest, clients: Clients) -> Iterator[Findi
             yield Finding("releases", "ok", f"s3://{store.bucket} does not exist yet; the first deploy creates it")
             return
         count = len(store.read().releases)
-        yield Finding("releases", "ok", f"s3://{store.bucket} holds {count} releases of {store.environment}")
+        yield Finding(
+            "releases", "ok", f"s3://{store.bucket} contains {format_count(count, 'release')} of {store.environment}"
+        )
     except Problems as error:
         yield from findings_from_problems("releases", error)
 
@@ -118,6 +123,6 @@ def _unread_findings(
     for unread_resource in unread:
         by_action.setdefault(unread_resource.action or unread_resource.reason, []).append(unread_resource)
     for action, resources in by_action.items():
-        count = "1 resource" if len(resources) == 1 else f"{len(resources)} resources"
+        count = format_count(len(resources), "resource")
         message = f"{action} fails for {count}, e.g. {resources[0].address}: {resources[0].reason}"
         yield Finding(check, state, message, fix)

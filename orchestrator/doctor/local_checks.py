@@ -15,6 +15,7 @@ from orchestrator.doctor.clone_checks import check_clone
 from orchestrator.doctor.workflow_checks import check_workflow_files
 from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
+from orchestrator.quantities import format_count
 
 PACKAGE_MANAGERS = frozenset({"pnpm", "yarn", "bun"})
 """Package managers that run through ``npx`` if they are not installed."""
@@ -28,7 +29,7 @@ def check_manifests(context: DoctorContext) -> tuple[DoctorContext, list[Finding
         manifest = pipeline.validate(context.folder, context.environment)
     except Problems as error:
         return context, findings_from_problems("manifests", error)
-    message = f"{len(manifest.components)} components of {manifest.scope.owner} are valid"
+    message = f"{format_count(len(manifest.components), 'component')} of {manifest.scope.owner} are valid"
     return replace(context, manifest=manifest), [Finding("manifests", "ok", message)]
 
 

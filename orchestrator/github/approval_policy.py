@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from orchestrator import resources
 from orchestrator.github.reviewed_plan import ReviewedPlan
+from orchestrator.quantities import format_count
 from orchestrator.redaction.redact import sanitise
 from orchestrator.render.field_values import shorten
 from orchestrator.vocabulary import Action, Change, Plan
@@ -102,7 +103,7 @@ def unsafe_reason(change: Change, released_components: Container[str]) -> str:
 
 
 def _count_changes(count: int) -> str:
-    return f"{count} change is" if count == 1 else f"{count} changes are"
+    return format_count(count, "change is", "changes are")
 
 
 def _denial_reason(policy: ApprovalPolicy, reviews: tuple[ReviewedPlan, ...]) -> str:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from orchestrator.cost.deadlines import WARN_DAYS, Deadline
 from orchestrator.github.approval_policy import ApprovalDecision
 from orchestrator.problems import Problem
+from orchestrator.quantities import format_count
 from orchestrator.redaction.redact import sanitise
 from orchestrator.render import drift as drifts
 from orchestrator.render import plan_markdown, workflow_dispatch
@@ -88,7 +89,7 @@ def render_problems(title: str, problem_list: Iterable[Problem], commit: str, ru
     shown = list(problem_list)
     lines = [_render_problem(problem) for problem in shown[:MAX_LIST_ITEMS]]
     lines += [f"- and {len(shown) - MAX_LIST_ITEMS} more"] if len(shown) > MAX_LIST_ITEMS else []
-    count = "1 problem" if len(shown) == 1 else f"{len(shown)} problems"
+    count = format_count(len(shown), "problem")
     header = f"{plan_markdown.marker(title)}\n### {code_span(title)}: plan failed with {count}"
     return (
         "\n\n".join([header, "\n".join(lines), _render_small(f"Commit {code_span(commit[:12])}, [run]({run_url}).")])
@@ -270,7 +271,7 @@ def _render_calls(plan_view: PlanView) -> str:
         change_lines = [shorten(line, 200) for line in change_lines]
         bytes_left -= sum(len(line.encode()) + 1 for line in change_lines)
         if bytes_left < 0:
-            lines.append(f"... and {len(changes) - number} more changes; see the full plan")
+            lines.append(f"... and {format_count(len(changes) - number, 'more change')}; see the full plan")
             break
         lines += change_lines
     count = sum(len(change.steps) for change in changes)

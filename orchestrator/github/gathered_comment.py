@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from orchestrator.quantities import format_count
 from orchestrator.render import plan_markdown
 from orchestrator.render.plan_markdown import MAX_COMMENT_BYTES, code_span
 
@@ -42,7 +43,7 @@ def render(sections: Mapping[str, str], commit: str, run_url: str) -> str:
         for title, text in sections.items()
     }
     lines = [_render_line(title, text, fitting[title], run_url) for title, text in sections.items()]
-    count = f"{len(sections)} environment{'' if len(sections) == 1 else 's'}"
+    count = format_count(len(sections), "environment")
     header = f"{MARKER}\n### Plans of {count}" if sections else f"{MARKER}\n### No environment is affected"
     parts = [header, "\n".join(lines), *(_render_section(title, text) for title, text in fitting.items() if text)]
     parts.append(f"<sub>Planned at {code_span(commit[:12])} in [this run]({run_url}).</sub>")

@@ -17,6 +17,7 @@ from orchestrator.github.github_deployments import Deployment, DeploymentState
 from orchestrator.github.workflow_run import WorkflowRun
 from orchestrator.manifest.overlay import DEFAULT_NAME
 from orchestrator.problems import Problem, Problems
+from orchestrator.quantities import format_count
 from orchestrator.release import ledger_entry
 from orchestrator.release.deploy import DeployResult
 from orchestrator.render import plan_markdown, workflow_commands
@@ -127,7 +128,7 @@ class GitHubNotifier:
         """Report a failed plan to the summary and the pull request."""
         text = comment_body.render_problems(self.title, problems, self.commit, self.run.url)
         self.run.append_summary(text)
-        summary = f"{len(problems)} problems" if len(problems) > 1 else problems[0].message
+        summary = format_count(len(problems), "problem") if len(problems) > 1 else problems[0].message
         self.warn_on_failure(lambda: self._comment_on_pull_request(text, "failure", f"plan failed: {summary}"))
 
     def start_deployment(self, description: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from orchestrator.artefacts import repository_paths
 from orchestrator.github.client import GitHub
+from orchestrator.quantities import format_count
 from orchestrator.release.checkout import ReleaseCandidate
 from orchestrator.release.live_parts import find_artefact_commit
 from orchestrator.render.release_summary import ReleaseFacts
@@ -52,7 +53,7 @@ def describe_builds(components: Iterable[Component], changed_files: frozenset[st
         if count is None:
             states[component.handle] = "will be rebuilt"
         elif count:
-            states[component.handle] = f"will be rebuilt ({count} source file{'s' * (count != 1)} changed)"
+            states[component.handle] = f"will be rebuilt ({format_count(count, 'source file')} changed)"
     return states
 
 

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from orchestrator.model_registry.registry import ModelMetadata, ModelPointer
 from orchestrator.problems import Problem, Problems
+from orchestrator.quantities import format_count
 
 MAX_NAMED_PRODUCTS = 20
 
@@ -61,4 +62,4 @@ def _list_names(names: Sequence[str]) -> str:
     """Return the names in one phrase, at most ``MAX_NAMED_PRODUCTS`` of them."""
     more = len(names) - MAX_NAMED_PRODUCTS
     named = ", ".join(names[:MAX_NAMED_PRODUCTS]) + (f" and {more} more" if more > 0 else "")
-    return f"{len(names)} product{'s' if len(names) > 1 else ''} ({named})"
+    return f"{format_count(len(names), 'product')} ({named})"

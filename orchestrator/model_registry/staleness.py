@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from orchestrator import canonical_json
 from orchestrator.model_registry import registry
 from orchestrator.problems import Problems
+from orchestrator.quantities import format_count
 from orchestrator.storage import FileStorage, MissingFileError, StoredFile
 
 PHOTOS_PREFIX = "product-photos/"
@@ -59,7 +60,7 @@ class CatalogueComparison(Struct, frozen=True):
             return ""
         counts = {"new": len(self.added), "removed": len(self.removed), "with changed photos": len(self.changed)}
         parts = [f"{count} {label}" for label, count in counts.items() if count]
-        parts += [f"{len(self.unplaced)} files without a product"] if self.unplaced else []
+        parts += [f"{format_count(len(self.unplaced), 'file')} without a product"] if self.unplaced else []
         return f"{', '.join(parts)}: {self.share:.0%} of the products differ (threshold {self.threshold:.0%})."
 
 

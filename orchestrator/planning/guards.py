@@ -17,6 +17,7 @@ from orchestrator import resources
 from orchestrator.cost import deadlines, declared_usage
 from orchestrator.planning import adoption, planned_cost, renaming
 from orchestrator.planning.snapshot import Snapshot
+from orchestrator.quantities import format_count
 from orchestrator.vocabulary import Action, Change, DesiredState, DiscoveredResource, LiveResource, Plan, Resource, Veto
 
 MAX_DELETIONS_WITHOUT_TOKEN = 3
@@ -143,7 +144,8 @@ def check_empty_manifests(plan: Plan, context: GuardContext) -> Iterator[Veto]:
     """Veto a plan that deletes everything because the manifests define no resources."""
     deletions = [change for change in plan.changes if change.action is Action.DELETE]
     if not context.desired.resources and deletions and not context.destroying:
-        message = f"the manifests define no resources: {len(deletions)} resources of {plan.project}/{plan.environment}"
+        count = format_count(len(deletions), "resource")
+        message = f"the manifests define no resources: {count} of {plan.project}/{plan.environment}"
         yield Veto("EmptyManifests", f"{message} would be deleted. To delete them all, run `orchestrator destroy`.")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 
 from orchestrator.postgresql.inventory import Inventory
+from orchestrator.quantities import format_count
 
 QUERY_KINDS = frozenset({"view", "rule", "policy"})
 """Kinds of objects whose definition contains a query that the server prints."""
@@ -56,9 +57,13 @@ def _compare_tables(source: Inventory, target: Inventory) -> Iterator[Difference
         if left is None or right is None:
             yield Difference("table", name, f"is missing in the {'target' if right is None else 'source'}")
         elif left.rows != right.rows:
-            yield Difference("table", name, f"{left.rows} rows in the source, {right.rows} in the target")
+            yield Difference(
+                "table", name, f"{format_count(left.rows, 'row')} in the source, {right.rows} in the target"
+            )
         elif left.checksum != right.checksum:
-            yield Difference("table", name, f"{left.rows} rows on both sides, but their contents differ")
+            yield Difference(
+                "table", name, f"{format_count(left.rows, 'row')} on both sides, but their contents differ"
+            )
 
 
 def _without_qualifiers(objects: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], str]:

@@ -28,6 +28,7 @@ from orchestrator.postgresql.connection import (
 )
 from orchestrator.postgresql.inventory import LARGE_OBJECTS, Inventory, choose_row_hash, quote, read_inventory
 from orchestrator.problems import Problem, Problems
+from orchestrator.quantities import format_count
 from orchestrator.redaction.redact import sanitise
 
 PRIVATE_MODE = 0o700
@@ -165,7 +166,9 @@ def copy_database(
         differing = list_differing_tables(source_inventory, target_inventory)
         if differing:
             size = sum(source_inventory.table_bytes.get(name, 0) for name in differing)
-            on_progress(f"copy the rows of {len(differing)} tables, {size / 2**20:.1f} MB, with {jobs} jobs")
+            on_progress(
+                f"copy the rows of {format_count(len(differing), 'table')}, {size / 2**20:.1f} MB, with {jobs} jobs"
+            )
             _copy_rows(source, target, differing, source_inventory, folder / "rows", jobs, on_dumped)
         else:
             on_dumped()

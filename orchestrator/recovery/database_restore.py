@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from orchestrator import cost
 from orchestrator.problems import Problems
+from orchestrator.quantities import format_count
 from orchestrator.recovery.database_backups import DatabaseBackups, format_time
 from orchestrator.resources.rds_instance.restore import RestorePoint
 from orchestrator.values import WriteOnly
@@ -91,7 +92,7 @@ def format_price(desired: DesiredState, database: Resource) -> str:
 def _format_age(age: object) -> str:
     seconds = int(getattr(age, "total_seconds", lambda: 0)())
     if seconds < 120:
-        return f"{seconds} seconds"
+        return format_count(seconds, "second")
     if seconds < 7200:
-        return f"{seconds // 60} minutes"
-    return f"{seconds // 3600} hours" if seconds < 172_800 else f"{seconds // 86_400} days"
+        return format_count(seconds // 60, "minute")
+    return format_count(seconds // 3600, "hour") if seconds < 172_800 else format_count(seconds // 86_400, "day")

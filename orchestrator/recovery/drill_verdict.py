@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from orchestrator.postgresql.comparison import Difference, compare
 from orchestrator.postgresql.inventory import Inventory
+from orchestrator.quantities import format_count
 from orchestrator.resources.rds_instance.restore_check import describe
 
 
@@ -25,7 +26,7 @@ def judge(live: Inventory, restored: Inventory) -> DrillVerdict:
 
 def _iter_problems(live: Inventory, restored: Inventory) -> Iterator[str]:
     if live.rows and not restored.rows:
-        yield f"the restored database is empty; the live database has {live.rows} rows"
+        yield f"the restored database is empty; the live database has {format_count(live.rows, 'row')}"
     for item in compare(live, restored):
         if not _is_expected(item, live, restored):
             yield _in_words_of_a_restore(item)

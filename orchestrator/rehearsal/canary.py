@@ -19,6 +19,7 @@ from orchestrator.planning import pipeline
 from orchestrator.planning.events import ChangeFinished, Event, WaitStarted
 from orchestrator.planning.plan import PreparedPlan
 from orchestrator.problems import ExitCode, Problem, Problems
+from orchestrator.quantities import format_count
 from orchestrator.redaction.redact import sanitise
 from orchestrator.rehearsal import (
     ENVIRONMENT_PREFIX,
@@ -150,7 +151,7 @@ class Canary:
         if failed:
             raise Problems.from_message("; ".join(f"{outcome.address}: {outcome.reason}" for outcome in failed))
         count = sum(outcome.actuation is Actuation.SUCCEEDED for outcome in outcomes)
-        return "1 change" if count == 1 else f"{count} changes"
+        return format_count(count, "change")
 
     def _step(self, name: str, work: Callable[[], str]) -> bool:
         started = time.monotonic()

@@ -20,6 +20,7 @@ from orchestrator.aws import Reader
 from orchestrator.manifest import expand, promotion_source
 from orchestrator.manifest.check import Manifest
 from orchestrator.problems import Problem, Problems
+from orchestrator.quantities import format_count
 from orchestrator.release import Ledger, Release, live_versions, promotion_choice, restorability, shipped_commits
 from orchestrator.release.live_parts import find_artefact_commit
 from orchestrator.release.manifest_documents import document_handle
@@ -338,7 +339,7 @@ class _Selection:
             ]
             more = f"; and {len(listed) - MAX_NAMED_COMMITS} more" if len(listed) > MAX_NAMED_COMMITS else ""
             if named:
-                count = "1 commit" if len(listed) == 1 else f"{len(listed)} commits"
+                count = format_count(len(listed), "commit")
                 yield f"{count} {title}: {'; '.join(named)}{more}."
 
     def _list_hashes(self, bucket: str) -> frozenset[str]:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from orchestrator import canonical_json
 from orchestrator.artefacts import Site
 from orchestrator.aws.reader import AwsCaller
+from orchestrator.quantities import format_count
 from orchestrator.release.checkout import ReleaseCandidate
 from orchestrator.release.ledger_store import LedgerStore
 from orchestrator.resources.s3_site.live_site import ARCHIVE_PREFIX
@@ -49,8 +50,8 @@ def _restore_archive(
     if not has_index:
         store.put(index_key, canonical_json.dump(replace(site, folder=None)), previous=None)
     if paths or not has_index:
-        count = len(paths) + (not has_index)
-        yield f"s3://{store.bucket} lacked {count} objects that a rollback of {handle} needs; they were uploaded again"
+        count = format_count(len(paths) + (not has_index), "object")
+        yield f"uploaded {count} that were missing in s3://{store.bucket} and that a rollback of {handle} needs"
 
 
 def _restore_body(site: Site, path: str, sha256: str, bucket: str, caller: AwsCaller, store: LedgerStore) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from orchestrator.quantities import format_count
 from orchestrator.release.deploy import DeployResult
 from orchestrator.release.probe import ProbeResult
 from orchestrator.release.ship import ShipResult
@@ -133,7 +134,7 @@ def _render_shipped(deploy_view: DeployView, style: Style) -> Iterator[str]:
     """Yield the first commits that a deploy shipped."""
     commits = deploy_view.shipped
     if commits:
-        yield f"Shipped {len(commits)} {'commit' if len(commits) == 1 else 'commits'}"
+        yield f"Shipped {format_count(len(commits), 'commit')}"
     for commit in commits[:MAX_SHOWN_COMMITS]:
         number = f" (#{commit.pull_request})" if commit.pull_request else ""
         yield from style.wrap(f"{commit.title}{number}, {commit.author}", "  • ")
@@ -224,7 +225,9 @@ def _summarize_cause(ship_result: ShipResult) -> str:
     failed_count = sum(not probe_result.has_passed for probe_result in ship_result.probe_results)
     if failed_addresses:
         return (
-            f"{failed_addresses[0]} failed" if len(failed_addresses) == 1 else f"{len(failed_addresses)} changes failed"
+            f"{failed_addresses[0]} failed"
+            if len(failed_addresses) == 1
+            else f"{format_count(len(failed_addresses), 'change')} failed"
         )
     if failed_count:
         return f"{failed_count} of {len(ship_result.probe_results)} probes failed"

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from orchestrator.quantities import format_count
 from orchestrator.render.field_values import shorten
 from orchestrator.render.plan_view import ChangeView, ComponentView, PlanView, StepView, VetoView
 
@@ -234,7 +235,7 @@ def _render_component_list(components: Sequence[ComponentView], budget: _ByteBud
             break
         budget.bytes_left -= _count_bytes(summary)
         lines.append(summary)
-    title = "1 more component" if len(lines) == 1 else f"{len(lines)} more components, one line each"
+    title = format_count(len(lines), "more component", "more components, one line each")
     return _render_collapsed(title, code_block(lines, "text")) if lines else ""
 
 
@@ -254,7 +255,7 @@ def _render_component(component: ComponentView, max_bytes: int) -> str:
         change_lines = list(_render_change(change))
         bytes_left -= sum(len(line.encode()) + 1 for line in change_lines)
         if bytes_left < 0:
-            lines += [f"# {len(component.changes) - number} more changes of this component omitted"]
+            lines += [f"# {format_count(len(component.changes) - number, 'more change')} of this component omitted"]
             break
         lines += change_lines
     return _render_collapsed(title, code_block(lines, "diff"))
@@ -272,7 +273,7 @@ def _render_change(change: ChangeView) -> Iterator[str]:
     ]
     yield from body[:_MAX_CHANGE_LINES]
     if len(body) > _MAX_CHANGE_LINES:
-        yield f"#   {len(body) - _MAX_CHANGE_LINES} more lines of this change omitted"
+        yield f"#   {format_count(len(body) - _MAX_CHANGE_LINES, 'more line')} of this change omitted"
 
 
 def _render_fields(change: ChangeView) -> Iterator[str]:

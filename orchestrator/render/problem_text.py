@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orchestrator.problems import Problem
+from orchestrator.quantities import format_count
 from orchestrator.redaction.redact import sanitise, sanitise_lines
 from orchestrator.render import workflow_commands
 from orchestrator.render.style import Style
@@ -24,7 +25,7 @@ def render_text(problems: Sequence[Problem], style: Style) -> str:
         if problem.hint:
             lines.append(f"    {style.paint('hint:', 'cyan')} {sanitise(problem.hint)}")
     if len(problems) > 1:
-        lines.append(f"{len(problems)} problems.")
+        lines.append(f"{format_count(len(problems), 'problem')}.")
     return style.replace_unencodable("\n".join(lines))
 
 

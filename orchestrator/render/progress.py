@@ -27,6 +27,7 @@ from orchestrator.planning.events import (
     StepCompleted,
     WaitStarted,
 )
+from orchestrator.quantities import format_count
 from orchestrator.redaction.redact import sanitise
 from orchestrator.render import workflow_commands
 from orchestrator.render.apply_report import COMPLETED_LABELS, format_duration
@@ -200,7 +201,7 @@ class LineDisplay:
 
     def __enter__(self) -> Self:
         if self._in_actions:
-            self._write_line(workflow_commands.group(f"Apply {len(self._progress.rows)} changes"))
+            self._write_line(workflow_commands.group(f"Apply {format_count(len(self._progress.rows), 'change')}"))
         self._heartbeat_thread.start()
         return self
 

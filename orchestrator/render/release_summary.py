@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from orchestrator.quantities import format_count
 from orchestrator.redaction.redact import sanitise
 from orchestrator.render.field_values import shorten
 from orchestrator.vocabulary import Action, Change, Plan
@@ -57,7 +58,7 @@ def _name_of(change: Change) -> str:
 def _describe_images(changes: Iterable[Change], commits: int | None) -> Iterator[str]:
     for change in changes:
         if change.address.startswith("ecr_image.") and change.action is not Action.DELETE:
-            count = "" if commits is None else f" ({commits} commit{'s' * (commits != 1)})"
+            count = "" if commits is None else f" ({format_count(commits, 'commit')})"
             state = "unchanged" if change.action is Action.NONE else f"new image{count}"
             yield f"{_label(_name_of(change))}: {state}"
 

@@ -10,6 +10,7 @@ from orchestrator.cost import Estimate, format_headline
 from orchestrator.cost.billed_months import MonthSpend
 from orchestrator.cost.deadlines import Deadline
 from orchestrator.cost.stack_cost import BudgetLimit
+from orchestrator.quantities import format_count
 from orchestrator.render.cost_report import ComponentRow, render_deadlines
 from orchestrator.render.plan_view import clean_name, clean_sentence
 from orchestrator.render.spend_report import split_months
@@ -151,7 +152,7 @@ def _render_keys(keys: Sequence[KeyRow]) -> Iterator[str]:
         yield "The account has no active access key of an IAM user."
     for key in keys:
         advice = ": replace it, or use roles" if key.is_old else ""
-        yield f"* {key.user}, key {key.key}: {key.age_days} days old{advice}."
+        yield f"* {key.user}, key {key.key}: {format_count(key.age_days, 'day')} old{advice}."
 
 
 def _render_dates(dates: Sequence[Deadline]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import TypedDict
 
 from orchestrator.cost.billed_months import MonthSpend, ServiceComparison, compare_services
 from orchestrator.cost.estimate import Estimate
+from orchestrator.quantities import format_count
 
 
 class ServiceSpend(TypedDict):
@@ -106,5 +107,5 @@ def _describe_scope(last_month: MonthSpend | None, this_month: MonthSpend | None
 def _describe_source(read_at: datetime, requests: int, usd: float) -> str:
     if not requests:
         return f"Read from Cost Explorer at {read_at:%Y-%m-%d %H:%M} UTC and cached for a day; nothing was charged."
-    noun = "request" if requests == 1 else "requests"
-    return f"Sent {requests} {noun} to Cost Explorer, for {requests * usd:.2f} USD; the answer is cached for a day."
+    count = format_count(requests, "request")
+    return f"Sent {count} to Cost Explorer, for {requests * usd:.2f} USD; the answer is cached for a day."

@@ -10,9 +10,10 @@ from msgspec import Struct, field
 
 from orchestrator.planning.events import ChangeFinished, Event
 from orchestrator.problems import ExitCode, Problems
+from orchestrator.quantities import format_count
 from orchestrator.render import apply_report
 from orchestrator.runs import reporter
-from orchestrator.runs.approval import Approval, format_count, review_plan
+from orchestrator.runs.approval import Approval, review_plan
 from orchestrator.runs.display import create_display
 from orchestrator.runs.lock import WriteLock, write_lock
 from orchestrator.runs.reporter import RunOptions

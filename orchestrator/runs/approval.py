@@ -65,11 +65,6 @@ class Approval(Struct, frozen=True):
             raise Problems.from_message("not approved; nothing was changed")
 
 
-def format_count(count: int, noun: str) -> str:
-    """Return ``count`` and ``noun``, in the plural unless the count is 1."""
-    return f"1 {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def review_plan(planned: PreparedPlan, settings: Settings, record: RunReporter, approval: Approval) -> bool:
     """Record and print ``planned``, and return whether it may be applied: False if it is vetoed.
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from orchestrator.quantities import format_count
+
 if TYPE_CHECKING:
     from orchestrator.postgresql.inventory import Inventory
 
@@ -92,7 +94,8 @@ def write_cut_over(path: Path, command: str, labels: tuple[str, str], source: In
 def render_cut_over(command: str, labels: tuple[str, str], source: Inventory, phases: list[Phase]) -> str:
     """Return the list. Pure."""
     total = sum(phase.seconds for phase in phases)
-    size = f"{len(source.tables)} tables, {source.rows} rows, {source.bytes / 2**20:.1f} MB"
+    counts = f"{format_count(len(source.tables), 'table')}, {format_count(source.rows, 'row')}"
+    size = f"{counts}, {source.bytes / 2**20:.1f} MB"
     measured = "".join(f"| {phase.title} | {format_seconds(phase.seconds)} |\n" for phase in phases)
     return _TEMPLATE.format(
         old=labels[0],

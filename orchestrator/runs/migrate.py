@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from orchestrator.problems import ExitCode, Problems
+from orchestrator.quantities import format_count
 from orchestrator.runs.approval import Approval
 from orchestrator.runs.database_access import find_connection, find_live
 from orchestrator.runs.lock import write_lock
@@ -125,8 +126,9 @@ def _check(
     print_out = settings.terminal.print_out
     for label, database, inventory in (("from", source, source_inventory), ("to", target, target_inventory)):
         print_out(
-            f"{label:>4} {database.label}: PostgreSQL {inventory.version}, {len(inventory.tables)} tables, "
-            f"{inventory.rows} rows, {inventory.bytes / 2**20:.1f} MB"
+            f"{label:>4} {database.label}: PostgreSQL {inventory.version}, "
+            f"{format_count(len(inventory.tables), 'table')}, {format_count(inventory.rows, 'row')}, "
+            f"{inventory.bytes / 2**20:.1f} MB"
         )
     free_bytes = shutil.disk_usage(options.work.parent if options.work.parent.exists() else Path()).free
     problems = transfer.check_before(
@@ -150,7 +152,7 @@ def _check(
     is_ours = transfer.is_marked(target)
     if differences and target_inventory.rows and not is_ours and not options.into_nonempty:
         raise Problems.from_message(
-            f"{target.label} has {target_inventory.rows} rows that were not written by a migration; "
+            f"{target.label} has {format_count(target_inventory.rows, 'row')} not written by a migration; "
             "nothing was changed",
             hint="copy into an empty database, or pass --into-nonempty to replace the rows of tables that differ",
         )
@@ -166,7 +168,9 @@ def _migrate(settings: Settings, source: ConnectionTarget, target: ConnectionTar
         transfer.finish(target)
         return ExitCode.OK
     options.approval.confirm(
-        settings.terminal, f"Copy {before[0].rows} rows into {target.label}? Only 'yes' is accepted:", "yes"
+        settings.terminal,
+        f"Copy {format_count(before[0].rows, 'row')} into {target.label}? Only 'yes' is accepted:",
+        "yes",
     )
     return _copy_and_prove(settings, source, target, options, before[:2])
 
@@ -208,8 +212,9 @@ def _print_proof(
     if not differences:
         transfer.finish(target)
         print_out(
-            f"Proved: {len(inventory.tables)} tables, {inventory.rows} rows, {len(inventory.objects)} definitions and "
-            f"{len(inventory.sequences)} sequences are equal on both sides ({seconds:.1f}s)."
+            f"Proved: {format_count(len(inventory.tables), 'table')}, {format_count(inventory.rows, 'row')}, "
+            f"{format_count(len(inventory.objects), 'definition')} and "
+            f"{format_count(len(inventory.sequences), 'sequence')} are equal on both sides ({seconds:.1f}s)."
         )
         return ExitCode.OK
     for item in differences[:MAX_LISTED_DIFFERENCES]:

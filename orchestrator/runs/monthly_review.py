@@ -17,6 +17,7 @@ from orchestrator.cost import advice, deadlines, project_prices
 from orchestrator.cost.by_component import ComponentCost, sum_by_component
 from orchestrator.cost.stack_cost import BudgetLimit, list_budgets
 from orchestrator.planning import pipeline, planned_cost
+from orchestrator.quantities import format_count
 from orchestrator.render import drift
 from orchestrator.runs import cost_explorer, due_drills, last_month_cost
 from orchestrator.runs.settings import Settings
@@ -140,7 +141,7 @@ def _list_snapshots(reader: Reader, scope: Scope, now: datetime) -> Iterator[str
             continue
         yield (
             f"Snapshot {snapshot['DBSnapshotIdentifier']} of {instance}, {snapshot.get('AllocatedStorage', '?')} GB, "
-            f"is {(now - taken).days} days old. It is not deleted automatically."
+            f"is {format_count((now - taken).days, 'day')} old. It is not deleted automatically."
         )
 
 

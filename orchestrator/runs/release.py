@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from orchestrator.problems import ExitCode, Problem, Problems
+from orchestrator.quantities import format_count
 from orchestrator.runs import reporter
 from orchestrator.runs.apply import MAX_PARALLEL_CHANGES
 from orchestrator.runs.approval import Approval, review_plan
@@ -191,7 +192,8 @@ def _check_committed(session: ReleaseSession, notifier: Notifier) -> ReleaseSess
     if changes.tracked_paths and not notifier.allows_uncommitted_changes:
         shown_paths = ", ".join(changes.tracked_paths[:MAX_LISTED_PATHS])
         raise Problems.from_message(
-            f"the checkout differs from its commit in {len(changes.tracked_paths)} files, such as {shown_paths}",
+            f"the checkout differs from its commit in {format_count(len(changes.tracked_paths), 'file')}, "
+            f"such as {shown_paths}",
             hint="workflows deploy only commits: commit the changes, or remove the step that makes them",
         )
     if changes.digest:

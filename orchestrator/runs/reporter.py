@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from orchestrator.problems import Problems
+from orchestrator.quantities import format_count
 from orchestrator.runs import context
 from orchestrator.runs.settings import Settings
 
@@ -311,7 +312,7 @@ def _failure_result(error: BaseException, settings: Settings, run: Run | None) -
 def _waiting_message(queue_position: RunLeaseStatus) -> str:
     holder = queue_position.lease.holder
     holder_name = f"{holder.owner} ({holder.reason})" if holder else "an earlier run"
-    queue_phrase = f", {queue_position.position} runs ahead" if queue_position.position else ""
+    queue_phrase = f", {format_count(queue_position.position, 'run')} ahead" if queue_position.position else ""
     return f"Waiting for {holder_name}{queue_phrase} ..."
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from orchestrator.problems import ExitCode, Problems
+from orchestrator.quantities import format_count
 from orchestrator.redaction.redact import sanitise
-from orchestrator.runs.approval import Approval, format_count
+from orchestrator.runs.approval import Approval
 from orchestrator.runs.lock import write_lock
 from orchestrator.runs.reporter import RunOptions, record_refusal
 from orchestrator.runs.settings import Settings

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from orchestrator.problems import ExitCode, Problems
-from orchestrator.runs.approval import Approval, format_count
+from orchestrator.quantities import format_count
+from orchestrator.runs.approval import Approval
 from orchestrator.runs.lock import write_lock
 from orchestrator.runs.reporter import RunOptions, record_refusal
 from orchestrator.runs.settings import Settings
@@ -130,7 +131,7 @@ def _choose(versions: tuple[SecretVersion, ...], identifier: str, name: str) -> 
         if (item.is_previous if identifier == "previous" else item.identifier.startswith(identifier))
     )
     if len(matching) != 1:
-        count = f"{len(matching)} versions begin with" if matching else "there is no version"
+        count = f"{format_count(len(matching), 'version')} begin with" if matching else "there is no version"
         raise Problems.from_message(f"{count} `{identifier}`", hint=f"list them: orchestrator restore secret {name}")
     return matching[0]
 

@@ -8,6 +8,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from orchestrator.problems import ExitCode, Problem, Problems
+from orchestrator.quantities import format_count
 from orchestrator.runs.apply import MAX_PARALLEL_CHANGES, apply_with_progress
 from orchestrator.runs.approval import Approval, review_plan
 from orchestrator.runs.database_access import LiveDatabase, find_connection, find_live
@@ -239,7 +240,10 @@ def _finish(
     for problem in problems:
         print_out(f"  missing: {problem}")
     if not problems:
-        print_out(f"Verified: {len(before.tables)} tables, {before.rows} rows and all definitions are unchanged.")
+        print_out(
+            f"Verified: {format_count(len(before.tables), 'table')}, {format_count(before.rows, 'row')} and all "
+            "definitions are unchanged."
+        )
     print_out(f"Next step: {settings.command_line('plan')}")
     return ExitCode.UNHEALTHY if problems else ExitCode.OK
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.problems import ExitCode, Problems
+from orchestrator.quantities import format_count
 from orchestrator.redaction.redact import sanitise
-from orchestrator.runs.approval import format_count
 from orchestrator.runs.database_access import find_connection, find_live
 from orchestrator.runs.settings import Settings
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec import Struct
 
 from orchestrator.problems import Problem, Problems
+from orchestrator.quantities import format_count
 from orchestrator.redaction.redact import sanitise
 from orchestrator.storage import KEY_PATTERN
 
@@ -44,7 +45,7 @@ def map_names(names: Iterable[str], rules: Iterable[KeyRule], prefix: str = "") 
     problems = [*_find_invalid(keys), *_find_collisions(keys)]
     if problems:
         hidden = len(problems) - MAX_LISTED_PROBLEMS
-        more = [Problem(f"... and {hidden} more files cannot be copied")] if hidden > 0 else []
+        more = [Problem(f"... and {format_count(hidden, 'more file')} cannot be copied")] if hidden > 0 else []
         raise Problems([*problems[:MAX_LISTED_PROBLEMS], *more])
     return keys
 

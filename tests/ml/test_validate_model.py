@@ -221,7 +221,7 @@ def test_a_lost_product_is_refused_by_name(mine: Path, capsys: pytest.CaptureFix
 
     assert validate_model.main(words(mine, "--no-browser", version="v2")) == 1
     told = capsys.readouterr().out
-    assert "LOST: 1 products that v1 recognises, and that still have photos, are unknown to this model: p2." in told
+    assert "LOST: this model does not recognise 1 product that v1 recognises from its photos: p2." in told
     assert "Do not upload this model" in told
     known = canonical_json.load((mine / "runs/v2/web/metadata.json").read_bytes(), ModelMetadata)
     assert known.verdict.lost == ("p2",)

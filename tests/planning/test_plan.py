@@ -202,7 +202,7 @@ GUARDS: dict[str, tuple[DesiredState, Snapshot, dict[str, Any], list[str]]] = {
         DesiredState(SCOPE, ()),
         snapshot(orphans={"iam_role.old": (DiscoveredResource("iam_role", "old"), live_role("old"))}),
         {},
-        ["EmptyManifests: the manifests define no resources: 1 resources of shop/prod would be deleted."],
+        ["EmptyManifests: the manifests define no resources: 1 resource of shop/prod would be deleted."],
     ),
     "destroying is meant": (
         DesiredState(SCOPE, ()),

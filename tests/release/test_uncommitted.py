@@ -86,6 +86,6 @@ def test_a_workflow_deploys_commits_only(project: ShopProject) -> None:
     project.write(issuer="two")
     settings = Settings(project.folder, "prod")
 
-    with pytest.raises(Problems, match=r"the checkout differs from its commit in 1 files, such as shop\.yaml"):
+    with pytest.raises(Problems, match=r"the checkout differs from its commit in 1 file, such as shop\.yaml"):
         deploy(settings, DeployOptions(Approval(is_automatic=True)), Workflow())
     assert project.ledger.releases == ()

@@ -29,8 +29,8 @@ def command(settings: Settings, folder: Path) -> int:
     secret value. Exits 1 if a resource could not be read.
     """
     from orchestrator.problems import ExitCode
+    from orchestrator.quantities import format_count
     from orchestrator.runs import eject
-    from orchestrator.runs.approval import format_count
 
     inventory = eject.export(settings, folder)
     terminal = settings.terminal

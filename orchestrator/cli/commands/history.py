@@ -10,6 +10,7 @@ import click
 
 from orchestrator.cli.command import CliCommand
 from orchestrator.cli.options import common_options
+from orchestrator.quantities import format_count
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ def verify(settings: Settings, export: Path | None, database: str) -> int:
             entry_count, last_entry = export_import.verify_export(export_import.read_export(lines, str(export)))
     else:
         entry_count, last_entry = verification.verify_database(_open_store(database).engine)
-    settings.terminal.print_out(f"The history is intact: {entry_count} entries, the last is {last_entry}.")
+    settings.terminal.print_out(
+        f"The history is intact: {format_count(entry_count, 'entry', 'entries')}, the last is {last_entry}."
+    )
     return 0
 
 
@@ -79,11 +82,11 @@ def import_(settings: Settings, file: Path, database: str) -> int:
 
         with StateClient.from_environ(os.environ) as client:
             count = journal.submit(file, client)
-        settings.terminal.print_out(f"Imported {count} entries of {file}.")
+        settings.terminal.print_out(f"Imported {format_count(count, 'entry', 'entries')} of {file}.")
         return 0
     with file.open("rb") as lines:
         count = export_import.import_history(_open_store(database), export_import.read_export(lines, str(file)))
-    settings.terminal.print_out(f"Imported {count} entries.")
+    settings.terminal.print_out(f"Imported {format_count(count, 'entry', 'entries')}.")
     return 0
 
 

@@ -8,6 +8,7 @@ import click
 
 from orchestrator.cli.command import cli_command
 from orchestrator.cli.options import format_option, project_options
+from orchestrator.quantities import format_count
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
@@ -147,7 +148,8 @@ def models_storage(settings: Settings) -> FileStorage:
 
 def format_comparison(comparison: CatalogueComparison, location: str = "") -> str:
     """Return ``comparison`` as a few lines of text; ``location``: the options of the next command."""
-    lines = [f"Model {comparison.version or 'none yet'}; {comparison.products} products with photos in the bucket."]
+    count = format_count(comparison.products, "product")
+    lines = [f"Model {comparison.version or 'none yet'}; {count} with photos in the bucket."]
     for label, names in (
         ("added", comparison.added),
         ("removed", comparison.removed),

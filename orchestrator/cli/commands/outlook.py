@@ -6,6 +6,7 @@ import click
 
 from orchestrator.cli.command import cli_command
 from orchestrator.cli.options import format_option, project_options
+from orchestrator.quantities import format_count
 from orchestrator.runs.settings import Settings
 
 
@@ -34,4 +35,4 @@ def command(settings: Settings, days: int, output_format: str) -> None:
         settings.terminal.print_out(canonical_json.dump(upcoming).decode())
         return
     text = cost_report.render_deadlines(upcoming)
-    settings.terminal.print_out(text or f"No known date in the next {days} days.")
+    settings.terminal.print_out(text or f"No known date in the next {format_count(days, 'day')}.")

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any, TypeAlias
 
 from orchestrator.components.bucket.lifecycle_actions import expiration_actions, transition_actions
+from orchestrator.quantities import format_count
 from orchestrator.values import Value
 
 Finding: TypeAlias = tuple[tuple[str | int, ...], str, str | None]
@@ -78,12 +79,13 @@ def _check_rule(path: tuple[str | int, ...], rule: Mapping[str, Value]) -> Itera
             if transition["afterDays"] < min_days:
                 yield (
                     days_path,
-                    f"objects can move to {transition['storageClass']} after {min_days} days at the earliest",
+                    f"objects can move to {transition['storageClass']} after {format_count(min_days, 'day')} at the "
+                    "earliest",
                     None,
                 )
             if expires_after is not None and expires_after <= transition["afterDays"]:
                 yield (
                     days_path,
-                    f"objects expire after {expires_after} days, before they would move",
+                    f"objects expire after {format_count(expires_after, 'day')}, before they would move",
                     "move them earlier, or expire them later",
                 )

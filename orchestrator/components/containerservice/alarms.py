@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from orchestrator.components import Stack
 from orchestrator.components.containerservice.builders import build_resource
 from orchestrator.ownership_tags import format_ownership_comment
+from orchestrator.quantities import format_count
 from orchestrator.values import Ref, Value
 from orchestrator.vocabulary import Component, Resource
 
@@ -25,7 +26,7 @@ def build_server_error_alarm(
         return
     alert_emails = (stack.project.spec.get("alerts") or {}).get("email")
     description = (
-        f"{component.handle}{scope_note} answered {limit} requests "
+        f"{component.handle}{scope_note} answered {format_count(limit, 'request')} "
         f"or more with a 5xx status in {PERIOD_MINUTES} minutes."
     )
     spec = {

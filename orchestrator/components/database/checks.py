@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from orchestrator.components.database import parameter_checks
 from orchestrator.components.database.maintenance_windows import duration_minutes, has_overlap
+from orchestrator.quantities import format_count
 from orchestrator.vocabulary import Component
 
 Siblings: TypeAlias = Mapping[str, Component]
@@ -66,7 +67,8 @@ def _check_windows(spec: Mapping[str, Any]) -> Iterator[Finding]:
         if not MIN_WINDOW_MINUTES <= duration_minutes(window) <= MAX_WINDOW_MINUTES:
             yield (
                 path,
-                f"the window {window} lasts {duration_minutes(window)} minutes; RDS requires 30 minutes to 24 hours",
+                f"the window {window} lasts {format_count(duration_minutes(window), 'minute')}; RDS requires 30 "
+                "minutes to 24 hours",
                 None,
             )
     if has_overlap(backup, maintenance):

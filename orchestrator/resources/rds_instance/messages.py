@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 
+from orchestrator.quantities import format_count
 from orchestrator.resources._database_snapshot import snapshot_name
 from orchestrator.resources.rds_instance.api_members import APPLY_IMMEDIATELY, NO_SNAPSHOT_STATUSES, STORAGE_FIELDS
 from orchestrator.resources.rds_instance.drill_result import FAILED, DrillResult
@@ -112,7 +113,7 @@ def notes(spec: Mapping[str, Value], live: LiveResource, today: str) -> Iterator
     elif is_drill_due(spec, live, today):
         yield (
             f"The last restore drill of {component} was on {result.at:%Y-%m-%d}; the manifest requires one every "
-            f"{limit_days.value} days. To run one: {command}"
+            f"{format_count(limit_days.value, 'day')}. To run one: {command}"
         )
     else:
         minutes = -(-result.seconds // 60)

@@ -8,6 +8,7 @@ from typing import Any
 from orchestrator.postgresql.connection import ConnectionTarget
 from orchestrator.postgresql.inventory import Inventory, read_inventory
 from orchestrator.problems import Problems
+from orchestrator.quantities import format_count
 from orchestrator.resources.rds_instance.password import extract_value
 
 MAX_LISTED_TABLES = 20
@@ -52,8 +53,9 @@ def describe(restored: Inventory, old: Inventory | None) -> Iterator[str]:
     """Yield one line for each table that differs from the old database, and the totals."""
     newest = max((table.newest for table in restored.tables.values()), default="")
     yield (
-        f"PostgreSQL {restored.version}: {len(restored.tables)} tables, {restored.rows} rows, "
-        f"{len(restored.sequences)} sequences; extensions {', '.join(sorted(restored.extensions)) or 'none'}"
+        f"PostgreSQL {restored.version}: {format_count(len(restored.tables), 'table')}, "
+        f"{format_count(restored.rows, 'row')}, {format_count(len(restored.sequences), 'sequence')}; "
+        f"extensions {', '.join(sorted(restored.extensions)) or 'none'}"
     )
     yield (
         f"newest row: {newest} UTC"
@@ -66,7 +68,7 @@ def describe(restored: Inventory, old: Inventory | None) -> Iterator[str]:
     lines = list(_iter_differences(restored, old))
     yield from lines[:MAX_LISTED_TABLES]
     if len(lines) > MAX_LISTED_TABLES:
-        yield f"... and {len(lines) - MAX_LISTED_TABLES} more tables differ"
+        yield f"... and {format_count(len(lines) - MAX_LISTED_TABLES, 'more table')}"
     if not lines:
         yield "every table has the same number of rows as in the old database"
 
@@ -75,11 +77,11 @@ def _iter_differences(restored: Inventory, old: Inventory) -> Iterator[str]:
     for name in sorted({*restored.tables, *old.tables}):
         after, before = restored.tables.get(name), old.tables.get(name)
         if after is None and before is not None:
-            yield f"{name}: missing; it has {before.rows} rows in the old database"
+            yield f"{name}: missing; it has {format_count(before.rows, 'row')} in the old database"
         elif after is not None and before is None:
-            yield f"{name}: restored with {after.rows} rows; not in the old database"
+            yield f"{name}: restored with {format_count(after.rows, 'row')}; not in the old database"
         elif after is not None and before is not None and after.rows != before.rows:
-            yield f"{name}: {after.rows} rows, {before.rows} in the old database"
+            yield f"{name}: {format_count(after.rows, 'row')}, {before.rows} in the old database"
 
 
 def _read_old(target: ConnectionTarget) -> Inventory | None:

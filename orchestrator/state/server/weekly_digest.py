@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from msgspec import Struct
 
 from orchestrator.cost.applied_months import MonthForecast, forecast_month
+from orchestrator.quantities import format_count
 from orchestrator.state.protocol.applied_costs import to_points
 from orchestrator.state.protocol.records import Environment, Run
 from orchestrator.state.protocol.timestamps import format_timestamp
@@ -127,15 +128,15 @@ def format_text(digest: Digest, page_url: str = "") -> str:
         lines += [f"• {item.environment.key}: {'; '.join(_describe(item))}", *(f"    {date}" for date in item.dates)]
     omitted = len(digest.environments) - MAX_LISTED_ENVIRONMENTS
     if omitted > 0:
-        lines.append(f"and {omitted} more environments")
+        lines.append(f"and {format_count(omitted, 'more environment')}")
     return "\n".join([*lines, page_url]) if page_url else "\n".join(lines)
 
 
 def describe_runs(item: Digest | EnvironmentDigest) -> str:
     """Return the number of deploys, and of failures and rollbacks if there were any."""
-    counts = [(item.deploys, "deploy", "deploys"), (item.failures, "failed run", "failed runs")]
-    counts.append((item.rollbacks, "rollback", "rollbacks"))
-    shown = [f"{count} {singular if count == 1 else plural}" for count, singular, plural in counts if count]
+    counts = [(item.deploys, "deploy"), (item.failures, "failed run")]
+    counts.append((item.rollbacks, "rollback"))
+    shown = [format_count(count, noun) for count, noun in counts if count]
     return ", ".join(shown) if item.deploys else ", ".join(["no deploys", *shown])
 
 
@@ -159,5 +160,5 @@ def describe_drift(environment: Environment) -> str:
     if report is None:
         return "drift not checked"
     counts = [(report.drifted, "drifted"), (report.unhealthy, "unhealthy"), (report.pending, "pending")]
-    parts = [f"{count} {'resource' if count == 1 else 'resources'} {state}" for count, state in counts if count]
+    parts = [f"{format_count(count, 'resource')} {state}" for count, state in counts if count]
     return ", ".join(parts) or "no drift"
