@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from orchestrator.quantities import format_count
-
 import ast
 import os
 import re

@@ -79,8 +79,10 @@ def _check_rule(path: tuple[str | int, ...], rule: Mapping[str, Value]) -> Itera
             if transition["afterDays"] < min_days:
                 yield (
                     days_path,
-                    f"objects can move to {transition['storageClass']} after {format_count(min_days, 'day')} at the "
-                    "earliest",
+                    (
+                        f"objects can move to {transition['storageClass']} after {format_count(min_days, 'day')} at the "
+                        "earliest"
+                    ),
                     None,
                 )
             if expires_after is not None and expires_after <= transition["afterDays"]:

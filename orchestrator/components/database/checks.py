@@ -67,8 +67,10 @@ def _check_windows(spec: Mapping[str, Any]) -> Iterator[Finding]:
         if not MIN_WINDOW_MINUTES <= duration_minutes(window) <= MAX_WINDOW_MINUTES:
             yield (
                 path,
-                f"the window {window} lasts {format_count(duration_minutes(window), 'minute')}; RDS requires 30 "
-                "minutes to 24 hours",
+                (
+                    f"the window {window} lasts {format_count(duration_minutes(window), 'minute')}; RDS requires 30 "
+                    "minutes to 24 hours"
+                ),
                 None,
             )
     if has_overlap(backup, maintenance):
