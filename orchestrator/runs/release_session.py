@@ -11,9 +11,10 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from orchestrator.problems import ExitCode, Problems
+from orchestrator.quantities import format_count
 from orchestrator.runs import reporter
 from orchestrator.runs.apply import print_report
-from orchestrator.runs.approval import Approval, format_count
+from orchestrator.runs.approval import Approval
 from orchestrator.runs.display import create_display
 from orchestrator.runs.lock import write_lock
 from orchestrator.runs.reporter import RunOptions

@@ -80,8 +80,8 @@ def _check_rule(path: tuple[str | int, ...], rule: Mapping[str, Value]) -> Itera
                 yield (
                     days_path,
                     (
-                        f"objects can move to {transition['storageClass']} after {format_count(min_days, 'day')} at the "
-                        "earliest"
+                        f"objects can move to {transition['storageClass']} after {format_count(min_days, 'day')} at "
+                        "the earliest"
                     ),
                     None,
                 )
