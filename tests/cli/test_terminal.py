@@ -66,7 +66,7 @@ def test_destroy_wants_the_name(aws: Emulator, manifests: Path) -> None:
     code, shown = on_a_terminal(["destroy", "-f", str(manifests)], "yes\n", aws.environment)
 
     assert code == 1
-    assert re.search(r"Delete 1 resource of shop/\w+ in account 123456789012\? Type '\w+' to confirm:", shown)
+    assert re.search(r"Delete 1 resource in shop/\w+ in account 123456789012\? Type '\w+' to confirm:", shown)
 
 
 def test_an_interrupted_apply_goes_on_later(aws: Emulator, manifests: Path) -> None:

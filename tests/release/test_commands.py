@@ -127,7 +127,7 @@ def test_a_release_goes_out_and_comes_back(shop: SiteCheckout, run: Run) -> None
     assert shop.read_pages()["index.html"] == page(1)["index.html"]
 
     assert "site:bucket.w is not pinned" in run("unpin", "site:bucket.w").err
-    assert "Unpinned site:bucket.web. The next deploy ships what the manifests say" in run("unpin").out
+    assert "Unpinned site:bucket.web. The next deploy follows the manifests again" in run("unpin").out
     assert run("deploy").code == 0
     assert shop.read_pages()["index.html"] == page(2)["index.html"]
 
