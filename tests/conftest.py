@@ -133,6 +133,7 @@ WEEKLY = (
     "release/test_rotate_secret.py::test_what_does_not_work_is_taken_back",
     "release/test_site.py::test_killed_anywhere_the_site_before_comes_back_whole",
     "release/test_story_express.py::",
+    "test_readme.py::test_every_command_prints_what_the_page_shows[docs/how-to/deploy-sites",
     "test_readme.py::test_every_command_prints_what_the_page_shows[docs/how-to/deploy-to-aws",
     "test_readme.py::test_every_command_prints_what_the_page_shows[docs/how-to/pinned-content",
     "test_readme.py::test_every_command_prints_what_the_page_shows[docs/how-to/rename-components",

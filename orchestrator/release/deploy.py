@@ -99,7 +99,7 @@ class Deployment:
         current_release = candidate.ledger.current_release
         has_changes = bool(planned.plan.pending_changes) or _has_other_approval(candidate)
         if current_release is not None and current_release.is_complete and not has_changes:
-            return self._confirm_unchanged(candidate, current_release)
+            return self._confirm_unchanged(planned, candidate, current_release)
         # A release that did not complete says what it intended, not what AWS holds.
         previous_release = candidate.ledger.last_complete
         started_release = self._record_start(planned, candidate, previous_release.vector if previous_release else None)
@@ -174,9 +174,11 @@ class Deployment:
             cleanup_warnings,
         )
 
-    def _confirm_unchanged(self, candidate: ReleaseCandidate, current_release: Release) -> DeployResult:
+    def _confirm_unchanged(
+        self, planned: PreparedPlan, candidate: ReleaseCandidate, current_release: Release
+    ) -> DeployResult:
         """Verify the current release when the plan has no changes; remove the pins that the checkout has lifted."""
-        ship_result = verify(candidate, self._on_event, clients=self._clients, prober=self._prober)
+        ship_result = verify(candidate, self._on_event, clients=self._clients, prober=self._prober, planned=planned)
         if ship_result.cause:
             return DeployResult("failed", ship_result, current_release.number, current_release, ship_result.cause)
         if changed_parts := self._find_outside_changes(ship_result, candidate, current_release):

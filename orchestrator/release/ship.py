@@ -163,15 +163,20 @@ def verify(
     clients: Clients | None = None,
     prober: Prober = run_probes,
     pause: Callable[[float], None] = time.sleep,
+    planned: PreparedPlan | None = None,
 ) -> ShipResult:
     """Read AWS and run the probes, without changing anything.
+
+    ``planned`` was made under the same lock, and nothing was changed since: if it covers everything, and finds it
+    healthy, AWS is not read again.
 
     What ``outcomes`` have created and reads do not show yet is waited for, with ``pause``, and so is what AWS still
     does for a run that was stopped.
 
     Raises Problems or AwsError if AWS cannot be read.
     """
-    verification = _read_again(candidate, outcomes, clients, pause)
+    is_settled = planned is not None and _is_settled(planned, candidate)
+    verification = planned if planned and is_settled else _read_again(candidate, outcomes, clients, pause)
     if verification.plan.pending_changes:
         return ShipResult(outcomes, verification, service_addresses=_service_addresses(candidate))
     http_probes = build_probes(candidate.desired, verification.live, candidate.artefacts)
@@ -183,6 +188,16 @@ def verify(
     for result in results:
         on_event(ProbeFinished(_probe_label(result.probe), result.has_passed, result.failure, result.duration_seconds))
     return ShipResult(outcomes, verification, results, service_addresses=_service_addresses(candidate))
+
+
+def _is_settled(planned: PreparedPlan, candidate: ReleaseCandidate) -> bool:
+    """Return whether a plan has read all that the candidate declares, and found it as declared and healthy."""
+    addresses = {change.address for change in planned.plan.changes}
+    return (
+        not planned.plan.unread
+        and addresses >= {resource.address for resource in candidate.desired.resources}
+        and all(change.action is Action.NONE and change.health is Health.HEALTHY for change in planned.plan.changes)
+    )
 
 
 def _read_again(
