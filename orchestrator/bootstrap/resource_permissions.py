@@ -86,6 +86,7 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
         allow("write", "budgets", "ModifyBudget TagResource", _BUDGET_ARN),
     ),
     "cloudfront_distribution": (
+        allow("read", "cloudwatch", "GetMetricData"),
         allow("read", "cloudfront", "GetDistribution GetDistributionConfig", _DISTRIBUTION_ARN, condition="ours"),
         allow("read", "cloudfront", "ListTagsForResource", _DISTRIBUTION_ARN),
         allow("write", "cloudfront", "CreateDistribution", condition="made"),
@@ -246,6 +247,7 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
         allow("write", "iam", "CreateServiceLinkedRole", SERVICE_LINKED_ROLE_ARN, condition="linked"),
     ),
     "s3_bucket": (
+        allow("read", "cloudwatch", "GetMetricData"),
         allow(
             "read",
             "s3",

@@ -60,6 +60,7 @@ RUNTIME_RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
         allow("write", "apprunner", "DeleteObservabilityConfiguration", _OBSERVABILITY_ARN),
     ),
     "apprunner_service": (
+        allow("read", "cloudwatch", "GetMetricData"),
         allow("read", "apprunner", "DescribeService ListOperations ListTagsForResource", _SERVICE_ARN),
         allow("read", "logs", "DescribeLogGroups"),
         allow("write", "apprunner", "UpdateService DeleteService PauseService ResumeService TagResource", _SERVICE_ARN),

@@ -49,7 +49,7 @@ class Estimate(Struct, frozen=True):
     """Monthly cost in USD before VAT; ``unpriced`` holds (address, reason) of what is not included.
 
     ``budget_alerts`` are the amounts at which a budget of the stack sends a notification, ascending.  ``as_of`` is the
-    date of the oldest price in it, "" if there is none.
+    date of the oldest price in it, "" if there is none.  ``usage_source`` says where its usage is from.
     """
 
     region: str
@@ -57,6 +57,7 @@ class Estimate(Struct, frozen=True):
     unpriced: tuple[tuple[str, str], ...] = ()
     budget_alerts: tuple[float, ...] = ()
     as_of: str = ""
+    usage_source: str = "declared"
 
     @property
     def idle(self) -> float:

@@ -28,7 +28,10 @@ def format_headline(estimate: Estimate, change: CostChange | None = None) -> str
     expected, scope = "", "before VAT and traffic"
     if estimate.by_usage is not None:
         low, usual, high = estimate.by_usage
-        expected, scope = f", {usual:.2f} expected with the declared usage ({low:.2f} to {high:.2f})", "before VAT"
+        expected, scope = (
+            f", {usual:.2f} expected with the {estimate.usage_source} usage ({low:.2f} to {high:.2f})",
+            "before VAT",
+        )
     return f"{amount}{expected}, {estimate.active:.2f} if active all day, {scope} ({source}){missing}."
 
 
@@ -80,7 +83,8 @@ def describe_first_alert(estimate: Estimate) -> str:
                 f"The first budget alert ({alert:g} USD) is {margin}: it reports higher usage, or resources that were "
                 "left behind."
             )
-        return f"The first budget alert ({alert:g} USD) is {margin}, but the declared usage exceeds it every month."
+        usage = f"the {estimate.usage_source} usage"
+        return f"The first budget alert ({alert:g} USD) is {margin}, but {usage} exceeds it every month."
     amounts = " and ".join(f"{alert:g} USD" for alert in triggered_alerts)
     noun = "alert" if len(triggered_alerts) == 1 else "alerts"
     day = math.ceil(triggered_alerts[0] / estimate.idle * DAYS_PER_MONTH)

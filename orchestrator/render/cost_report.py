@@ -9,6 +9,7 @@ from typing import NotRequired, Protocol, TypedDict
 from orchestrator.cost import Estimate, format_headline, format_line_items, list_warnings
 from orchestrator.cost.account_offers import CREDITS_SINCE, MAX_CREDITS_USD, months_covered, offer_for
 from orchestrator.cost.deadlines import Deadline
+from orchestrator.cost.declared_usage import UsageByComponent
 from orchestrator.render.spend_report import SpendDocument
 
 
@@ -61,8 +62,29 @@ class UsageCost(TypedDict):
     high: float | None
 
 
+class MeasuredAmount(TypedDict):
+    """A measure of one component, as in ``usage:`` of its manifest."""
+
+    component: str
+    measure: str
+    low: float
+    expected: float
+    high: float
+
+
+class MeasuredDocument(TypedDict):
+    """What CloudWatch measured from ``first_day`` to ``last_day``."""
+
+    first_day: str
+    last_day: str
+    amounts: list[MeasuredAmount]
+
+
 class CostDocument(TypedDict):
-    """What ``orchestrator cost --format json`` prints.  ``actual`` only with ``--actual``."""
+    """What ``orchestrator cost --format json`` prints.
+
+    ``actual`` only with ``--actual``, ``measured`` only with ``--measured``.
+    """
 
     region: str
     prices_of: str
@@ -76,6 +98,7 @@ class CostDocument(TypedDict):
     warnings: list[str]
     advice: list[str]
     actual: NotRequired[SpendDocument]
+    measured: NotRequired[MeasuredDocument]
 
 
 def render_text(
@@ -144,6 +167,44 @@ def to_json(
         "warnings": [*list_warnings(estimate, on), *describe_account(estimate, on, account_created)],
         "advice": list(advice),
     }
+
+
+def render_measured(first_day: date, last_day: date, usage: UsageByComponent) -> str:
+    """Return one line for each measure, and what CloudWatch does not measure."""
+    amounts = _list_amounts(usage)
+    names = [f"{item['component']} {item['measure']}" for item in amounts]
+    width = max(map(len, names), default=0)
+    lines = [
+        f"  {name:<{width}}  {item['expected']:g} ({item['low']:g} to {item['high']:g})"
+        for name, item in zip(names, amounts, strict=True)
+    ]
+    days = f"from {first_day} to {last_day}"
+    title = (
+        f"Measured by CloudWatch {days}, as `usage` of the manifests states it:"
+        if lines
+        else f"CloudWatch measured nothing {days}; the declared usage counts."
+    )
+    limits = "CloudWatch does not measure the traffic of services and buckets, and the tasks of ECS Express services."
+    return "\n".join([title, *lines, limits])
+
+
+def to_measured_json(first_day: date, last_day: date, usage: UsageByComponent) -> MeasuredDocument:
+    """Return the measured usage as data."""
+    return {"first_day": first_day.isoformat(), "last_day": last_day.isoformat(), "amounts": _list_amounts(usage)}
+
+
+def _list_amounts(usage: UsageByComponent) -> list[MeasuredAmount]:
+    return [
+        {
+            "component": component,
+            "measure": measure,
+            "low": round(low, 3),
+            "expected": round(expected, 3),
+            "high": round(high, 3),
+        }
+        for component, measures in sorted(usage.items())
+        for measure, (low, expected, high) in sorted(measures.items())
+    ]
 
 
 def describe_account(estimate: Estimate, on: date, created: date | None) -> Iterator[str]:

@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from orchestrator import cost
 from orchestrator.components.project import awake_schedule
-from orchestrator.cost import advice, declared_usage, project_prices
+from orchestrator.cost import advice, declared_usage, measured_usage, project_prices
 from orchestrator.cost.by_component import ComponentCost, sum_by_component
+from orchestrator.cost.declared_usage import UsageByComponent
 from orchestrator.cost.price_list import PriceList
 from orchestrator.planning import pipeline
 from orchestrator.planning.hibernation import HIBERNATABLE_TYPES
@@ -30,16 +31,20 @@ class CostReport(Struct, frozen=True):
     advice: tuple[str, ...] = ()
 
 
-def estimate_manifests(folder: Path, environment: str | None, on: date | None = None) -> CostReport:
-    """Estimate the resources that the manifests declare.
+def estimate_manifests(
+    folder: Path, environment: str | None, on: date | None = None, measured: UsageByComponent | None = None
+) -> CostReport:
+    """Estimate the resources that the manifests declare; what is ``measured`` takes the place of declared usage.
 
     Raises Problems if the manifests or the project's price file are invalid.
     """
     day = on or datetime.now(UTC).date()
     desired = pipeline.load_desired(folder, environment, include_artefacts=False)
-    usage = declared_usage.collect(desired.components)
+    usage = measured_usage.merge(declared_usage.collect(desired.components), measured or {})
     region, prices = desired.scope.region, project_prices.load()
     estimate = cost.estimate(desired.resources, region, prices, on=day, usage=usage)
+    if measured:
+        estimate = replace(estimate, usage_source="measured")
     component_of = {resource.address: resource.component for resource in desired.resources}
     components = sum_by_component(estimate, component_of)
     savings = (*advice.advise(desired.resources, region, prices=prices), *_describe_schedule(desired, estimate, prices))

@@ -28,24 +28,38 @@ from orchestrator.runs.settings import Settings
     is_flag=True,
     help="Ask Cost Explorer what AWS has billed, for 0.01 USD; the answer is kept for a day.",
 )
+@click.option(
+    "--measured",
+    "is_measured",
+    is_flag=True,
+    help="Estimate with what CloudWatch measured in the last 30 days in place of the declared usage.",
+)
 @format_option("text", "json")
 @project_options
-def command(settings: Settings, account_created: datetime | None, is_actual: bool, output_format: str) -> None:
+def command(
+    settings: Settings, account_created: datetime | None, is_actual: bool, is_measured: bool, output_format: str
+) -> None:
     """Estimate the monthly cost of the stack that the manifests define.
 
     Uses AWS's list prices, before VAT and traffic: those shipped with the orchestrator, or those that `orchestrator
-    prices refresh` wrote. Resources without a price are listed, and the total is then a minimum. Without --actual, the
-    command needs neither AWS nor a network. --actual also shows what AWS billed the account last month and this month,
-    by AWS service.
+    prices refresh` wrote. Resources without a price are listed, and the total is then a minimum. Without --actual and
+    --measured, the command needs neither AWS nor a network. --measured reads the storage of buckets, the traffic and
+    requests of Cdns, and the active hours and logs of App Runner services. --actual also shows what AWS billed the
+    account last month and this month, by AWS service.
     """
     from orchestrator import canonical_json
     from orchestrator.render import cost_report, spend_report
-    from orchestrator.runs import cost_estimate, cost_explorer
+    from orchestrator.runs import cost_estimate, cost_explorer, measured_usage
 
-    report = cost_estimate.estimate_manifests(settings.manifests, settings.environment)
+    measured = measured_usage.read(settings) if is_measured else None
+    report = cost_estimate.estimate_manifests(
+        settings.manifests, settings.environment, measured=measured.usage if measured else None
+    )
     created = account_created.date() if account_created else None
     if output_format == "json":
         data = cost_report.to_json(report.estimate, report.components, report.on, created, report.advice)
+        if measured:
+            data["measured"] = cost_report.to_measured_json(measured.first_day, measured.last_day, measured.usage)
         if is_actual:
             spend = cost_explorer.read_for_manifests(settings)
             data["actual"] = spend_report.to_json(spend.months, report.estimate, spend.read_at, spend.requests)
@@ -54,6 +68,9 @@ def command(settings: Settings, account_created: datetime | None, is_actual: boo
     settings.terminal.print_out(
         cost_report.render_text(report.estimate, report.components, report.on, created, report.advice)
     )
+    if measured:
+        text = cost_report.render_measured(measured.first_day, measured.last_day, measured.usage)
+        settings.terminal.print_out("\n" + text)
     if is_actual:
         spend = cost_explorer.read_for_manifests(settings)
         text = spend_report.render_text(
