@@ -49,9 +49,9 @@ def command(
     """
     from orchestrator import canonical_json
     from orchestrator.render import cost_report, spend_report
-    from orchestrator.runs import cost_estimate, cost_explorer, measured_usage
+    from orchestrator.runs import cost_estimate, cost_explorer, usage_metrics
 
-    measured = measured_usage.read(settings) if is_measured else None
+    measured = usage_metrics.read(settings) if is_measured else None
     report = cost_estimate.estimate_manifests(
         settings.manifests, settings.environment, measured=measured.usage if measured else None
     )
