@@ -72,5 +72,5 @@ class Problems(Exception):  # noqa: N818 - it holds problems; "ProblemsError" wo
         """
         return cls.from_message(
             f"{feature} requires the package {package or 'of its extra'}, which is not installed",
-            hint=f"install the extra `{extra}` from the orchestrator checkout: pip install -e '.[{extra}]'",
+            hint=f"install the wheel with its extra, `WHEEL[{extra}]`, or in a checkout: pip install -e '.[{extra}]'",
         )

@@ -91,6 +91,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 WEEKLY = (
+    "test_install_lines.py::",
+    "test_release_run.py::",
     "command_blocks/test_command_blocks.py::test_every_line_works_on_a_terminal",
     "cli/test_completion.py::test_each_shell_completes_values[fish]",
     "cli/test_completion.py::test_each_shell_completes_values[zsh]",

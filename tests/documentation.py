@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
+PROGRAMS = Path(sys.executable).parent
 CONSOLE_PAGES = ("docs/how-to/rotate-secrets.md",)
 """Pages whose `console` blocks need more than manifests: tests/command_blocks runs them."""
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
@@ -99,3 +104,53 @@ def _line_pattern(line: str) -> str:
     if line.strip() == "...":
         return r"(?:.*\n)*?"
     return re.escape(line.removesuffix("...").rstrip()) + (r".*\n" if line.endswith("...") else r"\n")
+
+
+class Reader:
+    """A reader who types a page's commands into one shell, with the token and digest that the shell shows."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str], programs: Path) -> None:
+        self._folder = folder
+        self._environment = {**environment, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+        self._exit_code = 0
+        self._output = ""
+
+    def type(self, command: str) -> str:
+        """Return what the terminal shows."""
+        if command.startswith("cd "):
+            self._folder /= command.removeprefix("cd ")
+            return ""
+        for pattern in (r"--allow [0-9a-f]{8}", r"--expect [0-9a-f]{64}"):
+            if shown := re.findall(pattern, self._output):
+                command = re.sub(pattern, shown[-1], command)
+        script = f"(exit {self._exit_code}); {command.replace('make demo', 'orchestrator demo')}"
+        done = subprocess.run(
+            ["bash", "-c", script], cwd=self._folder, env=self._environment, text=True, timeout=280, check=False,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        self._exit_code = done.returncode
+        self._output = done.stdout or self._output
+        return done.stdout
+
+
+def type_examples(page: Page, folder: Path, environment: Mapping[str, str], programs: Path = PROGRAMS) -> list[str]:
+    """Type a page's examples against the emulator of ``environment``; return those that print something else.
+
+    ``folder`` is empty, and gets the manifests of this repository and the files of the page.  ``programs`` has the
+    command.
+    """
+    shutil.copytree(ROOT / "manifests", folder / "manifests")
+    for _, text in page.blocks("yaml"):
+        if name := FILE_NAME.match(text):
+            file = folder / name[1]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+    wrong: list[str] = []
+    reader = Reader(folder, {**environment, "HOME": str(folder), "LANG": "C.UTF-8"}, programs)
+    for example in page.examples():
+        if example.command == "orchestrator emulator":
+            continue
+        printed = reader.type(example.command)
+        if not matches(example.output, printed):
+            wrong.append(f"{page.name}:{example.line}: $ {example.command}\n{printed}")
+    return wrong

@@ -93,7 +93,7 @@ def render_kind(name: str) -> str:
         [
             f"# {kind}",
             "",
-            "Generated from the schema by `python -m tests.reference_tables`.",
+            "<!-- Generated from the schema by python -m tests.reference_tables. -->",
             "",
             schema["description"],
             "",

@@ -62,12 +62,13 @@ def tracked(prefix: str) -> set[str]:
 
 
 def test_the_wheel_has_every_file_of_the_package_and_the_schemas(dist: Path) -> None:
-    """Templates, style sheets, scripts, prices; nothing of tests and manifests."""
+    """Templates, style sheets, scripts, prices, the stack of the demo; nothing of tests."""
     [wheel] = dist.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
 
     expected = tracked("orchestrator") | {f"orchestrator/{name}" for name in tracked("schemas")}
+    expected |= {f"orchestrator/demo/{name}" for name in tracked("manifests")}
     assert len(expected) > 400
     assert names == expected
 
@@ -113,6 +114,8 @@ def test_the_wheel_works_without_the_checkout(installed: Path, tmp_path: Path) -
     assert "valid" in run(installed, tmp_path, "validate")
     assert "KIND:     Bucket" in run(installed, tmp_path, "explain", "bucket")
     assert "About 0.11 USD a month" in run(installed, tmp_path, "cost")
+    shipped = next(installed.glob("lib/python*/site-packages")) / "orchestrator" / "demo" / "manifests"
+    assert "valid" in run(installed, tmp_path, "validate", "-f", str(shipped))
     where = run(installed, tmp_path, "completion", "bash")
     assert "orchestrator" in where
     shown = subprocess.run(

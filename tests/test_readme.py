@@ -9,13 +9,8 @@ are checked.
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import shutil
-import subprocess
-import sys
-from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
@@ -28,7 +23,17 @@ from orchestrator.manifest import explain
 from orchestrator.problems import ExitCode
 from orchestrator.state.server.settings import Settings
 from tests import reference_tables
-from tests.documentation import CONSOLE_PAGES, DOCS, FILE_NAME, PAGES, README, ROOT, Page, masked, matches, read_page
+from tests.documentation import (
+    CONSOLE_PAGES,
+    DOCS,
+    PAGES,
+    README,
+    ROOT,
+    Page,
+    masked,
+    read_page,
+    type_examples,
+)
 
 INDEX = DOCS / "README.md"
 REFERENCE = DOCS / "reference"
@@ -66,53 +71,13 @@ def page_name(page: Page) -> str:
     return page.name
 
 
-class Reader:
-    """A reader who types a page's commands into one shell, with the token and digest that the shell shows."""
-
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        self._folder = folder
-        self._environment = {**environment, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-        self._exit_code = 0
-        self._output = ""
-
-    def type(self, command: str) -> str:
-        """Return what the terminal shows."""
-        if command.startswith("cd "):
-            self._folder /= command.removeprefix("cd ")
-            return ""
-        for pattern in (r"--allow [0-9a-f]{8}", r"--expect [0-9a-f]{64}"):
-            if shown := re.findall(pattern, self._output):
-                command = re.sub(pattern, shown[-1], command)
-        script = f"(exit {self._exit_code}); {command.replace('make demo', 'orchestrator demo')}"
-        done = subprocess.run(
-            ["bash", "-c", script], cwd=self._folder, env=self._environment, text=True, timeout=280, check=False,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        self._exit_code = done.returncode
-        self._output = done.stdout or self._output
-        return done.stdout
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(480)
 @pytest.mark.parametrize("page", PAGES_WITH_EXAMPLES, ids=page_name)
 def test_every_command_prints_what_the_page_shows(page: Page, tmp_path: Path) -> None:
     """From the first line to the last, in one go, as a newcomer would; the account is empty at first."""
-    shutil.copytree(ROOT / "manifests", tmp_path / "manifests")
-    for _, text in page.blocks("yaml"):
-        if name := FILE_NAME.match(text):
-            file = tmp_path / name[1]
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
-    wrong: list[str] = []
     with start() as emulator:
-        reader = Reader(tmp_path, {**emulator.environment, "HOME": str(tmp_path), "LANG": "C.UTF-8"})
-        for example in page.examples():
-            if example.command == "orchestrator emulator":
-                continue
-            printed = reader.type(example.command)
-            if not matches(example.output, printed):
-                wrong.append(f"{page.name}:{example.line}: $ {example.command}\n{printed}")
+        wrong = type_examples(page, tmp_path, emulator.environment)
     assert not wrong, "\n\n".join(wrong)
 
 

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, MutableMapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+import orchestrator
 from orchestrator.demo import application, local_state_service, lost_table, sample
 from orchestrator.planning import pipeline
 from orchestrator.problems import ExitCode, Problems
@@ -69,12 +72,27 @@ class DemoError(Exception):
 
 
 def run_demo(settings: Settings) -> int:
-    """Run all chapters and return the exit code: 0, or 1 after printing which chapter failed and why."""
+    """Run all chapters and return the exit code: 0, or 1 after printing which chapter failed and why.
+
+    Without a folder of manifests, the demo uses the stack that is shipped with the orchestrator.
+    """
+    if settings.manifests == Settings().manifests and not settings.manifests.exists():
+        settings = replace(settings, manifests=find_shipped_manifests())
+        settings.terminal.print_out(
+            f"No folder `manifests` here. The demo uses the shipped stack: {settings.manifests}"
+        )
     start_chapter = _ChapterHeadings(settings)
     with local_state_service.run_state_service(os.environ) as address:
         exit_code = _run_chapters(settings, start_chapter, address)
         local_state_service.wait_for_interrupt(settings, address if exit_code == ExitCode.OK else "")
     return exit_code
+
+
+def find_shipped_manifests() -> Path:
+    """Return the folder of the demo's stack: inside the package in a wheel, beside it in a checkout."""
+    package = Path(orchestrator.__file__).parent
+    packaged = package / "demo" / "manifests"
+    return packaged if packaged.is_dir() else package.parent / "manifests"
 
 
 def _run_chapters(settings: Settings, start_chapter: _ChapterHeadings, address: str) -> int:
