@@ -19,6 +19,8 @@ from tests.documentation import DOCS, ROOT, read_page, type_examples
 
 pytestmark = [pytest.mark.slow, pytest.mark.real_parts, pytest.mark.timeout(900)]
 INSTALLERS = ("pip", "pipx", "uvx")
+NO_TERMINAL = "< /dev/null 2>&1 | cat"
+"""On a terminal the demo's dashboard stays open until Ctrl-C."""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,7 @@ def test_an_install_line_works_with_the_wheel(installer: str, machine: Path) -> 
     failed = [
         f"$ {line}\n{shown}"
         for line in block.splitlines()
-        for exit_code, shown in [run_line(line, machine, environment_of(machine))]
+        for exit_code, shown in [run_line(f"{line} {NO_TERMINAL}", machine, environment_of(machine))]
         if exit_code
     ]
 

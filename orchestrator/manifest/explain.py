@@ -153,6 +153,8 @@ def _describe_type(root: Schema, field_schema: Any) -> str:
     names: list[str] = []
     for form in schema.iter_forms(root, field_schema):
         types = form.get("type", ())
+        if not types and isinstance(form.get("const"), str):
+            types = "string"
         names += [_describe_json_type(root, form, name) for name in ([types] if isinstance(types, str) else types)]
     return " or ".join(dict.fromkeys(names)) or "any"
 

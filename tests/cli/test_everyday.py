@@ -6,6 +6,7 @@ import json
 import time
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -156,3 +157,19 @@ def test_a_graph_has_every_component_and_what_it_needs(tmp_path: Path, capsys: p
     assert all(component in drawn["components"] for edge in needs for component in edge)
     assert graph(capsys, tmp_path / "stack", "mermaid").count("-->") == len(needs)
     assert graph(capsys, tmp_path / "stack", "dot").count("->") == len(needs)
+
+
+def test_a_graph_is_an_image_that_needs_no_other_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each component is a box inside of the image; no two boxes meet; those that need each other share a line."""
+    real_stack.load_stack(tmp_path / "stack")
+    drawn: dict[str, Any] = json.loads(graph(capsys, tmp_path / "stack", "json"))
+    image = ET.fromstring(graph(capsys, tmp_path / "stack", "svg"))
+    namespace = "{http://www.w3.org/2000/svg}"
+    boxes = [{name: int(value) for name, value in box.items()} for box in image.iter(f"{namespace}rect")]
+    lines = {frozenset(edge) for edge in drawn["needs"]}
+
+    assert sorted(str(text.text) for text in image.iter(f"{namespace}text")) == sorted(drawn["components"])
+    assert len([path for path in image.iter(f"{namespace}path") if path.get("marker-end")]) == len(lines)
+    assert len({(box["x"], box["y"]) for box in boxes}) == len(boxes) == len(drawn["components"])
+    assert max(box["x"] + box["width"] for box in boxes) < int(image.attrib["width"])
+    assert max(box["y"] + box["height"] for box in boxes) < int(image.attrib["height"])

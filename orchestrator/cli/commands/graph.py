@@ -7,8 +7,8 @@ from orchestrator.cli.options import format_option, project_options
 from orchestrator.runs.settings import Settings
 
 
-@cli_command("graph", "orchestrator graph", "orchestrator graph --format dot | dot -Tsvg > graph.svg")
-@format_option("mermaid", "dot", "json", help_text="Format of the graph.")
+@cli_command("graph", "orchestrator graph", "orchestrator graph --format svg > graph.svg")
+@format_option("mermaid", "svg", "dot", "json", help_text="Format of the graph.")
 @project_options
 def command(settings: Settings, output_format: str) -> None:
     """Draw the dependencies between components.
@@ -17,7 +17,7 @@ def command(settings: Settings, output_format: str) -> None:
     """
     from orchestrator import canonical_json
     from orchestrator.planning import pipeline
-    from orchestrator.render import component_graph
+    from orchestrator.render import component_graph, graph_svg
 
     desired = pipeline.load_desired(settings.manifests, settings.environment, include_artefacts=False)
     components = component_graph.list_components(desired)
@@ -25,6 +25,8 @@ def command(settings: Settings, output_format: str) -> None:
     match output_format:
         case "json":
             text = canonical_json.dump(component_graph.ComponentGraph(tuple(components), tuple(edges))).decode()
+        case "svg":
+            text = graph_svg.render_svg(components, edges)
         case "dot":
             text = component_graph.render_dot(components, edges)
         case _:
