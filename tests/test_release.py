@@ -79,7 +79,7 @@ def repository(tmp_path: Path) -> Path:
     ],
 )
 def test_only_the_newest_version_moves_a_tag(repository: Path, tag: str, moving: str) -> None:
-    selected = run(script("tags", "Select the tags of which this is the newest version"), repository.parent, TAG=tag)
+    selected = run(script("tags", "Select the tags that must point to this version"), repository.parent, TAG=tag)
 
     assert selected == f"moving={moving}\n"
     run(script("tags", "Move the tags of the workflows and actions"), repository.parent, TAG=tag, MOVING=moving)

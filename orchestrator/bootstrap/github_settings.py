@@ -82,9 +82,9 @@ def list_subject_problems(api: GitHubApi, repository: Repository) -> list[Proble
     keys = subject.get("include_claim_keys") or []
     if subject.get("use_default", True) or keys == DEFAULT_CLAIM_KEYS:
         return []
-    origin = f"from {', '.join(keys)}" if keys else "by the organisation's settings"
+    origin = f"claims: {', '.join(keys)}" if keys else "set by the organisation"
     message = (
-        f"{repository.name} has a customised OIDC subject (made {origin}), but the roles trust only the default "
+        f"{repository.name} has a customised OIDC subject ({origin}), but the roles trust only the default "
         "subject, so AWS would reject its workflows"
     )
     command = f"gh api -X PUT repos/{repository.name}/actions/oidc/customization/sub -F use_default=true"

@@ -65,7 +65,7 @@ def _tag_conditions(desired: DesiredState) -> Mapping[str, Mapping[str, Any]]:
             "Null": {f"aws:ResourceTag/{TAG_PROJECT}": "false"},
             "ForAllValues:StringEquals": {"aws:TagKeys": [usage_tag]},
         },
-        "sharing what its creator left": {
+        "sharing orphaned": {
             "StringEquals": {f"aws:ResourceTag/{TAG_SHARED}": "true"},
             "ForAllValues:StringEquals": {"aws:TagKeys": [usage_tag]},
         },

@@ -183,8 +183,8 @@ def pack_statements(
             bins.append([statement])
     if len(bins) > max_policies:
         raise Problems.from_message(
-            f"the permissions of the {role} role need {len(bins)} policies, but AWS allows {max_policies}",
-            hint="split the project or the environment's largest component in two",
+            f"the permissions of the {role} role need {len(bins)} policies, but AWS allows at most {max_policies}",
+            hint="move some components to another project",
         )
     return [_build_document(bin_statements) for bin_statements in bins]
 

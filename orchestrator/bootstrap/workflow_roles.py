@@ -100,7 +100,7 @@ def require_permissions_boundary(project: Component, desired: DesiredState) -> N
             "the Project has no permissions boundary: without one, anyone who deploys could create a role with any "
             "permission"
         )
-        hint = "add `permissionsBoundary: true` to the spec of the Project, then run this again; nothing was changed"
+        hint = "add `permissionsBoundary: true` to the Project spec, then run the command again; nothing was changed"
         raise Problems([Problem(message, project.where, hint)])
 
 

@@ -36,7 +36,7 @@ ASSEMBLED_MESSAGE = (
     "The image is assembled without a builder ({reason}) and pushed to the emulated ECR. In a project, "
     "docker, buildah or podman builds it (`image.build`)."
 )
-RUNTIME_MESSAGE = "A real process with a real health check stands in for App Runner."
+RUNTIME_MESSAGE = "In place of App Runner, the image runs as a local process with a real health check."
 
 
 class WrongVersionError(Exception):
@@ -64,7 +64,7 @@ def run_application_demo(
         tempfile.TemporaryDirectory(prefix="orchestrator-demo-") as folder,
         build_store.open_build_store(environ, Path(folder)) as (builder, reason),
     ):
-        start_chapter("Deploy version 1 of an application: an API and its site")
+        start_chapter("Deploy version 1 of an application (an API and a site)")
         settings.terminal.print_out(
             f"{BUILT_MESSAGE.format(builder=builder) if builder else ASSEMBLED_MESSAGE.format(reason=reason)} "
             f"{RUNTIME_MESSAGE}"
@@ -136,7 +136,7 @@ class _SampleApplication(Struct, frozen=True):
         if exit_code == ExitCode.INTERRUPTED:
             raise KeyboardInterrupt
         if exit_code != expected_exit_code:
-            message = f"the exit code is {exit_code} instead of {int(expected_exit_code)}"
+            message = f"the exit code is {exit_code}, not {int(expected_exit_code)}"
             raise WrongVersionError(message)
         self._check_answers(version)
 
@@ -162,7 +162,7 @@ class _SampleApplication(Struct, frozen=True):
         print_out("\n".join(lines))
         served_versions = {json.loads(responses[0][2])["version"], *re.findall(r"version (\d+)", page)}
         if served_versions != {version} or [status for _, status, _ in responses] != [200, 200, 200, 200, 200, 404]:
-            message = f"version {', '.join(sorted(served_versions))} answers instead of {version}"
+            message = f"version {', '.join(sorted(served_versions))} is live instead of {version}"
             raise WrongVersionError(message)
         self._check_open_tabs(site_host, version)
         self.open_tabs[version] = f"/assets/{chunk}"
@@ -173,10 +173,10 @@ class _SampleApplication(Struct, frozen=True):
             if other != version:
                 status, _ = _http_get(site_host, path)
                 self.settings.terminal.print_out(
-                    f"  {status}  {path}, requested by a tab that was opened on version {other}"
+                    f"  {status}  {path}, requested by a browser tab opened with version {other}"
                 )
                 if status != 200:
-                    message = f"a tab that was opened on version {other} cannot load {path}"
+                    message = f"a browser tab opened with version {other} cannot load {path}"
                     raise WrongVersionError(message)
 
 

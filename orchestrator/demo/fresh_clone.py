@@ -42,14 +42,14 @@ def check(folder: Path, terminal: Terminal) -> int:
         terminal.print_out(f"A fresh clone has {format_count(count, 'file')}: all tracked and untracked files.")
         reason = container_runtime.check_isolation()
         if reason:
-            terminal.print_out(f"Services are not started on this machine: {reason}.")
+            terminal.print_out(f"Services cannot be started on this machine: {reason}.")
         for environment in overlay.list_names(clone / _MANIFESTS):
             with start(run_services=not reason) as emulator:
                 terminal.print_out(f"\nDeploying {environment} to an empty emulated AWS.")
                 exit_code = _deploy(clone, environment, emulator.environment, terminal)
             if exit_code:
                 return exit_code
-    terminal.print_out("\nChecked: a fresh clone deploys.")
+    terminal.print_out("\nThe fresh clone was deployed successfully.")
     return ExitCode.OK
 
 

@@ -45,14 +45,14 @@ class ManualChange(Struct, frozen=True):
 MANUAL_CHANGES = (
     ManualChange(
         "s3_bucket",
-        "switch off versioning of bucket {}",
+        "suspend versioning of bucket {}",
         "s3",
         "put_bucket_versioning",
         lambda name: {"Bucket": name, "VersioningConfiguration": {"Status": "Suspended"}},
     ),
     ManualChange(
         "rds_instance",
-        "keep backups of database {} for only one day",
+        "reduce the backup retention of database {} to 1 day",
         "rds",
         "modify_db_instance",
         lambda name: {"DBInstanceIdentifier": name, "BackupRetentionPeriod": 1, "ApplyImmediately": True},
@@ -107,12 +107,12 @@ def _run_chapters(settings: Settings, start_chapter: _ChapterHeadings, address: 
             redirect_aws_clients(emulator.url, emulator.environment, os.environ)
             settings.terminal.print_out(f"An empty emulated AWS listens on {emulator.url}. No real account is touched.")
             if address:
-                settings.terminal.print_out(f"Follow along on the dashboard of the state service: {address}")
+                settings.terminal.print_out(f"Follow the runs on the dashboard of the state service: {address}")
             _run_infrastructure_demo(settings, start_chapter, desired)
         _run_application_demo(settings, start_chapter)
         _run_lost_table_demo(settings, start_chapter)
     except (DemoError, application.WrongVersionError, lost_table.LostRowsError) as error:
-        settings.terminal.print_err(f"The demo failed in step {start_chapter.number}, {start_chapter.title}: {error}")
+        settings.terminal.print_err(f"The demo failed in step {start_chapter.number} ({start_chapter.title}): {error}")
         return ExitCode.FAILED
     settings.terminal.print_out(_next_steps(settings))
     return ExitCode.OK
@@ -121,23 +121,23 @@ def _run_chapters(settings: Settings, start_chapter: _ChapterHeadings, address: 
 def _run_infrastructure_demo(settings: Settings, start_chapter: _ChapterHeadings, desired: DesiredState) -> None:
     from orchestrator.aws import Clients
 
-    start_chapter("Plan: compare the manifests with AWS")
+    start_chapter("Plan the changes")
     planned = _plan(settings, desired)
-    start_chapter("Apply: carry out the plan")
+    start_chapter("Apply the plan")
     _apply(settings, planned)
-    start_chapter("Plan again: no changes")
+    start_chapter("Plan again: no changes are left")
     _expect_no_changes(settings, desired)
     manual_change = _choose_manual_change(planned.plan.changes)
     if manual_change is not None:
         description, make_change = manual_change
         start_chapter(f"Manual change: {description}")
         make_change(Clients.for_scope(desired.scope))
-        settings.terminal.print_out("Changed by hand, as in the AWS console.")
-        start_chapter("Drift: where AWS differs from the manifests")
+        settings.terminal.print_out("Made this change directly in AWS, as if in the AWS console.")
+        start_chapter("Detect drift between AWS and the manifests")
         _expect_drift(settings, desired)
-        start_chapter("Apply: revert the drift")
+        start_chapter("Apply again to revert the drift")
         _apply(settings, _plan(settings, desired))
-        start_chapter("Plan once more: no changes")
+        start_chapter("Plan again: no changes are left")
         _expect_no_changes(settings, desired)
 
 
@@ -146,9 +146,7 @@ def _run_application_demo(settings: Settings, start_chapter: _ChapterHeadings) -
     from orchestrator.emulator import start
 
     if reason := application.unsupported_reason():
-        settings.terminal.print_out(
-            f"\nSkipped: deploying an application, breaking it and rolling it back. Reason: {reason}."
-        )
+        settings.terminal.print_out(f"\nSkipped the deploy and rollback of an application: {reason}.")
         return
     with start(settle_seconds=SETTLE_SECONDS, account=sample.ACCOUNT, region=sample.REGION, run_services=True) as aws:
         redirect_aws_clients(aws.url, aws.environment, os.environ)
@@ -160,7 +158,7 @@ def _run_lost_table_demo(settings: Settings, start_chapter: _ChapterHeadings) ->
     from orchestrator.emulator import start
 
     if reason := lost_table.unsupported_reason():
-        settings.terminal.print_out(f"\nSkipped: dropping a table and restoring it. Reason: {reason}.")
+        settings.terminal.print_out(f"\nSkipped the restore of a dropped table: {reason}.")
         return
     with start(settle_seconds=SETTLE_SECONDS, account=sample.ACCOUNT, region=sample.REGION) as aws:
         aws.enable_databases()
@@ -216,7 +214,7 @@ def _apply(settings: Settings, planned: PreparedPlan) -> None:
     if exit_code == ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
     if exit_code:
-        raise DemoError(f"apply ended with exit code {exit_code}")
+        raise DemoError(f"apply returned exit code {exit_code}")
 
 
 def _expect_no_changes(settings: Settings, desired: DesiredState) -> None:
@@ -274,12 +272,12 @@ def _next_steps(settings: Settings) -> str:
     commands_here = [
         ("orchestrator explain bucket.spec.lifecycle", "explain a manifest field"),
         (settings.command_line("render"), "print the manifests with all defaults"),
-        ("orchestrator emulator", "keep an emulated AWS running; paste its output into another terminal, then run:"),
+        ("orchestrator emulator", "start an emulated AWS; paste the printed commands into another terminal, then run:"),
     ]
     commands_there = [
         (settings.command_line("plan", "--steps"), "show each API call and the permissions it needs"),
         (settings.command_line("apply"), "ask for confirmation, then show progress in a table"),
-        (settings.command_line("drift"), "change something by hand first"),
+        (settings.command_line("drift"), "detect drift, after a manual change"),
     ]
     commands = [*commands_here, *((f"  {command}", description) for command, description in commands_there)]
     width = max(len(command) for command, _ in commands)

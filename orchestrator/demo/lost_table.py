@@ -49,8 +49,8 @@ def unsupported_reason() -> str:
     from orchestrator.emulator.database_engine import find_binaries
 
     if find_binaries() is None:
-        return "this machine has no PostgreSQL server"
-    return "" if shutil.which("psql") else "this machine has no psql"
+        return "PostgreSQL is not installed"
+    return "" if shutil.which("psql") else "psql is not installed"
 
 
 def run_lost_table_demo(settings: Settings, start_chapter: Callable[[str], None], emulator: Emulator) -> None:
@@ -60,20 +60,20 @@ def run_lost_table_demo(settings: Settings, start_chapter: Callable[[str], None]
     """
     with tempfile.TemporaryDirectory(prefix="orchestrator-demo-") as folder:
         database = _DemoDatabase.create(settings, Path(folder), emulator)
-        start_chapter("Create a PostgreSQL database, and write a thousand rows")
+        start_chapter("Create a PostgreSQL database and insert 1,000 rows")
         database.apply()
         database.execute(FILL_SQL)
         rows = database.read_rows()
-        settings.terminal.print_out(f"A real PostgreSQL server stands in for RDS. It holds {rows}.")
+        settings.terminal.print_out(f"A local PostgreSQL server runs in place of RDS. It contains {rows}.")
         start_chapter("Drop the table by mistake")
         moment = database.mark_moment()
         database.execute(DROP_SQL)
         settings.terminal.print_out(f"DROP TABLE sale; at {datetime.now(UTC):%H:%M:%S} UTC. The rows are gone.")
-        start_chapter("Restore the database to the moment before the drop")
+        start_chapter("Restore the database to the time before the drop")
         database.restore(moment)
         if database.read_rows() != rows:
             raise LostRowsError(f"not every row came back: {database.read_rows()} instead of {rows}")
-        settings.terminal.print_out(f"The table is back: {rows}.")
+        settings.terminal.print_out(f"The table was restored: {rows}.")
 
 
 class _DemoDatabase(Struct, frozen=True):

@@ -102,7 +102,7 @@ class Injector:
         """
         if write_number < 1 or when not in ("before", "after"):
             raise ValueError(
-                f"invalid crash at write {write_number}, {when!r}: use a number from 1, and 'before' or 'after'"
+                f"invalid crash at write {write_number}, {when!r}: use a number of at least 1, and 'before' or 'after'"
             )
         with self._lock:
             self.is_crashed, self._writes_until_crash, self._crash_timing = False, write_number, when

@@ -26,7 +26,7 @@ from orchestrator.emulator.server_protocol import Target, identify_target, opera
 
 EndpointResolver = Callable[[str, str], str]
 
-_REFUSAL = "This proxy serves only clients with the variables that it printed."
+_REFUSAL = "This proxy accepts only clients that use the printed environment variables."
 _TRAILER_PAYLOAD = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 _HEADERS_OF_THE_HOP = frozenset(
     {"host", "authorization", "connection", "content-length", "expect", "x-amz-date", "x-amz-security-token"}

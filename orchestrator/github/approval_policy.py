@@ -97,9 +97,9 @@ def unsafe_reason(change: Change, released_components: Container[str]) -> str:
         return change.action.value
     non_disruptive = resources.non_disruptive_effects(change.address.partition(".")[0])
     if any(effect not in non_disruptive for effect in change.effects):
-        return "it may disrupt users"
+        return "it can disrupt users"
     holds_data = change.stateful and change.action is Action.UPDATE and change.component in released_components
-    return "it holds data" if holds_data else ""
+    return "it contains data" if holds_data else ""
 
 
 def _count_changes(count: int) -> str:
@@ -109,7 +109,7 @@ def _count_changes(count: int) -> str:
 def _denial_reason(policy: ApprovalPolicy, reviews: tuple[ReviewedPlan, ...]) -> str:
     scope = "every change" if policy in STRICT_POLICIES else "every unsafe change"
     scope += " by someone other than its author" if policy == "review" else ""
-    summary = "the plan differs from the reviewed one" if reviews else "no plan was reviewed for this commit"
+    summary = "the plan differs from the reviewed plan" if reviews else "no plan was reviewed for this commit"
     return f"{summary}, and `approval: {policy}` in the Project requires a review of {scope}"
 
 

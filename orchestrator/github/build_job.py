@@ -38,7 +38,9 @@ class BuildJob(Struct, frozen=True):
         try:
             job = msgspec.json.decode(text, type=_NeededJob) if text else _NeededJob()
         except msgspec.MsgspecError as error:
-            raise Problems.from_message(f"--build-job is not the JSON of GitHub's `needs.build`: {error}") from None
+            raise Problems.from_message(
+                f"--build-job is not valid JSON of GitHub's `needs.build` context: {error}"
+            ) from None
         return cls(folder, job.result, job.outputs.get("failure", ""), job.outputs.get("images", ""))
 
     def restore_sites(self, settings: Settings) -> bool:

@@ -26,7 +26,7 @@ _TRANSIENT_CODES: Final = (500, 502, 503, 504)
 PERMISSIONS_BY_PATH: Final = (
     ("/actions/", "actions: read"),
     ("/events", "issues: read"),
-    ("/comments", "pull-requests: write (for a pull request) or issues: write"),
+    ("/comments", "`pull-requests: write` (for a pull request) or `issues: write`"),
     ("/statuses", "statuses: write"),
     ("/deployments", "deployments: write"),
     ("/issues", "issues: write"),

@@ -32,8 +32,8 @@ _DATES_NOTE: Final = (
     "when no date applies any longer. To list the dates of the next year, run `orchestrator outlook`."
 )
 _MERGE_NOTES: Final = {
-    "review": "Once someone other than the author has approved this plan, merging applies exactly these changes, or "
-    "none. To approve, submit a review (Files changed > Review changes > Approve) or comment `/approve`.",
+    "review": "This plan requires approval by someone other than the author. Merging then applies exactly these "
+    "changes, or none. To approve, submit a review (Files changed > Review changes > Approve) or comment `/approve`.",
     "strict": "Merging applies exactly these changes, or none.",
     "safe": "Merging applies these changes. A change that is not in this plan is applied only if it deletes, "
     "replaces and interrupts nothing.",
@@ -72,7 +72,7 @@ def render_overlaps(pull_requests: Iterable[tuple[int, str, tuple[str, ...]]]) -
         more = f" and {len(fields) - 3} more" if len(fields) > 3 else ""
         field_list = ", ".join(code_span(sanitise(shorten(field, 120))) for field in fields[:3])
         lines.append(f"- #{number} ({escape(shorten(sanitise(title), 120))}): {field_list}{more}")
-    header = "> [!WARNING]\n> Other open pull requests change the same fields. The last one merged wins:"
+    header = "> [!WARNING]\n> Other open pull requests change the same fields. The last merge overrides the others:"
     return "\n".join([header, "", *lines]) if lines else ""
 
 
@@ -80,7 +80,7 @@ def render_loosening(released: str, declared: str) -> str:
     """Render that a pull request loosens ``approval``: it is judged by the one of the last release."""
     return (
         f"> [!WARNING]\n> This pull request changes `approval` from {code_span(released)} to {code_span(declared)}, so "
-        f"later changes need less review. This change is judged by {code_span(released)}."
+        f"later changes need less review. {code_span(released)} still applies to this pull request."
     )
 
 
@@ -128,10 +128,10 @@ def render_not_approved(title: str, decision: ApprovalDecision, commit: str, run
     )
     rejections = "\n".join(f"- {render_sentence(sentence)}" for sentence in decision.rejected_reviews)
     command = workflow_dispatch.format_command("deploy", title.rpartition("/")[2], digest=digest)
-    starter = "Someone who has written none of the commits starts" if decision.needs_other_person else "Start"
+    starter = "Someone who has not written any of the commits must start" if decision.needs_other_person else "Start"
     next_steps = (
-        f"To apply this plan, review it in the run. {starter} the workflow `deploy` by hand with its digest: "
-        f"{code_span(command)}. To change it, open a pull request."
+        f"To apply this plan, review it in the workflow run. {starter} the workflow `deploy` manually with the plan's "
+        f"digest: {code_span(command)}. To change the plan, open a pull request."
     )
     header = f"{plan_markdown.marker(title, 'deploy')}\n### {code_span(title)}: not deployed, no changes made"
     reason = f"{render_sentence(decision.reason[:1].upper() + decision.reason[1:])}:"
@@ -145,7 +145,7 @@ def render_failure(title: str, problem_list: Iterable[Problem], commit: str, run
     lines = [_render_problem(problem) for problem in list(problem_list)[:MAX_LIST_ITEMS]]
     header = f"{plan_markdown.marker(title, 'deploy')}\n### {code_span(title)}: not deployed"
     next_step = (
-        "**Next step:** fix the problem in a pull request: merging it deploys. If the cause is outside the "
+        "**Next step:** fix the problem in a pull request. The merge starts a new deploy. If the cause is outside the "
         f"repository, fix it there, open [this run]({run_url}) and choose **Re-run jobs** > **Re-run failed jobs**."
     )
     run_line = _render_small(f"Commit {code_span(commit[:12])}. In a terminal: {code_span(command)}")
@@ -156,8 +156,8 @@ def render_interrupted(title: str, commit: str, run_url: str) -> str:
     """Render that a run was stopped, and how to go on."""
     header = f"{plan_markdown.marker(title, 'deploy')}\n### {code_span(title)}: interrupted"
     next_step = (
-        f"**Next step:** open [this run]({run_url}) and choose **Re-run jobs** > **Re-run failed jobs**. It continues "
-        "from the live state in AWS, as does the next merge."
+        f"**Next step:** open [this run]({run_url}) and choose **Re-run jobs** > **Re-run failed jobs**. The run "
+        "continues from the live state in AWS. The next merge does the same."
     )
     return "\n\n".join([header, next_step, _render_small(f"Commit {code_span(commit[:12])}.")]) + "\n"
 
@@ -173,11 +173,11 @@ def render_waiting(title: str, problem_list: Iterable[Problem], commit: str, run
 def render_drift(drift_view: drifts.DriftView, marker: str, commit: str, run_url: str) -> str:
     """Render the drift issue: what differs, and how to resolve it."""
     options = (
-        "To resolve the drift, run the workflow `drift` (Actions > drift > Run workflow) with one of these answers:\n\n"
+        "To resolve the drift, run the workflow `drift` (Actions > drift > Run workflow) and choose an `answer`:\n\n"
         "- `revert`: change AWS back to match the manifests.\n"
-        "- `accept`: open a pull request that changes the manifests to match AWS. `targets` selects what to accept, "
-        "for example an address.\n\n"
-        "To ignore it until a date, add a waiver with an owner and a reason to the manifest: "
+        "- `accept`: open a pull request that changes the manifests to match AWS. `targets` lists the addresses or "
+        "components to accept.\n\n"
+        "To ignore the drift until a date, add a waiver with an owner and a reason to the manifest: "
         f"{code_span('orchestrator drift --ignore ADDRESS:FIELD --until DATE --reason TEXT')}"
     )
     parts = [marker, drifts.render_markdown(drift_view).strip(), options if drift_view.has_drifted else ""]
@@ -209,7 +209,7 @@ def render_accepted_drift(edits: Iterable[str], unresolved: Iterable[str], run_u
     ]
     if remaining := [f"- {render_sentence(item)}" for item in unresolved]:
         parts += ["**Not resolved by these edits:**", "\n".join(remaining[:MAX_LIST_ITEMS])]
-    note = "GitHub starts no workflows for a pull request that a workflow opens. Close and reopen it to see its plan."
+    note = "GitHub does not start workflows for pull requests opened by a workflow. To get a plan, close and reopen it."
     return "\n\n".join([*parts, note, _render_small(f"Opened by [this run]({run_url}).")]) + "\n"
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from orchestrator.runs.settings import Settings
     from orchestrator.vocabulary import Plan
 
-HOW_TO_LIFT = "to accept it, run the workflow by hand with `allow` {token}"
+HOW_TO_LIFT = "to accept the vetoed plan, run the workflow manually with `allow` set to {token}"
 
 
 class DeployNotifier(Notifier):
@@ -89,7 +89,7 @@ class DeployNotifier(Notifier):
         if self._is_approved and not doubt:
             return True
         decision = (
-            ApprovalDecision(False, f"{doubt}, because a token lifts vetoes of its plan")
+            ApprovalDecision(False, f"{doubt}, and a token lifts only vetoes")
             if self._allow and doubt
             else self._decide(plan, ledger, (declared, policy), doubt)
         )

@@ -67,7 +67,11 @@ def _render_line(title: str, text: str, fitting: str, run_url: str) -> str:
         return f"- {code_span(title)}: no plan; see [the run]({run_url})"
     match = _TITLE.search(text)
     headline = match[1] if match else code_span(title)
-    note = "" if fitting else f" (too long for this comment, and not reviewed: see [the run]({run_url}#artifacts))"
+    note = (
+        ""
+        if fitting
+        else f" (too long for this comment, so it does not count as reviewed: see [the run]({run_url}#artifacts))"
+    )
     return f"- {headline}{note}"
 
 

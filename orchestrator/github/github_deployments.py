@@ -24,7 +24,11 @@ class Deployment:
         """Create a deployment in progress and mark unfinished earlier ones as failed; ``log_url`` is the run's URL."""
         for unfinished in _list_unfinished(github, environment):
             _create_status(
-                github, unfinished, "error", "runner lost; a later run continues from the live state in AWS", log_url
+                github,
+                unfinished,
+                "error",
+                "the runner was lost; the next run continues from the live state in AWS",
+                log_url,
             )
         body = {
             "ref": sha,

@@ -37,9 +37,9 @@ def find_doubt(github: GitHub, pull_request: Mapping[str, Any], planned_at: str,
     if any(_may_write(github, name) for name in others):
         return ""
     if others:
-        return f"{others[0]}, who has approved it, has no write access"
-    own = " except its author or the person who pushed it" if approving else ""
-    return f"nobody{own} has approved it since it was written; approve with a review, or comment `{APPROVE_COMMAND}`"
+        return f"{others[0]} approved it but does not have write access"
+    own = " except its author or someone who pushed to the branch" if approving else ""
+    return f"nobody{own} has approved the plan since it was posted; submit a review, or comment `{APPROVE_COMMAND}`"
 
 
 def _read_reviews(github: GitHub, pull_request: Mapping[str, Any], planned_at: str) -> dict[str, str]:

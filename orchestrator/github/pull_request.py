@@ -13,7 +13,7 @@ from orchestrator.problems import Problems
 
 FORBIDDEN_HINT = (
     "enable `Allow GitHub Actions to create and approve pull requests` under Settings > Actions > General, "
-    "or open the pull request by hand from the branch {}"
+    "or open a pull request manually from the branch {}"
 )
 
 

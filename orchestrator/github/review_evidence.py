@@ -89,7 +89,7 @@ def check_review(
         pushers = list_pushers(github, pull_request, source)
         doubt = plan_approval.find_doubt(github, pull_request, str(comment["updated_at"]), pushers)
     if doubt:
-        return ReviewCheck(rejection=f"the plan of #{pull_request['number']} does not count: {doubt}")
+        return ReviewCheck(rejection=f"the plan of #{pull_request['number']} does not count as reviewed: {doubt}")
     return ReviewCheck(plan)
 
 
@@ -112,9 +112,9 @@ def _find_doubt(github: GitHub, pull_request: Mapping[str, Any], source: PlanSou
     names = [str(file.get(key) or "") for file in files for key in ("filename", "previous_filename")]
     workflow_file = next((name for name in names if name.startswith(WORKFLOW_FOLDERS)), "")
     if workflow_file:
-        return f"it changes {workflow_file}, and GitHub plans a pull request with its own workflow files"
+        return f"it changes {workflow_file}, and the plan ran with the changed workflow"
     if len(files) >= MAX_FILES:
-        return f"it changes {MAX_FILES} files or more, too many to check"
+        return f"it changes {MAX_FILES} or more files, which is too many to check"
     # Its commits may have come to the main branch by another pull request too, and then are no change of this one.
     head, merged = (
         _list_workflow_files(github, ref) for ref in (pull_request["head"]["sha"], _merge_commit(pull_request))
@@ -122,7 +122,7 @@ def _find_doubt(github: GitHub, pull_request: Mapping[str, Any], source: PlanSou
     return (
         ""
         if head == merged
-        else f"its workflow files differ from those of {source.branch}: update the branch before the merge"
+        else f"its workflow files differ from those of {source.branch}: update the branch before you merge it"
     )
 
 
@@ -145,15 +145,15 @@ def _find_run_doubt(
         if sibling["base"]["ref"] != source.branch:
             return f"#{sibling['number']} has the same branch, but its base branch is {sibling['base']['ref']}"
     if len(siblings) >= MAX_SIBLINGS:
-        return f"{MAX_SIBLINGS} pull requests or more have the same branch, too many to check"
+        return f"{MAX_SIBLINGS} or more pull requests have the same branch, which is too many to check"
     planned_after = max((_last_base_change(github, int(sibling["number"])) for sibling in siblings), default="")
     runs = [run for run in _list_runs(github, pull_request, source) if run["created_at"] > planned_after]
     if not runs:
         since = " since its base branch changed" if planned_after else ""
-        return f"no plan workflow of {source.branch} has run for the last commit of the pull request{since}"
+        return f"the plan workflow of {source.branch} has not run for the last commit of the pull request{since}"
     created = [created_at for run in runs for created_at in _list_artifact_times(github, int(run["id"]), artifact)]
     if not created:
-        return "no run of the plan workflow wrote this comment, or GitHub has deleted the artefact of the run"
+        return "no run of the plan workflow wrote this comment, or GitHub has deleted that run's artefact"
     return "" if comment["updated_at"] <= min(created) else "its comment was edited after the run that wrote it"
 
 

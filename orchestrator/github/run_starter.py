@@ -31,14 +31,14 @@ def find_doubt(github: GitHub, run: WorkflowRun, base: str, head: str) -> str:
     starters = dict.fromkeys(filter(None, (run.actor, run.environ.get("GITHUB_TRIGGERING_ACTOR", ""))))
     sender = run.event.get("sender") or {}
     if not starters or sender.get("type") != "User" or any(name.endswith("[bot]") for name in starters):
-        return "a workflow or an app has started this run, and only a person can approve a plan"
+        return "a workflow or an app started this run, but only a person can approve a plan"
     if base == head:
         return ""
     for login, work in _list_authors(github, base, head, run.default_branch):
         if not login:
             return f"{work}; approve the plan on a pull request instead"
         if login in starters:
-            return f"{login}, who has started this run, {work}; someone else has to start it"
+            return f"{login} started this run and {work}; someone else must start it"
     return ""
 
 
@@ -46,7 +46,7 @@ def _list_authors(github: GitHub, base: str, head: str, branch: str) -> Iterator
     """Yield each login with what it has done; without a login, why not everything can be known."""
     commits = _list_commits(github, base, head)
     if commits is None:
-        yield "", f"there are more than {plan_status.MAX_COMMITS} commits since the last release, too many to check"
+        yield "", f"more than {plan_status.MAX_COMMITS} commits since the last release are too many to check"
         return
     for commit in commits:
         for role in ("author", "committer"):
@@ -73,7 +73,7 @@ def _list_branch_pushers(github: GitHub, pull_request: Mapping[str, Any]) -> Ite
     reference = f"refs/heads/{pull_request['head']['ref']}"
     activities = github.find("/activity", ref=reference, per_page=MAX_ACTIVITIES) or []
     if not 0 < len(activities) < MAX_ACTIVITIES:
-        yield "", f"GitHub does not say who has pushed to #{pull_request['number']}"
+        yield "", f"GitHub does not report who pushed to #{pull_request['number']}"
     for activity in activities:
         yield _login(activity, "actor"), f"has pushed to #{pull_request['number']}"
 
@@ -87,7 +87,7 @@ def _list_pushers(github: GitHub, base: str, branch: str) -> Iterator[tuple[str,
         if activity["activity_type"] not in MERGES:
             yield _login(activity, "actor"), f"has pushed commit {str(activity['after'])[:12]} to {branch}"
     if base and len(activities) >= MAX_ACTIVITIES:
-        yield "", f"there are {MAX_ACTIVITIES} pushes to {branch} or more since the last release, too many to check"
+        yield "", f"{MAX_ACTIVITIES} or more pushes to {branch} since the last release are too many to check"
 
 
 def _login(item: Mapping[str, Any], role: str) -> str:

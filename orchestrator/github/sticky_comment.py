@@ -20,7 +20,7 @@ def upsert(github: GitHub, number: int, marker: str, body: str) -> str:
     Reads the comment back.  Raises Problems if GitHub stored a different body.
     """
     if marker not in body or len(body) > MAX_BODY_CHARACTERS:
-        raise ValueError(f"the body must contain its marker and fit into {MAX_BODY_CHARACTERS} characters")
+        raise ValueError(f"the body must contain its marker and have at most {MAX_BODY_CHARACTERS} characters")
     existing = find(github, number, marker)
     if existing is None:
         _create(github, number, marker, body)
@@ -29,8 +29,8 @@ def upsert(github: GitHub, number: int, marker: str, body: str) -> str:
     stored = _find_and_deduplicate(github, number, marker)
     if stored is None or not _has_same_body(stored["body"], body):
         raise Problems.from_message(
-            f"the comment on #{number} differs from what was written",
-            hint="re-run the job: another run may have written at the same time",
+            f"the comment on #{number} differs from the text that was sent",
+            hint="re-run the job: another run may have changed the comment at the same time",
         )
     return str(stored["html_url"])
 

@@ -61,7 +61,7 @@ def _update_workflows(
         if current == target:
             continue
         role = next((line.strip() for line in target.splitlines() if line.startswith("      role:")), "")
-        instruction = f"{path} was changed by hand: under `with`, set `{role}`"
+        instruction = f"{path} was edited manually: set `{role}` under `with`"
         yield (path, target, "") if current == written else (path, "", instruction)
 
 
@@ -87,7 +87,7 @@ def _update_overlay(
     if "promotion:" in current:
         return
     if "kind: Project" in current or not project:
-        yield path, "", f"{path}: add `promotion: {{from: {source}}}` to the spec of the Project"
+        yield path, "", f"{path}: add `promotion: {{from: {source}}}` to the Project spec"
         return
     separator = "---\n" if re.search(r"^kind:", current, re.MULTILINE) else ""
     yield path, f"{current}{separator}{manifests.render_promotion(project, source)}", ""

@@ -50,7 +50,7 @@ def write_files(folder: Path, file_texts: Mapping[str, str], *, force: bool = Fa
     existing_paths = [path for path in paths if path.exists() or path.is_symlink()]
     if existing_paths and not force:
         hint = "pass --force to overwrite it; nothing was written"
-        raise Problems(Problem("this file exists already", Position(str(path)), hint) for path in existing_paths)
+        raise Problems(Problem("the file already exists", Position(str(path)), hint) for path in existing_paths)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in paths.items():

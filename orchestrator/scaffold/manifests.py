@@ -25,7 +25,7 @@ _PROJECT: Final = """\
   region: {region}
   account: "{account}"
   approval: safe
-  # Limits every role that a deploy creates to what `orchestrator bootstrap github` allows.
+  # Adds the permissions boundary of `orchestrator bootstrap github` to every role that a deploy creates.
   permissionsBoundary: true
   releases:
     bucket: bucket.releases
@@ -58,11 +58,11 @@ _DATABASE: Final = """\
   username: {word}
 {ca_file}"""
 _CA_FILE: Final = """\
-  # The Dockerfile puts RDS's certificates there, and connections verify the server with them.
+  # The Dockerfile adds the RDS CA certificates to the image. Connections verify the server with them.
   caFile: /etc/ssl/rds/global-bundle.pem
 """
 _NO_CA_FILE: Final = """\
-  # Put RDS's certificates into the image, then remove the # before the next line: node-postgres needs them to connect.
+  # Add the RDS CA certificates to the image, then uncomment `caFile`. Clients such as node-postgres require it.
   #   ADD --chmod=644 https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem /etc/ssl/rds/
   # caFile: /etc/ssl/rds/global-bundle.pem
 """
@@ -80,17 +80,17 @@ _BUDGET: Final = """\
 _CONNECTION_VARIABLES: Final = {"dotnet": "ConnectionStrings:Default: ${database.main.connectionString}"}
 _DEFAULT_CONNECTION_VARIABLE: Final = "DATABASE_URL: ${database.main.url}"
 _STAGING_DATABASE: Final = """\
-  # Staging holds no data of customers.
+  # Staging does not contain customer data.
   deletionProtection: false
   backups:
     retentionDays: 1
 """
 _PROMOTION: Final = """\
-  # Deploys what {source} has proved, by the same digests. Add `after: {{soak: 2h}}` to let it run there first.
+  # Deploys only releases that are healthy in {source}, with the same images. `after: {{soak: 2h}}` adds a soak time.
   promotion: {{from: {source}}}
 """
 _OVERLAY_COMMENT: Final = """\
-# Settings of {environment} that differ from the files beside this folder; it may be empty.
+# Settings of {environment} that override the manifests in the parent folder. This file can be empty.
 # Show the differences: orchestrator render --diff {other} {environment}
 """
 
@@ -114,20 +114,22 @@ def render_files(answers: Answers, api: Api | None = None, site: Site | None = N
         _PROJECT.format(**fields) + alerts,
     )
     comment = (
-        "The releases and the files that a rollback needs. Bucket names are global: this one contains the account id."
+        "Stores releases and the files for rollbacks. Bucket names are global, so the name contains the account ID."
     )
     add("releases", "Bucket", "releases", comment, _RELEASES.format(**fields))
     if answers.api:
-        comment = "The API: built when its folder changes, and health-checked before it gets traffic."
+        comment = (
+            "The API. It is built when its folder changes, and must pass a health check before it receives traffic."
+        )
         add("api", "ContainerService", "api", comment, _api_spec(answers, api, fields))
     if answers.api and answers.database:
         comment = "The database. Its password is generated in AWS."
         add("database", "Database", "main", comment, _database_spec(answers, api))
     if _has_secret(answers):
-        comment = "Secret environment variables of the API. Their values are not in any file."
+        comment = "Secret environment variables of the API. Their values are stored only in AWS."
         add("secret", "Secret", "app", comment, _secret_spec(answers))
     if answers.site:
-        comment = "The site: every deploy uploads its files, index.html last."
+        comment = "The site. Every deploy uploads its files; index.html is uploaded last."
         add("site", "Bucket", "web", comment, _site_spec(answers, fields, site))
         add("cdn", "Cdn", "web", _cdn_comment(answers), _cdn_spec(answers))
     if answers.email and answers.budget:
@@ -173,8 +175,8 @@ def _release_header(answers: Answers, api: Api | None) -> str:
     lines = RELEASE_CODE.get(answers.api, RELEASE_CODE["docker"])
     comment = "".join(f"    #   {line}\n" for line in lines)
     return (
-        "    # Let the health response name the build, and a deploy proves which build answers. Add to the API:\n"
-        f"{comment}    # then remove the # before the next line.\n    # releaseHeader: {RELEASE_HEADER}\n"
+        "    # With this header, a deploy verifies which build responds. Add this code to the API:\n"
+        f"{comment}    # Then uncomment the next line.\n    # releaseHeader: {RELEASE_HEADER}\n"
     )
 
 
@@ -192,7 +194,7 @@ RELEASE_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "response.setHeader('X-Release', release)  // in GET /health",
     ),
     "go": ('release := os.Getenv("ORCHESTRATOR_RELEASE")', 'w.Header().Set("X-Release", release) // in GET /health'),
-    "docker": ("GET /health returns status 200", "and the header X-Release: the variable ORCHESTRATOR_RELEASE"),
+    "docker": ("GET /health returns status 200", "with the header X-Release set to the value of ORCHESTRATOR_RELEASE"),
 }
 """The two lines by which an application answers with its build, by language."""
 
@@ -226,7 +228,7 @@ def _site_spec(answers: Answers, fields: Mapping[str, str], site: Site | None) -
 
 
 def _cdn_comment(answers: Answers) -> str:
-    return "One address for the site" + (" and, below /api/, for the API." if answers.api else ".")
+    return "The CDN of the site" + (" and, under /api/, of the API." if answers.api else ".")
 
 
 def _cdn_spec(answers: Answers) -> str:

@@ -58,10 +58,10 @@ on:
   push: {{branches: [{branch}]}}
   workflow_dispatch:
     inputs:
-      environment: {{description: Environment to deploy; empty for all with changes, type: string}}
+      environment: {{description: Environment to deploy; the default is every environment with changes, type: string}}
       digest: {{description: Digest of a plan to approve, type: string}}
       allow: {{description: Token that lifts the vetoes of one plan, type: string}}
-      unpin: {{description: "Pinned parts that this deploy updates: all, or a list", type: string}}
+      unpin: {{description: "Pinned parts to update: all, or a comma-separated list", type: string}}
 permissions: {{}}
 jobs:
 """

@@ -98,29 +98,29 @@ QUESTIONS: Final = (
         r"[a-z][a-z0-9-]{0,30}",
         "use up to 31 lower-case letters, digits and hyphens, starting with a letter",
     ),
-    Question("repository", "GitHub repository", r"[\w.-]+/[\w.-]+", "write it as OWNER/NAME"),
+    Question("repository", "GitHub repository", r"[\w.-]+/[\w.-]+", "use the format OWNER/NAME"),
     Question("branch", "Branch to deploy", r"[\w.-]+(/[\w.-]+)*", "use the default branch", default="main"),
     Question(
         "account",
-        "AWS account id",
+        "AWS account ID",
         r"[0-9]{12}",
-        "use the 12 digits of the account id: aws sts get-caller-identity --query Account --output text",
+        "use the 12-digit account ID: aws sts get-caller-identity --query Account --output text",
     ),
     Question("region", "AWS region", _REGION_PATTERN, "use a region code, e.g. eu-west-1", default="eu-west-1"),
     _choice("api", "Language of the API", (*LANGUAGES, NONE), default=NONE),
-    Question("api-folder", "Folder of the API", _FOLDER_PATTERN, "use a folder of the repository", "api", "api"),
+    Question("api-folder", "Folder of the API", _FOLDER_PATTERN, "use a folder in the repository", "api", "api"),
     _choice("runtime", "Runtime of the API", RUNTIMES, "api"),
     _choice("database", "PostgreSQL database for the API", YES_NO, "api", "no"),
     Question(
         "secrets",
         "Secrets to generate for the API, separated by commas",
         rf"{_VARIABLE}(,{_VARIABLE})*|none",
-        "use names of variables, such as SESSION_KEY,JWT_SECRET, or none",
+        "use variable names, e.g. SESSION_KEY,JWT_SECRET, or none",
         "api",
         NONE,
     ),
     Question(
-        "site", "Folder of the built site", _FOLDER_PATTERN, "use a folder of the repository, or none", default=NONE
+        "site", "Folder of the built site", _FOLDER_PATTERN, "use a folder in the repository, or none", default=NONE
     ),
     Question(
         "site-build",
@@ -134,7 +134,7 @@ QUESTIONS: Final = (
         "site-folder",
         "Folder in which the build command runs",
         _FOLDER_PATTERN,
-        "use a folder of the repository",
+        "use a folder in the repository",
         "site-build",
         ".",
     ),
@@ -142,27 +142,27 @@ QUESTIONS: Final = (
         "environments",
         "Environments, separated by commas",
         rf"{_ENVIRONMENT}(,{_ENVIRONMENT})*",
-        "use `prod`, or names of lower-case letters, digits and hyphens, such as staging,prod",
+        "use names with lower-case letters, digits and hyphens, e.g. staging,prod",
         default="prod",
     ),
     Question(
         "promotion",
-        "Deploy to production only what the environment before it has proved",
+        "Deploy to production only releases that are healthy in the previous environment",
         "yes|no",
-        "use one of yes, no",
+        "use yes or no",
         default="yes",
         choices=YES_NO,
         needs_environments=True,
     ),
     Question("email", "E-mail address for alarms", _EMAIL_PATTERN, "use an e-mail address, or none", default=NONE),
     Question(
-        "budget", "Budget in USD a month", r"[1-9][0-9]{0,6}|none", "use a whole number, or none", "email", default="50"
+        "budget", "Monthly budget in USD", r"[1-9][0-9]{0,6}|none", "use a whole number, or none", "email", default="50"
     ),
     Question(
         "tool",
-        "Source of the orchestrator's workflows",
+        "Repository and commit of the orchestrator workflows",
         r"[\w.-]+/[\w.-]+@[0-9a-f]{40}",
-        "write it as OWNER/NAME@COMMIT, a repository on GitHub with all 40 digits of a published commit",
+        "use the format OWNER/NAME@COMMIT, with a GitHub repository and the full 40-digit hash of a published commit",
     ),
 )
 

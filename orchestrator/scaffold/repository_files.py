@@ -30,21 +30,21 @@ _README: Final = """\
 {mark}
 ## Deployment
 
-The files in `manifests/` say what runs in AWS; `orchestrator plan` shows the difference to what does.
+The files in `manifests/` define what runs in AWS. `orchestrator plan` shows how AWS differs from them.
 
 | to ... | do this |
 |---|---|
 | deploy | merge a pull request into `{branch}`; its comment shows what will change |
 | see what runs | `orchestrator releases -e {environment}` |
 | roll back | start the workflow `rollback` on GitHub, or run `orchestrator rollback -e {environment}` |
-| check for drift | read the issue that the workflow `drift` keeps, or run `orchestrator drift -e {environment}` |
+| check for drift | read the issue that the workflow `drift` updates, or run `orchestrator drift -e {environment}` |
 | check the set-up | `orchestrator doctor -e {environment}` |
 
 {environments}
 {release}"""
 _RELEASE: Final = """
-A deploy proves which build answers if the health response names it in the header `{header}`, and `releaseHeader` in
-`manifests/api.yaml` is set. The lines that do it:
+A deploy verifies which build is running if the health response contains the header `{header}` and `releaseHeader` is
+set in `manifests/api.yaml`. Add this code to the API:
 
 ```text
 {code}
@@ -56,23 +56,23 @@ _AGENTS: Final = """\
 {mark}
 ## Deployment
 
-`orchestrator` deploys this repository to AWS: the files in `manifests/` say what runs, `{branch}` is what is deployed.
+`orchestrator` deploys this repository to AWS: the files in `manifests/` define what runs, and merges to `{branch}`
+are deployed.
 
-* Change AWS only by editing `manifests/` in a pull request. Its comment has the plan, and a person approves it.
-* Before you commit, run `orchestrator validate`. It needs no credentials, and names every problem with file and line.
+* Change AWS only by editing `manifests/` in a pull request. A comment shows the plan, and a person approves it.
+* Before you commit, run `orchestrator validate`. It needs no credentials, and reports problems with file and line.
 * Look up a field with `orchestrator explain KIND.FIELD`, such as `orchestrator explain containerservice.health`.
 * `orchestrator render -e {environment}` prints the merged manifests of an environment. Environments: {environments}.
-* These only read, with AWS credentials: `orchestrator plan`, `status`, `drift`, `releases`, `logs` and `cost`.
-  `orchestrator mcp` offers them as tools.
+* These commands only read, and need AWS credentials: `orchestrator plan`, `status`, `drift`, `releases`, `logs` and
+  `cost`. `orchestrator mcp` offers them as tools.
 * Never run `apply`, `deploy`, `promote`, `rollback`, `restore`, `destroy`, `unlock`, `unpin` or `bootstrap`: they
-  change what customers use. Say which one is needed, and why.
-* Write no secret into any file. A `Secret` generates its values, or takes them with `orchestrator secret set`, which a
-  person runs.
-* Keep the names of components and of resources in AWS: another name is another resource, and data does not move along.
-* `.github/workflows` belongs to the set-up. A pull request that changes it does not count as reviewed.
+  change what customers use. Tell the user which command to run, and why.
+* Do not write secrets to files. A `Secret` generates its values, or a person sets them with `orchestrator secret set`.
+* Do not rename components or AWS resources: a new name creates a new resource, without the data of the old one.
+* Do not change `.github/workflows`: a pull request that changes it does not count as reviewed.
 {application}"""
 _AGENTS_API: Final = """\
-* The API listens on port 8080, answers `GET /health` with status 200 once it can serve, and reads its settings from
+* The API listens on port 8080, returns status 200 for `GET /health` when it is ready, and reads its settings from
   environment variables.
 """
 

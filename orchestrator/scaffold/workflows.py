@@ -22,7 +22,7 @@ on:
       environment: {description: Environment to deploy, type: string, default: prod}
       digest: {description: Digest of a plan to approve, type: string}
       allow: {description: Token that lifts the vetoes of one plan, type: string}
-      unpin: {description: "Pinned parts that this deploy updates: all, or a list", type: string}
+      unpin: {description: "Pinned parts to update: all, or a comma-separated list", type: string}
 """,
     "rollback": """\
 on:
@@ -30,7 +30,7 @@ on:
     inputs:
       environment: {description: Environment to roll back, type: string, default: prod}
       release: {description: Number of the release; the default is the last healthy one, type: string}
-      parts: {description: "Roll back only these, comma-separated", type: string}
+      parts: {description: "Parts to roll back, comma-separated; the default is all", type: string}
       reason: {description: Reason for the rollback, type: string}
       allow: {description: Token that lifts the vetoes of one plan, type: string}
       plan-only: {description: Whether to only show the plan, type: boolean, default: false}
@@ -41,10 +41,10 @@ on:
   schedule: [{cron: "17 5-19/2 * * 1-5"}]
   workflow_dispatch:
     inputs:
-      environment: {description: Environment that gets the release, type: string, default: prod}
-      source: {description: Environment that has proved it, type: string}
-      release: {description: Number of the release in the source; the default is the newest eligible one, type: string}
-      skip-soak: {description: Whether not to wait for the soak time, type: boolean, default: false}
+      environment: {description: Environment to promote to, type: string, default: prod}
+      source: {description: Environment to promote from, type: string}
+      release: {description: Number of the release to promote; the default is the newest eligible release, type: string}
+      skip-soak: {description: Whether to skip the soak time, type: boolean, default: false}
       allow: {description: Token that lifts the vetoes of one plan, type: string}
 """,
     "drift": """\
@@ -53,7 +53,7 @@ on:
   workflow_dispatch:
     inputs:
       answer: {description: What to do about drift, type: choice, options: [report, accept, revert], default: report}
-      targets: {description: "For accept: all, or addresses or components", type: string, default: all}
+      targets: {description: "For accept: all, or a list of addresses or components", type: string, default: all}
       allow: {description: "For revert: token that lifts the vetoes of one plan", type: string}
 """,
 }

@@ -89,7 +89,7 @@ def test_the_lock_of_the_service_is_freed_by_those_who_may(
         return
     assert shown.out == "Unlocked prod: it was locked by ben (theirs) in the state service.\n"
     assert (lost.status, lost.cause) == (
-        "lost", f"{person or 't'} freed its lock: the runner was shut down"
+        "lost", f"{person or 't'} released its lock: the runner was shut down"
     )  # fmt: skip
 
 

@@ -39,10 +39,10 @@ REASONS: dict[str, tuple[Change, str]] = {
     "an update": (changed(ROLE, action=Action.UPDATE), ""),
     "a deletion": (changed(ROLE, action=Action.DELETE), "delete"),
     "a replacement": (changed(ROLE, action=Action.REPLACE), "replace"),
-    "an update of what holds data": (BUCKET, "it holds data"),
+    "an update of what holds data": (BUCKET, "it contains data"),
     "what holds data and was never released": (changed(BUCKET, component="bucket.new"), ""),
-    "an interruption": (changed(ROLE, action=Action.UPDATE, effects=("restarts",)), "it may disrupt users"),
-    "an interruption of a creation": (changed(ROLE, effects=("restarts",)), "it may disrupt users"),
+    "an interruption": (changed(ROLE, action=Action.UPDATE, effects=("restarts",)), "it can disrupt users"),
+    "an interruption of a creation": (changed(ROLE, effects=("restarts",)), "it can disrupt users"),
 }
 
 
@@ -86,7 +86,7 @@ DECISIONS: dict[str, tuple[ApprovalPolicy, Plan, list[ReviewedPlan], bool, str]]
         plan(ROLE, DELETION),
         [ReviewedPlan("d0")],
         False,
-        f"the plan differs from the reviewed one{SAFE}",
+        f"the plan differs from the reviewed plan{SAFE}",
     ),
 }  # fmt: skip
 
@@ -111,6 +111,6 @@ def test_every_change_that_blocks_is_told_with_its_reason() -> None:
 
     assert decision.unreviewed_changes == (
         "iam_role.api: delete differs from the reviewed change",
-        "s3_bucket.files: update (versioning) was not reviewed; it holds data",
+        "s3_bucket.files: update (versioning) was not reviewed; it contains data",
     )
     assert strict.unreviewed_changes == ("iam_role.api: create was not reviewed",)

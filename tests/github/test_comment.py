@@ -47,7 +47,7 @@ def test_what_github_did_not_keep_is_told(put: Put, hub: fake_github.FakeGitHub)
             request.body["body"] = request.body["body"][:-5]
 
     hub.inject_failure = cut
-    with pytest.raises(Problems, match="the comment on #1 differs from what was written"):
+    with pytest.raises(Problems, match="the comment on #1 differs from the text that was sent"):
         put("a plan of many lines")
 
 

@@ -98,7 +98,7 @@ def test_what_moved_since_the_review_stops_if_it_is_not_safe(shop: ShopRepositor
     assert "exit status 6" in run.log
     assert "shop-photos" not in shop.list_buckets()
     (comment,) = [one for one in shop.hub.list_comments(number) if "not deployed" in one["body"]]
-    assert "s3\\_bucket.files: update (versioning) was not reviewed; it holds data" in comment["body"]
+    assert "s3\\_bucket.files: update (versioning) was not reviewed; it contains data" in comment["body"]
     assert shop.hub.deployment_states(max(shop.hub.deployments)) == ["in_progress", "failure"]
 
     agreed = shop.run_dispatched("deploy.yml", {"digest": run.outputs["digest"]})

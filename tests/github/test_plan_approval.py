@@ -93,7 +93,7 @@ DO_NOT_COUNT: dict[str, tuple[Act, str]] = {
     "an earlier plan": (plan_after, "nobody has approved"),
     "a dismissed review": (approve_and_dismiss, "nobody has approved"),
     "a refusal": (approve_and_refuse, "ben has requested changes"),
-    "who pushed it": (push_and_approve, "nobody except its author or the person who pushed it"),
+    "who pushed it": (push_and_approve, "nobody except its author or someone who pushed to the branch"),
 }
 
 

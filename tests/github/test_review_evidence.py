@@ -113,7 +113,9 @@ def test_no_other_run_can_prove_a_comment(attack: Callable[[Review], None], revi
     found = review.check()
 
     assert found.plan is None
-    assert found.rejection.startswith(f"the plan of #{review.number} does not count: no run of the plan workflow wrote")
+    assert found.rejection.startswith(
+        f"the plan of #{review.number} does not count as reviewed: no run of the plan workflow wrote"
+    )
 
 
 def test_a_run_for_another_base_branch_proves_nothing(review: Review) -> None:
@@ -261,7 +263,8 @@ def test_a_forged_review_stops_the_deploy(shop: ShopRepository, github: GitHub) 
     assert second.returncode == 6, second.stdout
     assert f"the plan of #{number} does not count" in second.stderr
     assert (
-        "does not count: no run of the plan workflow wrote this comment" in shop.hub.list_comments(number)[-1]["body"]
+        "does not count as reviewed: no run of the plan workflow wrote this comment"
+        in shop.hub.list_comments(number)[-1]["body"]
     )
     assert shop.list_buckets() == set()
 

@@ -173,7 +173,7 @@ def test_a_write_is_never_cancelled_half_way() -> None:
 
 HOSTILE = [
     ("deploy", "ORCHESTRATOR_DIGEST", "$(true)", "invalid digest"),
-    ("deploy", "ORCHESTRATOR_ALLOW", "x; true", "invalid token to allow"),
+    ("deploy", "ORCHESTRATOR_ALLOW", "x; true", "invalid token for `allow`"),
     ("deploy", "ORCHESTRATOR_UNPIN", "all; true", "invalid parts to unpin"),
     ("changed", "ORCHESTRATOR_ONLY", "prod; true", "invalid environment"),
     ("gather sections", "ORCHESTRATOR_MATRIX", "{", "not the list"),
@@ -182,15 +182,15 @@ HOSTILE = [
     ("promote", "ORCHESTRATOR_SOURCE", "../prod", "invalid source"),
     ("promote", "ORCHESTRATOR_RELEASE", "12; true", "invalid release"),
     ("promote", "ORCHESTRATOR_SKIP_SOAK", "perhaps", "perhaps"),
-    ("promote", "ORCHESTRATOR_ALLOW", "x; true", "invalid token to allow"),
+    ("promote", "ORCHESTRATOR_ALLOW", "x; true", "invalid token for `allow`"),
     ("rollback", "ORCHESTRATOR_RELEASE", "-1", "invalid release"),
     ("rollback", "ORCHESTRATOR_PARTS", "api`true`", "invalid parts"),
-    ("rollback", "ORCHESTRATOR_ALLOW", "ZZZZZZZZ", "invalid token to allow"),
+    ("rollback", "ORCHESTRATOR_ALLOW", "ZZZZZZZZ", "invalid token for `allow`"),
     ("rollback", "ORCHESTRATOR_PLAN_ONLY", "maybe", "maybe"),
     ("rollback", "ORCHESTRATOR_UNLOCK", "perhaps", "perhaps"),
     ("drift", "ORCHESTRATOR_ANSWER", "destroy", "destroy"),
     ("drift", "ORCHESTRATOR_TARGETS", "$(true)", "invalid list of targets"),
-    ("drift", "ORCHESTRATOR_ALLOW", "1", "invalid token to allow"),
+    ("drift", "ORCHESTRATOR_ALLOW", "1", "invalid token for `allow`"),
 ]
 
 

@@ -58,7 +58,7 @@ APPROVE: dict[str, Story] = {
     "another's push": lambda shop: push(shop, ANA, BY_ANA),
 }
 DO_NOT: dict[str, tuple[Story, str]] = {
-    "a push": (lambda shop: push(shop, BEN, BY_BEN), "ben, who has started this run, is the author of commit"),
+    "a push": (lambda shop: push(shop, BEN, BY_BEN), "ben started this run and is the author of commit"),
     "a push under another's name": (lambda shop: push(shop, BEN, BY_ANA), "has pushed commit"),
     "another's push of a commit": (lambda shop: push(shop, ANA, BY_BEN), "is the author of commit"),
     "a pull request": (lambda shop: merge(shop, BEN), "is the author of #"),
@@ -89,7 +89,7 @@ def test_nor_who_runs_it_again_nor_a_workflow(shop: ShopRepository, github: GitH
     """Ana runs Ben's run again; a workflow on a branch of hers dispatches the deploy; a pushed branch is unknown."""
     by_ana = lambda shop: push(shop, ANA, BY_ANA)  # noqa: E731
 
-    assert "ana, who has started this run" in judge(shop, github, by_ana, BEN, ANA)
+    assert "ana started this run" in judge(shop, github, by_ana, BEN, ANA)
     assert "only a person can approve" in judge(shop, github, by_ana, BOT, BOT, sender=BOT)
     assert "only a person can approve" in judge(shop, github, by_ana, BEN, BOT)
     number = shop.open_pull_request(FILES)
@@ -135,10 +135,10 @@ def test_the_author_finds_no_way_around_the_review(shop: ShopRepository) -> None
     assert (code, "approval: review to none was not reviewed" in shown) == (ExitCode.UNREVIEWED, True), shown
     change("review")
     code, shown = ana.start("drift", ORCHESTRATOR_ANSWER="revert", GITHUB_OUTPUT=str(outputs))
-    assert (code, "ana, who has started this run, is the author" in shown) == (ExitCode.UNREVIEWED, True), shown
+    assert (code, "ana started this run and is the author" in shown) == (ExitCode.UNREVIEWED, True), shown
     digest = next(word for word in outputs.read_text().split() if len(word) == 64)
     code, shown = ana.start("deploy", ORCHESTRATOR_DIGEST=digest)
-    assert (code, "ana, who has started this run, is the author" in shown) == (ExitCode.UNREVIEWED, True), shown
+    assert (code, "ana started this run and is the author" in shown) == (ExitCode.UNREVIEWED, True), shown
     code, shown = ana.start("deploy", ORCHESTRATOR_ALLOW="abcdef12")
     assert (code, "because a token lifts vetoes" in shown) == (ExitCode.UNREVIEWED, True), shown
     assert shop.list_buckets() == {"shop-releases"}

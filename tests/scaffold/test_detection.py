@@ -317,28 +317,37 @@ def test_a_solution_restores_all_projects_that_the_server_needs(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("files", "note"),
     [
-        ({"web/package.json": build(next="16")}, "web/package.json: Next.js without `output: 'export'` needs a server"),
-        ({"web/package.json": build(**{"@sveltejs/kit": "2"})}, "SvelteKit without @sveltejs/adapter-static"),
-        ({"package.json": build(astro="5"), "astro.config.mjs": "output: 'server'"}, "Astro with `output: 'server'`"),
-        ({"package.json": build(**{"@react-router/dev": "7"})}, "React Router without `ssr: false` needs a server"),
+        ({"web/package.json": build(next="16")}, "web/package.json: Next.js needs a server unless `output: 'export'`"),
+        (
+            {"web/package.json": build(**{"@sveltejs/kit": "2"})},
+            "SvelteKit needs a server; add @sveltejs/adapter-static",
+        ),
+        (
+            {"package.json": build(astro="5"), "astro.config.mjs": "output: 'server'"},
+            "Astro needs a server for `output: 'server'`",
+        ),
+        ({"package.json": build(**{"@react-router/dev": "7"})}, "React Router needs a server unless `ssr: false`"),
         ({"package.json": build(**{"@remix-run/dev": "2", "vite": "6"})}, "Remix needs a server"),
-        ({"package.json": package(scripts={"start": "bun run a.ts"}, dependencies={"hono": "4"})}, "Bun starts a.ts"),
+        (
+            {"package.json": package(scripts={"start": "bun run a.ts"}, dependencies={"hono": "4"})},
+            "runs a.ts with Bun",
+        ),
         ({"package.json": package(dependencies={"express": "5"})}, "server.js does not exist: set ENTRY"),
         (
             {"package.json": package(scripts={"start": "tsx a.ts"}, devDependencies={"tsx": "4"}), "a.ts": ""},
-            "add tsx to its dependencies",
+            "move tsx to `dependencies`",
         ),
-        ({"requirements.txt": "flask", "app.py": "app = Flask(__name__)"}, "add gunicorn to its packages"),
-        ({"requirements.txt": "fastapi", "app.py": "app = FastAPI()"}, "add uvicorn to its packages"),
-        ({"requirements.txt": "django", "readme.py": ""}, "set APP in its Dockerfile"),
+        ({"requirements.txt": "flask", "app.py": "app = Flask(__name__)"}, "add a server to its packages: gunicorn"),
+        ({"requirements.txt": "fastapi", "app.py": "app = FastAPI()"}, "add a server to its packages: uvicorn"),
+        ({"requirements.txt": "django", "readme.py": ""}, "set APP in the Dockerfile"),
         ({"deno.json": "{}"}, "deno.json: no site or server"),
         ({"hugo.toml": ""}, "hugo.toml: no site or server"),
-        ({"index.html": "<h1>"}, "index.html: a site in the root would publish the repository"),
-        ({"api/pom.xml": ""}, "api/pom.xml: Java has no template; write a Dockerfile in api"),
-        ({"api/Cargo.toml": ""}, "api/Cargo.toml: Rust has no template"),
-        ({"lib/package.json": package(name="lib")}, "lib/package.json: no site or server was recognised"),
-        ({"lib/lib.csproj": LIBRARY.format("")}, "lib/lib.csproj: no site or server was recognised"),
-        ({"tools/pyproject.toml": "[project]"}, "tools/pyproject.toml: no site or server was recognised"),
+        ({"index.html": "<h1>"}, "index.html: a site in the root would publish the whole repository"),
+        ({"api/pom.xml": ""}, "api/pom.xml: no Dockerfile template for Java; write a Dockerfile in api"),
+        ({"api/Cargo.toml": ""}, "api/Cargo.toml: no Dockerfile template for Rust"),
+        ({"lib/package.json": package(name="lib")}, "lib/package.json: no site or server was detected"),
+        ({"lib/lib.csproj": LIBRARY.format("")}, "lib/lib.csproj: no site or server was detected"),
+        ({"tools/pyproject.toml": "[project]"}, "tools/pyproject.toml: no site or server was detected"),
     ],
 )
 def test_nothing_is_left_out_silently(files: dict[str, str], note: str, tmp_path: Path) -> None:
@@ -351,7 +360,7 @@ def test_a_second_application_is_named_with_the_options_that_choose_it(tmp_path:
     lines = detection.describe(detected)
 
     assert len(detected.sites) == 2
-    assert [line for line in lines if line.startswith("also") and "choose it with --site" in line] != []
+    assert [line for line in lines if line.startswith("another: ") and "to use it, pass --site" in line] != []
 
 
 @pytest.mark.parametrize(

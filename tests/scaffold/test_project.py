@@ -218,7 +218,7 @@ def test_what_environments_share_follows_an_added_one(
     (project / ".github/workflows/rollback.yml").write_text(own)
     capsys.readouterr()
     assert main(["init", "--add-environment", "dev", "--tool", TOOL]) == ExitCode.OK
-    assert "rollback.yml was changed by hand: under `with`, set `role: " in capsys.readouterr().out
+    assert "rollback.yml was edited manually: set `role: " in capsys.readouterr().out
     assert (project / ".github/workflows/rollback.yml").read_text() == own
 
 

@@ -156,8 +156,8 @@ def test_a_full_disk_is_said_to_be_full(store: Store) -> None:
         event.remove(store.engine, "before_cursor_execute", fail)
         ready = client.get("/readyz")
 
-    assert (refused.status_code, refused.json()["detail"]) == (503, "the disk of the database is full")
-    assert (ready.status_code, "disk of the database is full" in ready.text) == (503, True)
+    assert (refused.status_code, refused.json()["detail"]) == (503, "the database's disk is full")
+    assert (ready.status_code, "database's disk is full" in ready.text) == (503, True)
 
 
 def test_a_long_run_is_sent_in_part(store: Store) -> None:

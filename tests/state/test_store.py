@@ -208,6 +208,6 @@ def test_a_time_that_is_none_is_refused(text: str) -> None:
 
 
 def test_a_clock_that_goes_ahead_is_refused() -> None:
-    with pytest.raises(Problems, match="the clock of the client is wrong"):
+    with pytest.raises(Problems, match="the client's clock is wrong"):
         timestamps.check_times(run(1), parse_timestamp(run(1).started_at) - 3600)
     timestamps.check_times(run(1), parse_timestamp(run(1).started_at) - 60)

@@ -123,7 +123,7 @@ def check_isolation() -> str:
     return (
         ""
         if init_process.returncode == 0
-        else f"this machine does not let a process change its root directory ({init_output.rpartition('] ')[2]})"
+        else f"this machine does not allow processes to change their root directory ({init_output.rpartition('] ')[2]})"
     )
 
 

@@ -51,7 +51,7 @@ def _check_until_listening(instance: Instance, check: Params, deadline: float, c
             ):
                 return (
                     f"nothing listens on port {instance.declared_port}: "
-                    "make the container listen on the port in the PORT variable"
+                    "the container must listen on the port in the PORT variable"
                 )
 
 

@@ -158,7 +158,7 @@ class ProcessRuntime:
         except (ImageError, SecretError, AwsError, OSError) as error:
             attempt.reason = str(error) or type(error).__name__
         except Exception as error:  # noqa: BLE001 - a service that cannot be run is a failed deployment, not a hang
-            attempt.reason = f"the emulator could not run the container ({type(error).__name__}: {error})"
+            attempt.reason = f"the emulator cannot run the container ({type(error).__name__}: {error})"
         try:
             is_healthy = instance is not None and not attempt.reason and self._switch_traffic(attempt, instance)
             self._write_logs(attempt, instance)

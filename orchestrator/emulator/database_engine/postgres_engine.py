@@ -226,7 +226,7 @@ class PostgresEngine:
 
     def _add(self, resource_id: str, name: str, settings: DatabaseSettings) -> _Database:
         binaries = find_binaries(settings.major_version)
-        assert binaries is not None, "an engine is only made where PostgreSQL is installed"
+        assert binaries is not None, "the engine requires PostgreSQL"
         folder = self._root / "instances" / str(next(self._numbers))
         self._make_folder(folder)
         database = _Database(PostgresServer(binaries, folder), name, settings)

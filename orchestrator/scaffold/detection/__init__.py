@@ -77,9 +77,7 @@ def detect(folder: Path) -> Detected:
     preferred = ("api", "backend", "server", "src", ".")
     apis.sort(key=lambda api: preferred.index(api.folder) if api.folder in preferred else len(preferred))
     if not apis and not sites and tree.has("index.html"):
-        notes.append(
-            "index.html: a site in the root would publish the repository; move its files to a folder, e.g. web"
-        )
+        notes.append("index.html: a site in the root would publish the whole repository; move its files, e.g. to web")
     return Detected(tuple(apis), tuple(sites), tuple(notes))
 
 
@@ -88,10 +86,10 @@ def describe(detected: Detected) -> list[str]:
     lines = [api.description for api in detected.apis[:1]]
     lines += [site.description for site in detected.sites[:1]]
     lines += [
-        f"also {api.description}; choose it with --api {api.language} --api-folder {api.folder}"
+        f"another: {api.description}; to use it, pass --api {api.language} --api-folder {api.folder}"
         for api in detected.apis[1:]
     ]
-    lines += [f"also {site.description}; choose it with --site {site.output}" for site in detected.sites[1:]]
+    lines += [f"another: {site.description}; to use it, pass --site {site.output}" for site in detected.sites[1:]]
     return [*lines, *detected.notes]
 
 
@@ -170,7 +168,7 @@ def _with_dockerfile(tree: Tree, api: Api) -> Api:
     dockerfile = next((place for place in places if tree.has(join(api.folder, place))), "")
     if not dockerfile:
         return api
-    description = f"{api.description}; uses its {join(api.folder, dockerfile)}"
+    description = f"{api.description}; uses {join(api.folder, dockerfile)}"
     return replace(
         api, dockerfile=dockerfile, description=description, port=_exposed_port(tree, api.folder, dockerfile)
     )
@@ -194,7 +192,7 @@ def _dockerfile_apis(tree: Tree, used_folders: Iterable[str]) -> Iterator[Api]:
     for folder in tree.folders_with("Dockerfile"):
         if not any(is_below(folder, one) for one in used):
             port = _exposed_port(tree, folder, "Dockerfile")
-            description = f"image of {join(folder, 'Dockerfile')}, which listens on port {port}"
+            description = f"image built from {join(folder, 'Dockerfile')}, listening on port {port}"
             yield Api(DOCKERFILE_ONLY, folder, dockerfile="Dockerfile", port=port, description=description)
 
 
@@ -204,8 +202,8 @@ def _unsupported(tree: Tree, apis: Iterable[Api]) -> Iterator[str]:
         for folder in tree.folders_with(name):
             if folder not in api_folders:
                 yield (
-                    f"{join(folder, name)}: {language} has no template; write a Dockerfile in {folder}, then run "
-                    f"`orchestrator init` again, or pass --api {DOCKERFILE_ONLY} --api-folder {folder}"
+                    f"{join(folder, name)}: no Dockerfile template for {language}; write a Dockerfile in {folder}, "
+                    f"then run `orchestrator init` again, or pass --api {DOCKERFILE_ONLY} --api-folder {folder}"
                 )
 
 
@@ -220,7 +218,7 @@ def _unrecognised(tree: Tree, used_folders: Iterable[str], notes: Iterable[str])
             folder = path.rpartition("/")[0] or "."
             is_used = any(is_below(folder, one) or is_below(one, folder) for one in used)
             if not is_used and path not in noted:
-                yield f"{path}: no site or server was recognised; name it with --site or --api and --api-folder"
+                yield f"{path}: no site or server was detected; specify one with --site, or with --api and --api-folder"
 
 
 def _run_git(folder: Path, *arguments: str) -> str:

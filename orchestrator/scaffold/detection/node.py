@@ -117,7 +117,9 @@ def _config(tree: Tree, folder: str, stem: str) -> str:
 def _next(tree: Tree, folder: str) -> _Generated | str:
     config = _config(tree, folder, "next.config")
     if not _EXPORT.search(config):
-        return "Next.js without `output: 'export'` needs a server; set it, or write a Dockerfile and deploy it"
+        return (
+            "Next.js needs a server unless `output: 'export'` is set; set it, or add a Dockerfile to deploy the server"
+        )
     match = _DIST_DIR.search(config)
     return "Next.js", match[1] if match else "out", "build", False
 
@@ -125,7 +127,7 @@ def _next(tree: Tree, folder: str) -> _Generated | str:
 def _svelte_kit(tree: Tree, folder: str) -> _Generated | str:
     packages = _packages(node_packages.read_package(tree.root / folder))
     if "@sveltejs/adapter-static" not in packages:
-        return "SvelteKit without @sveltejs/adapter-static needs a server; add it, or write a Dockerfile and deploy it"
+        return "SvelteKit needs a server; add @sveltejs/adapter-static, or add a Dockerfile to deploy the server"
     config = _config(tree, folder, "svelte.config")
     match = _PAGES.search(config)
     return "SvelteKit", match[1].removeprefix("./").rstrip("/") if match else "build", "build", "fallback" in config
@@ -134,7 +136,7 @@ def _svelte_kit(tree: Tree, folder: str) -> _Generated | str:
 def _astro(tree: Tree, folder: str) -> _Generated | str:
     config = _config(tree, folder, "astro.config")
     if re.search(r"\boutput\s*:\s*['\"]server['\"]", config):
-        return "Astro with `output: 'server'` needs a server; remove it, or write a Dockerfile and deploy it"
+        return "Astro needs a server for `output: 'server'`; remove it, or add a Dockerfile to deploy the server"
     match = _OUT_DIR.search(config)
     return "Astro", match[1].removeprefix("./").rstrip("/") if match else "dist", "build", False
 
@@ -169,7 +171,9 @@ def _create_react_app(tree: Tree, folder: str) -> _Generated:
 
 def _react_router(tree: Tree, folder: str) -> _Generated | str:
     if not re.search(r"\bssr\s*:\s*false", _config(tree, folder, "react-router.config")):
-        return "React Router without `ssr: false` needs a server; set it, or write a Dockerfile and deploy it"
+        return (
+            "React Router needs a server unless `ssr: false` is set; set it, or add a Dockerfile to deploy the server"
+        )
     return "React Router", "build/client", "build", True
 
 
@@ -187,7 +191,7 @@ def _fixed(name: str, output: str, *, is_single_page: bool = False) -> Callable[
 
 
 def _needs_server(name: str) -> Callable[[Tree, str], str]:
-    return lambda tree, folder: f"{name} needs a server; write a Dockerfile and deploy it"
+    return lambda tree, folder: f"{name} needs a server; add a Dockerfile to deploy it"
 
 
 def _vite(tree: Tree, folder: str) -> _Generated:
@@ -221,8 +225,8 @@ def _describe_server(tree: Tree, folder: str, package: Mapping[str, Any]) -> Api
     program, started = _find_start(package)
     if program == "bun":
         return (
-            f"{join(folder, 'package.json')}: Bun starts {started}, and there is no template for Bun; "
-            f"write a Dockerfile in {folder}, or start it with `node`"
+            f"{join(folder, 'package.json')}: the start script runs {started} with Bun, which has no Dockerfile "
+            f"template; write a Dockerfile in {folder}, or start the server with `node`"
         )
     entry = _find_entry(tree, folder, package, started)
     project = node_packages.find_project(tree.root / folder, tree.root)
@@ -235,7 +239,8 @@ def _describe_server(tree: Tree, folder: str, package: Mapping[str, Any]) -> Api
     files = (*_package_files(tree, root), *lock_files)
     in_root = entry if root == folder else join(relative_to(folder, root), entry)
     command = f"node --import tsx {in_root}" if program in ("tsx", "ts-node") else ""
-    description = f"Node {version} server in {folder}, packages by {manager}, started with {command or f'node {entry}'}"
+    description = f"Node {version} server in {folder}, packages installed with {manager}, started with "
+    description += command or f"node {entry}"
     description += f", in the workspace {root}" if root != folder else ""
     description += _describe_gaps(tree, folder, package, entry, command)
     return Api(
@@ -262,7 +267,7 @@ def _describe_gaps(tree: Tree, folder: str, package: Mapping[str, Any], entry: s
     """Return what has to be changed before the image starts; "" if nothing is missing."""
     is_built = "build" in _scripts(package)
     if command and "tsx" not in (package.get("dependencies") or {}):
-        return "; add tsx to its dependencies: the image has none of the devDependencies"
+        return "; move tsx to `dependencies`: the image does not contain devDependencies"
     if not tree.has(join(folder, entry)) and not is_built:
         return f"; {entry} does not exist: set ENTRY in its Dockerfile to the file that starts the server"
     return ""

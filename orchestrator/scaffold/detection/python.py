@@ -56,7 +56,7 @@ def _describe(tree: Tree, folder: str, project: dict[str, Any], tool: str, entry
         command = f"env PYTHONPATH=src {command or _default_command(target)}"
     started = command.removeprefix("env PYTHONPATH=src ")
     started = started or (f"uvicorn {target}" if ":" in target else f"python -m {target}")
-    description = f"Python {version} server in {folder}, packages by {tool}, started with {started}{gap}"
+    description = f"Python {version} server in {folder}, packages installed with {tool}, started with {started}{gap}"
     return Api("python", folder, tool, version, target, files, command=command, description=description)
 
 
@@ -99,12 +99,12 @@ def _start(tree: Tree, folder: str, entry: str, module: str, packages: str) -> t
     if asgi or entry.endswith("asgi.py"):
         target = f"{module}:{asgi[1] if asgi else 'application'}"
         is_served = re.search(r"\b(?:uvicorn|fastapi\[standard\])", packages)
-        return target, "", "" if is_served else "; add uvicorn to its packages: none of them is a server"
+        return target, "", "" if is_served else "; add a server to its packages: uvicorn"
     if wsgi or factory or entry.endswith("wsgi.py"):
         target = f"{module}:{wsgi[1] if wsgi else f'{factory[1]}()' if factory else 'application'}"
-        gap = "" if _has(packages, "gunicorn") else "; add gunicorn to its packages: none of them is a server"
+        gap = "" if _has(packages, "gunicorn") else "; add a server to its packages: gunicorn"
         return target, f"gunicorn --bind {_ADDRESS} '{target}'", gap
-    gap = "" if entry else "; no file that starts it was found: set APP in its Dockerfile to its module"
+    gap = "" if entry else "; no start file was found: set APP in the Dockerfile to the module of the server"
     return module, "", gap
 
 

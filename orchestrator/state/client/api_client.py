@@ -84,7 +84,7 @@ class StateClient:
             parsed_url = httpx.URL(url)
         except httpx.InvalidURL:
             raise Problems.from_message(
-                f"the state service URL {url[:200]!r} is not a URL",
+                f"the state service URL {url[:200]!r} is not a valid URL",
                 hint="set ORCHESTRATOR_STATE_URL to an https:// URL",
             ) from None
         if parsed_url.scheme != "https" and parsed_url.host not in {"127.0.0.1", "localhost", "::1"}:
@@ -228,4 +228,4 @@ def _fetch_workflow_token(environ: Mapping[str, str]) -> str:
         response.raise_for_status()
         return mask(str(response.json()["value"]))
     except (httpx.HTTPError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _RetryableError(f"cannot be used, because GitHub issued no OIDC token ({type(error).__name__})") from None
+        raise _RetryableError(f"cannot be used: GitHub did not issue an OIDC token ({type(error).__name__})") from None

@@ -58,7 +58,7 @@ class Journal:
         except OSError as error:
             raise Problems.from_message(
                 f"cannot write the journal {path}: {error.strerror}; nothing was changed",
-                hint="free some disk space, or run the command in a directory that can be written",
+                hint="free disk space, or run the command in a writable directory",
             ) from None
 
     @classmethod
@@ -149,7 +149,8 @@ def _require_run_ended(path: Path) -> None:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Problems.from_message(
-                f"the run of the journal {path} is still in progress", hint="import the journal after the run ends"
+                f"the run that writes the journal {path} is still in progress",
+                hint="import the journal after the run ends",
             ) from None
 
 

@@ -152,7 +152,11 @@ class ServiceReporter(RunReporter):
         if sender is None or unsent or sender.refused:
             self._journal.close()
             refusal_note = f"the state service refused {sender.refused[0]}; " if sender and sender.refused else ""
-            unsent_note = "the state service did not receive all of this run; " if unsent and not refusal_note else ""
+            unsent_note = (
+                "the state service did not receive the complete record of this run; "
+                if unsent and not refusal_note
+                else ""
+            )
             if self._journal.failure:
                 return f"{refusal_note}{unsent_note}the record of this run is incomplete: {self._journal.failure}"
             return refusal_note + unsent_note + import_hint
@@ -243,7 +247,7 @@ def begin_problems(run: Run, error: UnreachableError | RefusedError) -> Problems
     if error.problem_type == "held":
         return Problems.from_message(
             f"{run.environment} is {error.detail}; nothing was changed",
-            hint="wait for the lock with `--wait`; the lock of a dead run expires within a minute",
+            hint="wait for the lock with `--wait`; the lock of a run that has died expires within a minute",
         )
     hint = "create a token with the scopes read, propose and write" if error.status in {401, 403} else None
     return Problems.from_message(f"the state service refused this run: {error.detail}; nothing was changed", hint=hint)

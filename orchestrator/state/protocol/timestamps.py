@@ -65,6 +65,6 @@ def _check_time(name: str, text: str, now: float) -> None:
         ) from None
     if ahead_seconds > MAX_CLOCK_AHEAD_SECONDS:
         raise Problems.from_message(
-            f"{name} is {ahead_seconds / 60:.0f} minutes in the future: the clock of the client is wrong",
-            hint="synchronise the clock of the client",
+            f"{name} is {ahead_seconds / 60:.0f} minutes in the future: the client's clock is wrong",
+            hint="synchronise the client's clock",
         )

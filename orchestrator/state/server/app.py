@@ -109,7 +109,7 @@ def _add_health_routes(app: FastAPI) -> None:
         with read_connection(request.app.state.store.engine) as connection:
             connection.execute(text("SELECT 1"))
         if time.monotonic() < request.app.state.disk_full_until:
-            raise HTTPException(503, "the disk of the database is full")
+            raise HTTPException(503, "the database's disk is full")
         return PlainTextResponse("ready\n")
 
     app.add_api_route("/readyz", run_in_one_thread(get_readiness, "probes"), methods=["GET"], include_in_schema=False)

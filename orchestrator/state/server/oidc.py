@@ -92,7 +92,7 @@ class JwksCache:
         except JwksUnavailableError as error:
             return self._keys, str(error)
         except (KeyError, TypeError, AttributeError):
-            return self._keys, f"{self._url} is not a set of keys"
+            return self._keys, f"{self._url} did not return a JSON Web Key Set"
 
 
 def fetch_json(url: str) -> Mapping[str, Any]:
@@ -157,7 +157,7 @@ def verify_token(settings: Settings, keys: JwksCache, token: str, *, can_fetch: 
     if wrong_claims := [name for name in TEXT_CLAIMS if not isinstance(claims.get(name, ""), str)]:
         raise _rejected_token(f"its {wrong_claims[0]} is not text")
     if claims["event_name"] not in PROPOSE_EVENTS:
-        raise _rejected_token(f"its event_name {str(claims['event_name'])[:40]!r} has no permissions")
+        raise _rejected_token(f"its event_name {str(claims['event_name'])[:40]!r} does not have permissions")
     return claims
 
 

@@ -21,7 +21,7 @@ from orchestrator.state.server.store.store import EventGapError, RunEndedError, 
 
 MEDIA_TYPE = "application/problem+json"
 DISK_FULL_SECONDS = 30.0
-"""Seconds for which the service is not ready after a write failed because the disk of the database is full."""
+"""Seconds for which the service is not ready after a write failed because the database's disk is full."""
 TITLES = {
     400: "Bad request",
     401: "Authentication required",
@@ -92,7 +92,7 @@ def _handle_problems(request: Request, error: Exception) -> Response:
 
 def _handle_lost_lease(request: Request, error: Exception) -> Response:
     assert isinstance(error, LostLeaseError)
-    new_holder = f"; {error.holder.owner} holds it now" if error.holder else ""
+    new_holder = f"; {error.holder.owner} has it now" if error.holder else ""
     return problem_response(
         409, sanitise(f"this run no longer holds the lock{new_holder}"), "lost-lease", request=_request_id(request)
     )
@@ -143,7 +143,7 @@ def _handle_invalid_data(request: Request, _: Exception) -> Response:
 def _handle_database_error(request: Request, error: Exception) -> Response:
     headers, detail = {"Retry-After": "2"}, "the database is not available"
     if is_disk_full(error):
-        detail = "the disk of the database is full"
+        detail = "the database's disk is full"
         request.app.state.disk_full_until = time.monotonic() + DISK_FULL_SECONDS
     return problem_response(503, detail, request=_request_id(request), headers=headers)
 

@@ -77,14 +77,14 @@ def check_csrf(identity: Identity, csrf_token: str) -> None:
     import hmac
 
     if not hmac.compare_digest(identity.csrf.encode(), csrf_token.encode("utf-8", "surrogateescape")):
-        raise HTTPException(403, "the CSRF token of the page is missing or expired; reload the page")
+        raise HTTPException(403, "the page's CSRF token is missing or expired; reload the page")
 
 
 def require_drift_reporter(request: Request) -> Identity:
     """Return the identity of a drift check; a job of code that nobody has merged may not call anything in sync."""
     identity = require_scopes("propose")(request)
     if identity.is_unmerged:
-        raise HTTPException(403, f"{identity.actor}: only jobs of the main branch may send drift reports")
+        raise HTTPException(403, f"{identity.actor}: only jobs of the main branch can send drift reports")
     return identity
 
 
@@ -92,7 +92,9 @@ def require_pull_request_proposer(request: Request) -> Identity:
     """Return the identity of a plan of the pull request in the path: a job of another one may not send it."""
     identity = require_scopes("propose")(request)
     if identity.is_unmerged and request.path_params["number"] != str(identity.pull_request):
-        raise HTTPException(403, f"{identity.actor}: only jobs of this pull request or of the main branch may send it")
+        raise HTTPException(
+            403, f"{identity.actor}: only jobs of this pull request or of the main branch can send its plan"
+        )
     return identity
 
 

@@ -25,9 +25,9 @@ from orchestrator.state.server.routing import SingleThreadRoute
 from orchestrator.state.server.store import Store
 
 METRIC_LABELS = {
-    "top1": "right product first",
-    "top3": "right product among three",
-    "ece": "error of the percentages",
+    "top1": "top-1 accuracy",
+    "top3": "top-3 accuracy",
+    "ece": "calibration error",
 }
 """Metrics in words; others are shown by their names."""
 
@@ -73,13 +73,17 @@ class ModelHistory(Struct, frozen=True):
         name = self.environment.partition("/")[2]
         return (
             Command(f"orchestrator model status -e {name}", "Compare the current model with the photos in the bucket"),
-            Command(f"python -m ml.download_photos -e {name}", "Download the photos that are new"),
+            Command(f"python -m ml.download_photos -e {name}", "Download the new photos"),
             Command("python -m ml.train_model", "Train a new version"),
             Command(
-                f"python -m ml.validate_model runs/VERSION -e {name}", "Validate it on photos it has not learned from"
+                f"python -m ml.validate_model runs/VERSION -e {name}",
+                "Validate the new version on photos that were not used for training",
             ),
-            Command(f"python -m ml.upload_model runs/VERSION -e {name}", "Upload it and make it the current version"),
-            Command(f"orchestrator model use VERSION -e {name}", "Go back to any uploaded version"),
+            Command(
+                f"python -m ml.upload_model runs/VERSION -e {name}",
+                "Upload the new version and make it the current version",
+            ),
+            Command(f"orchestrator model use VERSION -e {name}", "Switch to another uploaded version"),
         )
 
 

@@ -36,30 +36,34 @@ def build_checklist(environment: str, database: str) -> tuple[Emergency, ...]:
 
 def _lost_rows(restore: str, end: str) -> Emergency:
     return Emergency(
-        "Somebody dropped a table",
+        "A table was dropped",
         (
-            Step("Note the time before the damage, in UTC. Stop what writes, if it still does damage."),
+            Step("Note the time before the damage, in UTC. If an application still causes damage, stop it."),
+            Step("Preview the restore. This changes nothing.", f"{restore} --to '2026-11-29 14:05' --plan{end}"),
             Step(
-                "See what the restore would do. This changes nothing.", f"{restore} --to '2026-11-29 14:05' --plan{end}"
+                "Restore the database. The current instance is renamed and kept.",
+                f"{restore} --to '2026-11-29 14:05'{end}",
             ),
-            Step("Restore. The database in use is kept under another name.", f"{restore} --to '2026-11-29 14:05'{end}"),
             Step(
-                "Check that the application shows the rows, and that nothing else differs.", f"orchestrator plan{end}"
+                "Check that the application shows the rows, and that the plan has no changes.",
+                f"orchestrator plan{end}",
             ),
-            Step("If it was the wrong moment, go back to the instance in use before.", f"{restore} --undo{end}"),
-            Step("Copy rows written since from the kept instance, then remove it as the restore's last lines say."),
+            Step("If you restored to the wrong time, switch back to the previous instance.", f"{restore} --undo{end}"),
+            Step("Copy newer rows from the previous instance, then delete it as described at the end of the output."),
         ),
     )
 
 
 def _lost_instance(restore: str, end: str) -> Emergency:
     return Emergency(
-        "The instance is gone",
+        "The database instance was deleted",
         (
-            Step("See the newest moment that the retained backup has.", f"{restore} --latest --plan{end}"),
-            Step("Restore it. The instance comes back under its name and endpoint.", f"{restore} --latest{end}"),
-            Step("Without a retained backup, restore the final snapshot.", f"{restore} --snapshot ID{end}"),
-            Step("Check the services, and that nothing differs.", f"orchestrator status{end}"),
+            Step(
+                "Find the latest time to which the retained backup can be restored.", f"{restore} --latest --plan{end}"
+            ),
+            Step("Restore the backup. The new instance has the same name and endpoint.", f"{restore} --latest{end}"),
+            Step("If there is no retained backup, restore the final snapshot.", f"{restore} --snapshot ID{end}"),
+            Step("Check that the services are healthy and that nothing has drifted.", f"orchestrator status{end}"),
         ),
     )
 
@@ -70,42 +74,45 @@ def _lost_files(end: str) -> Emergency:
         "Files were deleted or overwritten",
         (
             Step("Note the time before the damage, in UTC."),
-            Step("See what comes back and what is newer and stays.", f"{command} --plan{end}"),
-            Step("Copy the versions back. Nothing is deleted.", f"{command}{end}"),
+            Step("Preview which files are restored and which newer files are kept.", f"{command} --plan{end}"),
+            Step("Restore the files. Nothing is deleted.", f"{command}{end}"),
         ),
     )
 
 
 def _lost_values(end: str) -> Emergency:
     return Emergency(
-        "A secret or the ledger of releases was overwritten",
+        "A secret or the release ledger was overwritten",
         (
             Step("List the versions of the secret.", f"orchestrator restore secret app{end}"),
-            Step("Restore the version before today's.", f"orchestrator restore secret app --version previous{end}"),
-            Step("Send the values to the services.", f"orchestrator deploy{end}"),
-            Step("See which ledger would come back.", f"orchestrator restore ledger --plan{end}"),
-            Step("Restore it.", f"orchestrator restore ledger{end}"),
+            Step("Restore the previous version.", f"orchestrator restore secret app --version previous{end}"),
+            Step("Deploy the services with the restored values.", f"orchestrator deploy{end}"),
+            Step("Preview which version of the ledger is restored.", f"orchestrator restore ledger --plan{end}"),
+            Step("Restore the ledger.", f"orchestrator restore ledger{end}"),
         ),
     )
 
 
 def _console_only(end: str) -> Emergency:
     return Emergency(
-        "The AWS console is all you have",
+        "Only the AWS console is available",
         (
-            Step("RDS, Databases, the instance, Actions, Restore to point in time. Name it NAME-restored."),
             Step(
-                "Choose the subnet group, security group and parameter group of the old instance: RDS offers its "
+                "In RDS > Databases, select the instance. Choose Actions > Restore to point in time. Name it "
+                "NAME-restored."
+            ),
+            Step(
+                "Choose the subnet group, security group and parameter group of the old instance, not the "
                 "defaults. Turn on deletion protection."
             ),
-            Step("When it is available, connect and look for your rows."),
-            Step("Modify the old instance: new identifier NAME-before, apply immediately. Wait until it is available."),
-            Step("Modify the restored instance: new identifier NAME, apply immediately. It gets the old endpoint."),
+            Step("When the new instance is available, connect to it and check for your rows."),
+            Step("Modify the old instance: rename it to NAME-before, apply immediately. Wait until it is available."),
+            Step("Modify the restored instance: rename it to NAME, apply immediately. It gets the old endpoint."),
             Step(
                 "Copy the tags orchestrator:* from NAME-before to NAME, then remove orchestrator:project and "
                 "orchestrator:environment from NAME-before."
             ),
             Step("Set the master password of NAME to the one in the secret, if it has changed since."),
-            Step("When the command line works again, see what differs.", f"orchestrator plan{end}"),
+            Step("When the command line works again, check for differences.", f"orchestrator plan{end}"),
         ),
     )

@@ -75,7 +75,7 @@ def create_router() -> APIRouter:
         after: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     ) -> Response:
         if request.app.state.run_feeds.viewer_count >= MAX_STREAMS:
-            raise HTTPException(503, "too many browsers watch runs; try again", {"Retry-After": "10"})
+            raise HTTPException(503, "too many browsers are watching runs; try again later", {"Retry-After": "10"})
         watched_run, _plan = load_run(store, run)
         last_event_id = request.headers.get("last-event-id", "")
         last_sent = max(after, int(last_event_id)) if last_event_id.isdecimal() and len(last_event_id) < 10 else after

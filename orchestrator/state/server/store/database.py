@@ -171,7 +171,7 @@ def migrate(engine: Engine) -> None:
 
 
 def is_disk_full(error: object) -> bool:
-    """Return whether a database error says that the disk of the database is full."""
+    """Return whether a database error says that the database's disk is full."""
     cause = getattr(error, "orig", None)
     return getattr(cause, "sqlstate", "") == "53100" or "disk is full" in str(cause)
 

@@ -159,7 +159,7 @@ class LeaseStore:
             lease.remove_run(holder.run)
             details = {"reason": reason, "person": person, "owner": holder.owner}
             self._append_history(connection, actor, "lease.free", environment, holder.run, details)
-            cause = f"{person or actor} freed its lock{f': {reason}' if reason else ''}"
+            cause = f"{person or actor} released its lock{f': {reason}' if reason else ''}"
             self._mark_lost(connection, holder.run, actor, current_time(connection, self.clock), cause)
             return RevokedLease(environment, holder.run, holder.owner)
 
