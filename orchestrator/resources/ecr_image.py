@@ -82,7 +82,8 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     if "origin" in spec:
         return (yield from _copy(scope, spec, spec["origin"].value))
     if "digest" in spec:
-        message = f"image {spec['digest'][:19]} no longer exists in repository {repository} and cannot be rebuilt"
+        image = spec["digest"][:19] or f"with tag {tag}"
+        message = f"image {image} no longer exists in repository {repository} and cannot be rebuilt"
         raise Problems.from_message(message, hint="list the releases you can roll back to: `orchestrator releases`")
     from orchestrator.artefacts.images import builder
 

@@ -73,6 +73,12 @@ _ALEMBIC_CALL = re.compile(r"\b(?:op|batch_op)\s*\.\s*(\w+)\s*\(")
 _SQL_NOISE = re.compile(
     r"(?P<comment>--[^\n]*|/\*.*?\*/)|(?P<text>'(?:[^']|'')*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)", re.DOTALL
 )
+_DO_BLOCK = re.compile(r"\bDO\s+(?:LANGUAGE\s+\w+\s+)?\$(?P<tag>\w*)\$.*?\$(?P=tag)\$", _I)
+"""PostgreSQL executes this text at once; the body of a function only when it is called."""
+_DOLLAR_QUOTE = re.compile(r"\$\w*\$")
+_TEXT_IN_CODE = r"(?P<text>\"{3}.*?\"{3}|'{3}.*?'{3}|\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')"
+_CSHARP_NOISE = re.compile(_TEXT_IN_CODE + r"|(?P<comment>//[^\n]*|/\*.*?\*/)", re.DOTALL)
+_PYTHON_NOISE = re.compile(_TEXT_IN_CODE + r"|(?P<comment>#[^\n]*)", re.DOTALL)
 _LITERAL = re.compile(r'"""(.*?)"""|"((?:[^"\\]|\\.)*)"|\'((?:[^\'\\]|\\.)*)\'', re.DOTALL)
 
 
@@ -89,14 +95,21 @@ def find_statements(path: str, text: str) -> tuple[DestructiveStatement, ...]:
     if path.endswith(".sql"):
         return tuple(_find_in_sql(text))
     if path.endswith(".cs"):
-        return tuple(_find_in_calls(text, _EF_CORE_CALL, _judge_ef_core, r"\bvoid\s+Down\s*\("))
+        return tuple(
+            _find_in_calls(_blank_comments(_CSHARP_NOISE, text), _EF_CORE_CALL, _judge_ef_core, r"\bvoid\s+Down\s*\(")
+        )
     if path.endswith(".py"):
-        return tuple(_find_in_calls(text, _ALEMBIC_CALL, _judge_alembic, r"^def\s+downgrade\s*\("))
+        return tuple(
+            _find_in_calls(
+                _blank_comments(_PYTHON_NOISE, text), _ALEMBIC_CALL, _judge_alembic, r"^def\s+downgrade\s*\("
+            )
+        )
     return ()
 
 
 def _find_in_sql(text: str, first_line: int = 1) -> Iterator[DestructiveStatement]:
-    clean = _SQL_NOISE.sub(_blank, text)
+    opened = _DO_BLOCK.sub(lambda block: _DOLLAR_QUOTE.sub(lambda quote: " " * len(quote[0]), block[0]), text)
+    clean = _SQL_NOISE.sub(_blank, opened)
     start = 0
     for statement in clean.split(";"):
         for effect in dict.fromkeys(effect for effect, pattern in SQL_RULES if pattern.search(statement)):
@@ -109,6 +122,11 @@ def _blank(match: re.Match[str]) -> str:
     """Return as many characters and lines as a comment or a text has, without its words."""
     filler = " " if match["comment"] else "_"
     return "".join(char if char == "\n" else filler for char in match[0])
+
+
+def _blank_comments(noise: re.Pattern[str], text: str) -> str:
+    """Return a script in a programming language with its comments blanked, and its texts as they are."""
+    return noise.sub(lambda match: _blank(match) if match["comment"] else match[0], text)
 
 
 def _find_in_calls(

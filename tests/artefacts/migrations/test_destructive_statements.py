@@ -58,6 +58,8 @@ SQL = [
     ("-- DROP TABLE orders\nSELECT 1", []),
     ("/* ALTER TABLE orders DROP COLUMN note; */ SELECT 1", []),
     ("CREATE FUNCTION f() RETURNS void AS $$ DELETE FROM orders; $$ LANGUAGE sql", []),
+    ("DO $$ BEGIN ALTER TABLE orders DROP COLUMN note END $$", [DROPS]),
+    ("DO LANGUAGE plpgsql $x$ BEGIN PERFORM 'DROP TABLE orders' END $x$", []),
     ("INSERT INTO dropped_table VALUES (1)", []),
 ]
 EF_CORE = """
@@ -65,7 +67,7 @@ public partial class Trim : Migration
 {
     protected override void Up(MigrationBuilder migrationBuilder)
     {
-        migrationBuilder.DropColumn(name: "Note", table: "Orders");
+        migrationBuilder.DropColumn(name: "Note", table: "Orders"); // migrationBuilder.DropTable("http://x");
         migrationBuilder.AddColumn<bool>(name: "Paid", table: "Orders", type: "boolean", nullable: false);
         migrationBuilder.AddColumn<bool>(name: "Sent", table: "Orders", nullable: false, defaultValue: false);
         migrationBuilder.RenameColumn(name: "A", table: "Orders", newName: "B");
@@ -82,7 +84,7 @@ ALEMBIC = '''
 from alembic import op
 import sqlalchemy as sa
 
-def upgrade():
+def upgrade():  # op.drop_table("orders")
     op.add_column("orders", sa.Column("paid", sa.Boolean(), nullable=False))
     op.add_column("orders", sa.Column("sent", sa.Boolean(), server_default=sa.text("false"), nullable=False))
     with op.batch_alter_table("orders") as batch_op:
