@@ -45,7 +45,7 @@ COMMANDS = {
     "console": "Open a psql prompt on a database.",
     "graph": "Draw the dependencies between components.",
     "drift": "Show where AWS differs from the manifests.",
-    "adopt": "Take over the existing resources of components that the manifests declare.",
+    "adopt": "Adopt the existing AWS resources of components that the manifests declare.",
     "secret": "Store, list and remove external secret values, and rotate generated ones.",
     "model": "Show the model in use, and whether to retrain it.",
     "hibernate": "Pause services and stop databases while nobody needs them.",

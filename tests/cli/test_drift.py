@@ -244,9 +244,9 @@ class TestSmallStack:
         ("words", "message"),
         [
             (("--accept", "s3_bucket.fils"), "no drift matches `s3_bucket.fils`"),
-            (("--ignore", "all"), "--ignore needs --until"),
+            (("--ignore", "all"), "--ignore requires --until"),
             (("--ignore", "all", "--until", "2020-01-01", "--reason", "x"), "--until 2020-01-01 is in the past"),
-            (("--ignore", "all", "--until", "2099-01-01"), "--ignore needs a --reason"),
+            (("--ignore", "all", "--until", "2099-01-01"), "--ignore requires --reason"),
             (("--ignore", "all", "--accept", "all"), "--accept and --ignore cannot be combined"),
         ],
     )

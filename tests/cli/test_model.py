@@ -88,7 +88,7 @@ def test_a_mapping_is_remembered(storage: S3FileStorage, run: Run, tmp_path: Pat
     storage.put(f"{PHOTOS}p1/2.jpg", b"in a folder of things that show no product")
     due = run("model", "status").out
     assert "1 with new photos: ring" in due
-    assert f"2 new files belong to no known product: {PHOTOS}c.jpg, {PHOTOS}p1/2.jpg" in due
+    assert f"2 new files do not belong to a known product: {PHOTOS}c.jpg, {PHOTOS}p1/2.jpg" in due
     assert "100% of the products differ" in due
 
 

@@ -289,7 +289,7 @@ def test_nothing_is_written_over_unasked(project: Path, capsys: pytest.CaptureFi
     said = capsys.readouterr().out
     after = everything(project)
     assert {name for name, text in after.items() if before.get(name) != text} == {".github/workflows/drift.yml"}
-    assert "Kept, because they exist already (--force overwrites them):\n  .github/workflows/plan.yml" in said
+    assert "Kept, because they already exist (use --force to overwrite them):\n  .github/workflows/plan.yml" in said
 
     assert main(["init", "--force", *WHOLE]) == ExitCode.OK
     assert "Overwritten:\n  manifests/project.yaml" in capsys.readouterr().out

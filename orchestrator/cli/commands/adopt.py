@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 )
 @click.argument("components", metavar="COMPONENT...", nargs=-1, required=True, shell_complete=complete_target)
 @plan_only_option
-@click.option("--allow", default="", metavar="TOKEN", help="Agree to what the plan that printed TOKEN removes.")
+@click.option("--allow", default="", metavar="TOKEN", help="Allow the removals in the plan that printed TOKEN.")
 @data_options
 @project_options
 def command(
@@ -35,13 +35,13 @@ def command(
     approval: Approval,
     run_options: RunOptions,
 ) -> int:
-    """Take over the existing resources of components that the manifests declare.
+    """Adopt the existing AWS resources of components that the manifests declare.
 
-    Shows for each resource what stays, what changes and what is removed. Edits the manifest until it describes what
-    exists, as far as its fields can; comments and layout stay. Then shows what still changes, and applies it: in the
-    best case only the tags that mark the resources as managed. Asks before it writes the manifest, before it changes
-    AWS, and before it removes anything. Without a terminal, --auto-approve agrees to the first two, and --allow to
-    what a plan removes. Run it again after an interruption: it continues.
+    Shows what adoption keeps, changes and removes in each resource. Edits the manifest to match the existing resources
+    as far as its fields allow, and keeps comments and layout. Then shows the remaining changes and applies them:
+    ideally, only the tags that mark the resources as managed. Asks for confirmation before it writes the manifest,
+    before it changes AWS, and before it removes anything. Without a terminal, --auto-approve confirms the first two,
+    and --allow confirms what a plan removes. If the command is interrupted, run it again: it continues.
 
     With --plan, shows everything, changes nothing and exits 2. Exits 3 if the plan is vetoed.
     """

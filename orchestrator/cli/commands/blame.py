@@ -15,8 +15,9 @@ from orchestrator.runs.settings import Settings
 def command(settings: Settings, components: tuple[str, ...]) -> int:
     """Name the component at fault in a rolled-back release.
 
-    Deploys hold back everything that the rollback pinned until a COMPONENT changes, then they release the whole commit.
-    A deploy that cannot tell which component is at fault stops with exit code 6 and asks you to run this command.
+    Deploys hold back everything that the rollback pinned until one of the COMPONENTs changes. Then they deploy the
+    whole commit. If a deploy cannot determine which component is at fault, it stops with exit code 6 and asks you to
+    run this command.
     """
     from msgspec.structs import replace
 

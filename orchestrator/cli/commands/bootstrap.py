@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 @format_option(
     "text",
     "json",
-    help_text="Format of --plan. `json` has the complete policies, and needs neither a token nor AWS credentials.",
+    help_text="Format of --plan. `json` includes the complete policies, and needs neither a token nor AWS credentials.",
     name="plan_format",
 )
 @click.option("--auto-approve", is_flag=True, help="Do not ask for confirmation.")
 @click.option(
     "--without-environment",
     is_flag=True,
-    help="Let every job of the default branch deploy: for private repositories on GitHub's Free plan.",
+    help="Let every job on the default branch deploy (for private repositories on GitHub's Free plan).",
 )
 @project_options
 def command(
@@ -51,10 +51,11 @@ def command(
 ) -> int:
     """Set up AWS roles and GitHub settings for the workflows.
 
-    Creates, with an administrator's credentials: the OIDC provider (or uses the existing one), a read-only role for
-    plans, a role for deploys of the default branch, a permissions boundary, and the variables and the environment of
-    the repository. Both roles get the permissions that these manifests need and no more. Run it again after adding a
-    component; it changes only what differs. Uses the token in GITHUB_TOKEN or GH_TOKEN, or that of `gh auth token`.
+    Creates the OIDC provider (or uses the existing one), a read-only role for plans, a role for deploys of the default
+    branch, a permissions boundary, and the variables and the environment of the repository. Requires an administrator's
+    credentials. Both roles get only the permissions that these manifests need. After you add a component, run the
+    command again: it changes only what differs. Uses the token in GITHUB_TOKEN or GH_TOKEN, or the output of `gh auth
+    token`.
     """
     from orchestrator.bootstrap import github_settings, workflow_roles
     from orchestrator.planning import pipeline
@@ -102,7 +103,7 @@ def _apply(
     if plan.pending_changes:
         code = ExitCode(apply.apply_with_progress(planned, settings, 16, settings.command_line("bootstrap", "github")))
         if code is not ExitCode.OK:
-            terminal.print_err("The variables on GitHub were not set, because the changes in AWS are not complete.")
+            terminal.print_err("The GitHub variables were not set, because not all changes in AWS were made.")
             return code
     _apply_settings(terminal, github, [change for change in setting_changes if not change.is_protection])
     return ExitCode.OK
@@ -119,7 +120,9 @@ def _print_access(settings: Settings, desired: DesiredState, repository_name: st
     if find_github_token() is None:
         access = workflow_roles.describe_access(workflow_roles.expand(desired, Repository(repository_name, 0, 0)))
         document: AccessDocument = {"policies": access["policies"]}
-        settings.terminal.print_err("Trust policies and GitHub settings are left out: no GitHub token found.")
+        settings.terminal.print_err(
+            "Trust policies and GitHub settings are omitted, because no GitHub token was found."
+        )
     else:
         github = github_client(repository_name)
         repository = _fetch_repository(github, desired.scope, without_environment=without_environment)

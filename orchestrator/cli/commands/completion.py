@@ -24,8 +24,8 @@ KEYS_WITH_COLONS = "COMP_WORDBREAKS=${COMP_WORDBREAKS//:/}"
 def command(settings: Settings, shell: str) -> None:
     """Print the completion script for a shell.
 
-    It completes commands, options, paths of `explain`, environments, targets, services, secrets and their keys, and the
-    numbers of releases, which it reads from the ledger in AWS.
+    The script completes commands, options, `explain` paths, environments, targets, services, secrets and their keys,
+    and release numbers, which it reads from the ledger in AWS.
     """
     from click.shell_completion import get_completion_class
 

@@ -30,7 +30,7 @@ def command() -> None:
     default="",
     shell_complete=complete_service,
     metavar="SERVICE",
-    help="Service on ECS Express whose container reaches the database.",
+    help="ECS Express service whose container connects to the database.",
 )
 @click.option("--write", "can_write", is_flag=True, help="Allow writes. Without it, transactions are read-only.")
 @project_options

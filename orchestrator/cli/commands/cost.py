@@ -20,13 +20,13 @@ from orchestrator.runs.settings import Settings
 @click.option(
     "--account-created",
     type=click.DateTime(["%Y-%m-%d"]),
-    help="Day on which the AWS account was created: adds its free months or credits.",
+    help="Creation date of the AWS account: includes the account's free months or credits in the estimate.",
 )
 @click.option(
     "--actual",
     "is_actual",
     is_flag=True,
-    help="Ask Cost Explorer what AWS has billed, for 0.01 USD; the answer is kept for a day.",
+    help="Read the billed costs from Cost Explorer, which charges 0.01 USD; the result is cached for a day.",
 )
 @click.option(
     "--measured",
@@ -41,11 +41,11 @@ def command(
 ) -> None:
     """Estimate the monthly cost of the stack that the manifests define.
 
-    Uses AWS's list prices, before VAT and traffic: those shipped with the orchestrator, or those that `orchestrator
-    prices refresh` wrote. Resources without a price are listed, and the total is then a minimum. Without --actual and
-    --measured, the command needs neither AWS nor a network. --measured reads the storage of buckets, the traffic and
-    requests of Cdns, and the active hours and logs of App Runner services. --actual also shows what AWS billed the
-    account last month and this month, by AWS service.
+    Uses AWS's list prices, before VAT and traffic: either the prices shipped with the orchestrator, or the prices that
+    `orchestrator prices refresh` wrote. Resources without a price are listed, and the total is then a minimum. Without
+    --actual and --measured, the command works offline and without AWS credentials. --measured reads the storage of
+    buckets, the traffic and requests of Cdns, and the active hours and logs of App Runner services. --actual also shows
+    what AWS billed the account last month and this month, by AWS service.
     """
     from orchestrator import canonical_json
     from orchestrator.render import cost_report, spend_report

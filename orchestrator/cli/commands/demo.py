@@ -16,9 +16,9 @@ from orchestrator.runs.settings import Settings
 def command(settings: Settings) -> int:
     """Plan, deploy, break, roll back and restore on an emulated AWS.
 
-    Starts an empty emulated AWS on a free port; validates, plans and applies the manifests against it; then changes one
-    setting by hand, shows the drift and reverts it. Next, deploys two versions of a sample application (an API and a
-    site), building the image with buildah or podman if one is installed; then deploys a third version, which fails its
+    Starts an empty emulated AWS on a free port, and validates, plans and applies the manifests against it. Then changes
+    one setting manually, shows the drift and reverts it. Next, deploys two versions of a sample application (an API and
+    a site), and builds the image if buildah or podman is installed. Then deploys a third version, which fails its
     health check, and rolls back. Finally, drops a table of a PostgreSQL database and restores it. Changes nothing in a
     real AWS account, and needs no credentials, image builder or terminal. The state service shows every run on a
     dashboard; on a terminal, the dashboard stays open until you press Ctrl-C.

@@ -24,9 +24,9 @@ def command(
 ) -> int:
     """Delete all resources of one environment.
 
-    Deletes only resources with this environment's ownership mark. To delete resources that hold data, first set
+    Deletes only resources with this environment's ownership mark. To delete resources that contain data, first set
     `deletionPolicy: delete` in their manifests and apply the change, then pass the token that the plan printed to
-    --allow. On a terminal, asks for the name of the environment as confirmation. Exits as `apply` does.
+    --allow. On a terminal, asks for the name of the environment as confirmation. Uses the exit codes of `apply`.
     """
     from orchestrator.runs.apply import ApplyOptions, destroy
     from orchestrator.runs.approval import Approval

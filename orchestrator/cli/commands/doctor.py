@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(1, 600),
     default=30,
     show_default=True,
-    help="Seconds to wait; a check that takes longer is reported as not checked.",
+    help="Timeout in seconds. A check that takes longer is reported as not checked.",
 )
 @click.option(
     "--account",
@@ -41,10 +41,10 @@ def command(settings: Settings, output_format: Literal["text", "json"], timeout:
 
     Checks the repository, the manifests, the workflows, the image builder, AWS (credentials, roles and their trust
     policies, the resources that a plan reads, the release bucket), the repository on GitHub and the state service.
-    Works on a laptop or a runner. With --account, meant for use before the first deploy, also checks what AWS allows
-    this account: the Free plan, quotas, whether RDS offers the database, and, with IAM's policy simulator, what the
-    deploy role may do. Exits 1 when something is missing, else 0. A check that cannot run is reported, but is not a
-    failure.
+    Works on a laptop or a runner. With --account, also checks what AWS allows this account: the Free plan, quotas,
+    whether RDS offers the database, and (with the IAM policy simulator) the permissions of the deploy role. Use
+    --account before the first deploy. Exits 1 if something is missing, otherwise 0. A check that cannot run is
+    reported, but does not count as a failure.
     """
     import json
     import os

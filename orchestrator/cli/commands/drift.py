@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     "--ignore", multiple=True, metavar="TARGET", help="Add a waiver to the manifests: ignore this drift for now."
 )
 @click.option("--until", default="", metavar="DATE", help="Last day of the waiver, YYYY-MM-DD (with --ignore).")
-@click.option("--owner", default="", help="Who resolves the drift; you by default (with --ignore).")
+@click.option("--owner", default="", help="Person who resolves the drift (with --ignore); default: you.")
 @click.option("--reason", default="", help="Why the drift is ignored (with --ignore).")
 @project_options
 def command(
@@ -44,16 +44,17 @@ def command(
     """Show where AWS differs from the manifests.
 
     Each resource is in sync, drifted, unhealthy (such as a stopped database), pending (a change that AWS makes later),
-    not checked (with the reason), or ignored until a date. Also reports if the current release, or the one that a
-    rollback would restore, can no longer be restored. Exits 2 if so, or if something is drifted, unhealthy or pending.
+    not checked (with the reason), or ignored until a date. Also reports whether the current release, or the release
+    that a rollback would restore, can no longer be restored. Exits 2 in that case, or if a resource is drifted,
+    unhealthy or pending.
 
-    The coverage counts every setting that AWS's service models define for these resources. --coverage lists the
-    settings that are not checked.
+    Coverage is the share of checked settings among all settings that AWS's service models define for these resources.
+    --coverage lists the settings that are not checked.
 
-    A TARGET is `all`, an address, a component, or ADDRESS:FIELD. --accept and --ignore edit manifests, never AWS, and
-    keep comments and layout; they exit 2 when they cannot change everything, and name what is left. --accept removes
-    from the manifests what AWS does not have, and adds what no manifest declares. To change AWS instead, run
-    `orchestrator apply`.
+    A TARGET is `all`, an address, a component, or ADDRESS:FIELD. --accept and --ignore edit only the manifests, never
+    AWS, and keep comments and layout. If they cannot resolve all of the drift, they list the rest and exit 2. --accept
+    removes resources that do not exist in AWS from the manifests, and adds resources that no manifest declares. To
+    change AWS instead, run `orchestrator apply`.
     """
     from orchestrator.planning import pipeline
     from orchestrator.problems import ExitCode
@@ -93,7 +94,9 @@ def _edit_manifests(
     from orchestrator.release import ledger_entry
 
     if accept and ignore:
-        raise Problems.from_message("--accept and --ignore cannot be combined", hint="run the command once with each")
+        raise Problems.from_message(
+            "--accept and --ignore cannot be combined", hint="run the command separately with each option"
+        )
     manifest = pipeline.validate(settings.manifests, settings.environment)
     if accept:
         assert candidate.clients is not None
@@ -117,7 +120,7 @@ def _check_ignore_options(until: str, reason: str) -> None:
         last_day = date.fromisoformat(until)
     except ValueError:
         raise Problems.from_message(
-            f"--until {until!r} is not a valid date" if until else "--ignore needs --until",
+            f"--until {until!r} is not a valid date" if until else "--ignore requires --until",
             hint="pass --until YYYY-MM-DD, e.g. --until 2027-01-31",
         ) from None
     if last_day < datetime.now(UTC).date():
@@ -126,7 +129,8 @@ def _check_ignore_options(until: str, reason: str) -> None:
         )
     if not reason.strip():
         raise Problems.from_message(
-            "--ignore needs a --reason", hint="e.g. --reason 'the import of the old photos runs until then'"
+            "--ignore requires --reason",
+            hint="pass a reason, e.g. --reason 'the import of the old photos runs until then'",
         )
 
 

@@ -18,13 +18,13 @@ from orchestrator.runs.settings import Settings
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("ejected"),
     show_default=True,
-    help="Folder to write into; it has to be empty or missing.",
+    help="Output folder. It must be empty or must not exist yet.",
 )
 @project_options
 def command(settings: Settings, folder: Path) -> int:
     """Write the files that import a stack into Terraform or CloudFormation.
 
-    Finds every resource in AWS with the ownership mark of the environment, and writes Terraform `import` blocks, a
+    Finds every AWS resource that has the environment's ownership mark, and writes Terraform `import` blocks, a
     CloudFormation template for an import, and a README with the steps. Changes nothing in AWS. No file contains a
     secret value. Exits 1 if a resource could not be read.
     """

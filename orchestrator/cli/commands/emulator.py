@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     type=click.Choice(["moto", "ministack"]),
     default="moto",
     show_default=True,
-    help="Emulator that answers the calls.",
+    help="Emulator that responds to the calls.",
 )
 @click.option("--run-services", is_flag=True, help="Run the images of container services as processes on this machine.")
 @click.option(
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     "recording",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Forward calls to real AWS instead, and record its responses, without values.",
+    help="Forward calls to AWS instead, and record the responses in this file, without values.",
 )
 @common_options
 def command(
@@ -65,12 +65,12 @@ def command(
 ) -> None:
     """Run an emulated AWS on this machine.
 
-    Listens on 127.0.0.1 until interrupted, keeps nothing, and prints the variables that point any AWS client to it.
-    With --run-services (Linux only), App Runner and ECS Express Mode run the pushed images, each on the port in PORT,
-    check their health, and serve them at their host names: in a browser, open
-    http://HOST.awsapprunner.com.localhost:PORT or http://HOST.ecs.REGION.on.aws.localhost:PORT.
-    With --record, nothing is emulated: calls are forwarded to AWS with this machine's credentials, and AWS charges for
-    them. The file contains operations, statuses, error codes, texts and member names, to compare with the emulator.
+    Listens on 127.0.0.1 until interrupted, stores no data, and prints the environment variables that point any AWS
+    client to it. With --run-services (Linux only), App Runner and ECS Express Mode run the pushed images, each on the
+    port in PORT, check their health, and serve them at their host names: in a browser, open
+    http://HOST.awsapprunner.com.localhost:PORT or http://HOST.ecs.REGION.on.aws.localhost:PORT. With --record, nothing
+    is emulated: calls are forwarded to AWS with this machine's credentials, and AWS charges for them. The file contains
+    operations, status codes, error codes, error messages and member names, for comparison with the emulator.
     """
     from orchestrator.problems import Problems
 

@@ -22,9 +22,9 @@ from orchestrator.runs.settings import Settings
 def command(settings: Settings, component: str, words: tuple[str, ...]) -> int:
     """Run a command in a container of a service.
 
-    Uses ECS Exec through the AWS CLI and its Session Manager plugin, with your own credentials, in the newest running
-    task. If ECS Exec is disabled, prints how to enable it. App Runner does not support it. Returns the exit code of the
-    AWS CLI.
+    Runs the command in the newest running task, through ECS Exec, the AWS CLI and its Session Manager plugin, with your
+    own credentials. If ECS Exec is disabled, prints how to enable it. App Runner does not support it. Returns the exit
+    code of the AWS CLI.
     """
     from orchestrator import shell
     from orchestrator.aws import Clients, Reader

@@ -13,7 +13,7 @@ from orchestrator.runs.settings import Settings
 def command(settings: Settings, output_format: str) -> None:
     """Draw the dependencies between components.
 
-    An arrow points to the component that is needed. Needs neither AWS nor a network.
+    Each arrow points from a component to a component that it depends on. Works offline and without AWS credentials.
     """
     from orchestrator import canonical_json
     from orchestrator.planning import pipeline

@@ -16,7 +16,9 @@ from orchestrator.runs.settings import Settings
     "orchestrator hibernate -e staging --scheduled --auto-approve",
 )
 @click.option(
-    "--scheduled", is_flag=True, help="Do what the `schedule` of the Project says now: hibernate, wake, or nothing."
+    "--scheduled",
+    is_flag=True,
+    help="Follow the Project's `schedule` at the current time: hibernate, wake, or change nothing.",
 )
 @apply_options
 @run_options

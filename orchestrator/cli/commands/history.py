@@ -35,7 +35,10 @@ def command() -> None:
 @DATABASE_OPTION
 @common_options
 def verify(settings: Settings, export: Path | None, database: str) -> int:
-    """Verify that no entry or event was changed or removed. If one was, prints the first one and exits 1."""
+    """Verify that no entry or event was changed or removed.
+
+    If the check fails, prints the first affected entry or event and exits 1.
+    """
     from orchestrator.state.server import export_import
     from orchestrator.state.server.store import verification
 
@@ -45,7 +48,7 @@ def verify(settings: Settings, export: Path | None, database: str) -> int:
     else:
         entry_count, last_entry = verification.verify_database(_open_store(database).engine)
     settings.terminal.print_out(
-        f"The history is intact: {format_count(entry_count, 'entry', 'entries')}, the last is {last_entry}."
+        f"The history is intact: {format_count(entry_count, 'entry', 'entries')}, the last entry is {last_entry}."
     )
     return 0
 
@@ -69,8 +72,8 @@ def export(settings: Settings, database: str) -> int:
 def import_(settings: Settings, file: Path, database: str) -> int:
     """Import the journal of a run, or an export into an empty database.
 
-    A run with --without-record keeps a journal, which is imported into the service at ORCHESTRATOR_STATE_URL.
-    Importing it again changes nothing.
+    A run with --without-record keeps a journal. The journal is imported into the service at ORCHESTRATOR_STATE_URL;
+    importing the same journal again changes nothing.
     """
     from orchestrator.state.client import journal
     from orchestrator.state.server import export_import

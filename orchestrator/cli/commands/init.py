@@ -27,14 +27,17 @@ _ANSWER_OPTIONS = {
     "api-folder": ("FOLDER", "Folder of the API: the build context of its image."),
     "runtime": ("RUNTIME", "Runtime of the API: ecs-express, which works in every account, or app-runner."),
     "database": ("yes|no", "Whether the API has a PostgreSQL database."),
-    "secrets": ("NAMES", "Environment variables of the API with generated secrets, separated by commas, or none."),
+    "secrets": (
+        "NAMES",
+        "Environment variables of the API that contain generated secrets, separated by commas, or none.",
+    ),
     "site": ("FOLDER", "Folder of the built site, or none."),
     "site-build": ("COMMAND", "Command that builds the site, or none."),
     "site-folder": ("FOLDER", "Folder in which the site is built; by default the parent folder of --site."),
     "environments": ("NAMES", "Environments, separated by commas: prod, or staging,prod."),
     "promotion": ("yes|no", "Whether production gets only releases that the previous environment has verified."),
     "email": ("ADDRESS", "E-mail address for alarms, or none."),
-    "budget": ("USD", "Amount a month above which AWS sends e-mails, or none."),
+    "budget": ("USD", "Monthly cost in USD above which AWS sends e-mails, or none."),
     "tool": (
         "OWNER/NAME@COMMIT",
         "Repository and commit of the orchestrator's workflows; by default those of this checkout.",
@@ -80,13 +83,13 @@ def command(
 ) -> int:
     """Write the first files of a project.
 
-    Looks at what FOLDER contains, says what it found, and writes manifests, GitHub workflows, a production
-    Dockerfile, .gitignore and sections of README.md and AGENTS.md. Asks on a terminal for what no option sets.
-    Keeps existing files, and names them. If FOLDER has manifests, asks nothing and writes only the workflows; with
-    -e or --add-environment NAME, those of another environment. With --matrix, writes the two workflows of a repository
-    with several applications or environments. With --template, writes only a Dockerfile and its
-    .dockerignore: several stages, no root user, port 8080, a health check on /health. With --check, deploys
-    a fresh clone to an emulated AWS on this machine, and writes nothing.
+    Inspects FOLDER, reports what it found, and writes manifests, GitHub workflows, a production Dockerfile, .gitignore
+    and sections of README.md and AGENTS.md. On a terminal, asks for every value that no option sets. Keeps existing
+    files, and lists them. If FOLDER contains manifests, asks nothing and writes only the workflows. With -e or
+    --add-environment NAME, writes only the overlay and the workflows of that environment. With --matrix, writes the two
+    workflows of a repository with several applications or environments. With --template, writes only a Dockerfile and
+    its .dockerignore, with a multi-stage build, a non-root user, port 8080 and a health check on /health. With --check,
+    deploys a fresh clone to an emulated AWS on this machine, and writes nothing.
     """
     if check:
         from orchestrator.demo import fresh_clone
@@ -130,7 +133,7 @@ def _write_matrix(terminal: Terminal, folder: Path, option_values: Mapping[str, 
     )
     if replaced:
         names = " ".join(str(path) for path in replaced)
-        terminal.print_out(f"They replace the workflows of single environments. Delete these: git rm {names}")
+        terminal.print_out(f"These workflows replace those of single environments. Delete the old ones: git rm {names}")
 
 
 def _write_project(settings: Settings, folder: Path, option_values: Mapping[str, str | None], *, force: bool) -> None:
@@ -169,7 +172,7 @@ def _write_environment(
     )
     if environment == overlay.DEFAULT_NAME or not (folder / manifests.FOLDER).is_dir():
         file_texts = workflows.render_files(tool, environment, branch)
-        terminal.print_out(f"Writing only the workflows of {environment}; the manifests stay as they are.")
+        terminal.print_out(f"Writing only the workflows of {environment}; the manifests are not changed.")
         _print_report(terminal, file_writer.write_missing(folder, file_texts, force=force), [])
         _print_next_steps(terminal, (environment,), branch, "")
     else:
@@ -197,7 +200,7 @@ def _add_environment(
         environment, tool, branch, names, has_database=has_database, promoted_to=promoted_to
     )
     shared = added_environment.update(folder, tool, others, environment, promotion)
-    terminal.print_out(f"Writing only the overlay and workflows of {environment}; the manifests stay.")
+    terminal.print_out(f"Writing only the overlay and workflows of {environment}; the other manifests are not changed.")
     _print_report(terminal, file_writer.write_missing(folder, own_texts, force=force), [])
     _print_report(terminal, file_writer.write_missing(folder, shared.texts, force=True), [])
     for instruction in shared.instructions:
@@ -224,12 +227,12 @@ def _print_found(terminal: Terminal, lines: list[str]) -> None:
 
 def _print_report(terminal: Terminal, result: WriteResult, extended: list[Path]) -> None:
     """Print which files were written, overwritten and kept."""
-    skipped_title = "Kept, because they exist already (--force overwrites them)"
+    skipped_title = "Kept, because they already exist (use --force to overwrite them)"
     for title, paths in (
         ("Written", result.created),
         ("Overwritten", result.overwritten),
         (skipped_title, result.skipped),
-        ("Extended by a section about deployment", extended),
+        ("Added a section about deployment to", extended),
     ):
         if paths:
             terminal.print_out("\n".join([f"{title}:", *(f"  {path}" for path in paths)]))
@@ -241,14 +244,17 @@ def _print_next_steps(terminal: Terminal, environments: tuple[str, ...], branch:
 
     options = ["" if environments == (DEFAULT_NAME,) else f" -e {name}" for name in environments]
     steps = [
-        ("orchestrator validate && orchestrator init --check", "proves on this machine that a fresh clone deploys"),
+        (
+            "orchestrator validate && orchestrator init --check",
+            "prove on this machine that a fresh clone can be deployed",
+        ),
         *(
             (f"orchestrator bootstrap github{option}", "once, as an administrator of AWS and of the repository")
             for option in options
         ),
         ("git add -A && git commit -m 'Set up deployment'", "on a branch, or for the first deploy on " + branch),
         ("git push", f"then merge into {branch}: every push to it deploys"),
-        *((f"orchestrator doctor{option}", "checks these steps, and lists what is missing") for option in options),
+        *((f"orchestrator doctor{option}", "check these steps, and list what is missing") for option in options),
     ]
     if email:
         steps.append((f"open the e-mails to {email}", "and confirm the subscriptions to alarms after the first deploy"))

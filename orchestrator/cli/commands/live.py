@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def command(settings: Settings, change: str) -> int:
     """Show whether a pull request or commit is live.
 
-    Compares it with the commits that the parts of the current release were built from: after a rollback, some parts may
+    Compares it with the commits that the parts of the current release were built from: after a rollback, some parts can
     be older than others. Exits 0 if every part contains it, otherwise 1.
     """
     from orchestrator.problems import ExitCode, Problems
@@ -52,7 +52,7 @@ def command(settings: Settings, change: str) -> int:
         settings.terminal.print_out(f"{title} is live in {environment} {since}.")
         return ExitCode.OK
     missing = ", ".join(f"{part.name} of release {part.release.number}" for part in parts if part not in having)
-    settings.terminal.print_out(f"{title} is live in {environment} {since}, but not in {missing}, which is held back.")
+    settings.terminal.print_out(f"{title} is live in {environment} {since}, but not in {missing} (held back).")
     return ExitCode.FAILED
 
 
@@ -68,7 +68,7 @@ def _find_change(settings: Settings, change: str) -> ShippedCommit:
     commit = commit or shipped_commits.resolve_commit(settings.manifests, change.lower())
     if commit is None:
         raise Problems.from_message(
-            f"the history of this checkout shows neither a merge of pull request #{number} nor a commit {change}",
-            hint="run `git fetch` and check out the main branch; a rebase merge has no number: give its commit",
+            f"the history of this checkout contains neither a merge of pull request #{number} nor a commit {change}",
+            hint="run `git fetch` and check out the main branch; after a rebase merge, pass a commit instead",
         )
     return commit

@@ -19,7 +19,7 @@ def parse_duration(_context: click.Context, _parameter: click.Parameter, value: 
     """Return a duration such as ``90s``, ``10m``, ``2h`` or ``1d`` in seconds."""
     if duration := _DURATION.fullmatch(value):
         return int(duration["count"]) * _UNIT_SECONDS[duration["unit"]]
-    raise click.BadParameter("must be a number and s, m, h or d, such as 10m")
+    raise click.BadParameter("must be a number followed by s, m, h or d, such as 10m")
 
 
 def parse_pattern(_context: click.Context, _parameter: click.Parameter, value: str | None) -> re.Pattern[str] | None:
@@ -44,15 +44,15 @@ def parse_pattern(_context: click.Context, _parameter: click.Parameter, value: s
     default="10m",
     show_default=True,
     metavar="TIME",
-    help="How far back: 10m, 2h, 1d.",
+    help="How far back to start, such as 10m, 2h or 1d.",
 )
-@click.option("--follow", is_flag=True, help="Wait for more lines, until Ctrl-C.")
+@click.option("--follow", is_flag=True, help="Wait for more lines until you press Ctrl-C.")
 @click.option("--grep", "pattern", callback=parse_pattern, metavar="REGEX", help="Print only matching lines.")
 @project_options
 def command(settings: Settings, component: str, since: int, follow: bool, pattern: re.Pattern[str] | None) -> None:
     """Print the logs of a service's containers.
 
-    Each line has its time in UTC. COMPONENT is a ContainerService, such as api or containerservice.api. Reads
+    Each line starts with its time in UTC. COMPONENT is a ContainerService, such as api or containerservice.api. Reads
     CloudWatch Logs with your own credentials (logs:FilterLogEvents). Text that looks like a secret is redacted.
     """
     import time
@@ -73,4 +73,4 @@ def command(settings: Settings, component: str, since: int, follow: bool, patter
         settings.terminal.print_out(f"{at[:23]}Z {line.text}")
         printed = True
     if not printed:
-        settings.terminal.print_err(f"No lines in {log_group} in this time.")
+        settings.terminal.print_err(f"{log_group} has no matching lines in this period.")

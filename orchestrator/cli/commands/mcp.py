@@ -7,7 +7,8 @@ from orchestrator.cli.options import common_options
 from orchestrator.runs.settings import Settings
 
 INSTRUCTIONS = (
-    "These tools read: they change neither manifests nor AWS. To change anything, edit the manifests, check them with "
+    "These tools are read-only: they change neither the manifests nor AWS. To change anything, edit the manifests, "
+    "check them with "
     "`validate`, look at `plan`, and open a pull request."
 )
 
@@ -18,8 +19,8 @@ def command(settings: Settings) -> None:
     """Give a coding agent read-only access to the project.
 
     Speaks the Model Context Protocol over stdin and stdout. The tools are read-only: validate, explain, render, plan,
-    drift, status, releases, cost, outlook, graph. AWS is read with the credentials of this process; give it those of
-    the plan role. Changes go through a pull request.
+    drift, status, releases, cost, outlook, graph. The tools read AWS with the credentials of this process; use those of
+    the plan role. To make changes, open a pull request.
     """
     import orchestrator
     from orchestrator.problems import Problems

@@ -29,7 +29,13 @@ def command() -> None:
         "orchestrator migrate database --from postgresql://app@localhost/shop --to main",
     ),
 )
-@click.option("--from", "source", required=True, metavar="URL", help="Source, without password: set PGPASSWORD.")
+@click.option(
+    "--from",
+    "source",
+    required=True,
+    metavar="URL",
+    help="Source database, without a password; pass the password in PGPASSWORD.",
+)
 @click.option(
     "--to",
     "name",
@@ -46,8 +52,10 @@ def command() -> None:
     metavar="direct|vpc|SERVICE",
     help="How to reach the Database: from this machine, or through a container of a service on ECS Express.",
 )
-@click.option("--rehearse", is_flag=True, help="Copy into a temporary database on the same server, and drop it.")
-@click.option("--jobs", type=click.IntRange(1, 32), default=4, show_default=True, help="Tables copied at once.")
+@click.option("--rehearse", is_flag=True, help="Copy into a temporary database on the same server, then drop it.")
+@click.option(
+    "--jobs", type=click.IntRange(1, 32), default=4, show_default=True, help="Number of tables to copy at once."
+)
 @click.option(
     "--work",
     type=click.Path(path_type=Path, file_okay=False),
@@ -55,7 +63,9 @@ def command() -> None:
     help="Folder for the dump, which is deleted afterwards.",
 )
 @ca_option
-@click.option("--into-nonempty", is_flag=True, help="Replace the rows of tables that differ in a database with rows.")
+@click.option(
+    "--into-nonempty", is_flag=True, help="If the database already has rows, replace the rows of tables that differ."
+)
 @click.option(
     "--report",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -66,16 +76,16 @@ def command() -> None:
     "--cut-over",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write the steps of the move as Markdown, with the times of this run.",
+    help="Write the steps of the cut-over as Markdown, with the durations of this run.",
 )
 @data_options
 @common_options
 def database(settings: Settings, source: str, name: str, run_options: RunOptions, **options: Any) -> int:
     """Copy a PostgreSQL database into a Database of the project, and verify the copy.
 
-    Checks versions, extensions, encoding and disk first. Copies definitions, rows in parallel, indexes, constraints,
-    sequences and large objects, then counts and hashes every table on both sides. If a run is interrupted, run the same
-    command again: it copies only what differs. Exits 0 when both sides are equal, 1 otherwise.
+    Checks versions, extensions, encoding and disk space first. Copies definitions, rows (in parallel), indexes,
+    constraints, sequences and large objects, then counts and hashes every table on both sides. If a run is interrupted,
+    run the same command again: it copies only what differs. Exits 0 when both sides are equal, 1 otherwise.
     """
     from orchestrator.runs.migrate import MigrateOptions, migrate_database
 
@@ -92,14 +102,20 @@ def database(settings: Settings, source: str, name: str, run_options: RunOptions
         "orchestrator migrate files --from s3://old-bucket/uploads/ --to files",
     ),
 )
-@click.option("--from", "source", required=True, metavar="SOURCE", help="Folder, or s3://BUCKET/PREFIX.")
+@click.option("--from", "source", required=True, metavar="SOURCE", help="Source folder, or s3://BUCKET/PREFIX.")
 @click.option("--to", required=True, metavar="NAME", help="Name of the Bucket in the manifests.")
-@click.option("--prefix", default="", metavar="PREFIX", help="Prefix of every key in the bucket.")
+@click.option("--prefix", default="", metavar="PREFIX", help="Prefix to add to every key in the bucket.")
 @click.option(
-    "--map", "rules", multiple=True, metavar="OLD=NEW", help="Replace the beginning of file names; repeatable."
+    "--map",
+    "rules",
+    multiple=True,
+    metavar="OLD=NEW",
+    help="Replace OLD with NEW at the beginning of file names (repeatable).",
 )
 @click.option("--check", "check_only", is_flag=True, help="Only compare; change nothing.")
-@click.option("--jobs", type=click.IntRange(1, 64), default=32, show_default=True, help="Files copied at once.")
+@click.option(
+    "--jobs", type=click.IntRange(1, 64), default=32, show_default=True, help="Number of files to copy at once."
+)
 @click.option("--overwrite", is_flag=True, help="Also replace objects that differ from their files.")
 @click.option(
     "--report",

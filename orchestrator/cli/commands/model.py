@@ -34,11 +34,13 @@ def command() -> None:
     type=click.FloatRange(0, 1),
     default=0.1,
     show_default=True,
-    help="Share of products that differ, 0 to 1.",
+    help="Share of changed products above which training is needed, from 0 to 1.",
 )
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when training is needed.")
 @click.option(
-    "--publish", is_flag=True, help="Write the result to ml-models/training-needed.json, for the shop's pages."
+    "--publish",
+    is_flag=True,
+    help="Write the result to ml-models/training-needed.json, for the pages of the application.",
 )
 @format_option("text", "json")
 @project_options
@@ -165,7 +167,7 @@ def format_comparison(comparison: CatalogueComparison, location: str = "") -> st
             else ""
         )
         lines.append(
-            f"  {len(comparison.unplaced)} new files belong to no known product: "
+            f"  {len(comparison.unplaced)} new files do not belong to a known product: "
             f"{', '.join(comparison.unplaced[:MAX_NAMED_PRODUCTS])}{remainder}"
         )
     counts = (

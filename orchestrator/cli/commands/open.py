@@ -23,8 +23,8 @@ from orchestrator.runs.settings import Settings
 def command(settings: Settings, page: str, component: str) -> None:
     """Open the site, a service, the dashboard or AWS's console in a browser.
 
-    Prints the address, and opens it if this is a terminal. `console` opens the region in AWS's console, or with a
-    component its page there. `dashboard` is the page of the environment in the state service.
+    Prints the address, and opens it if this is a terminal. `console` opens the AWS console in the environment's region,
+    or on the page of a component. `dashboard` opens the environment's page in the state service.
     """
     import webbrowser
 

@@ -19,7 +19,7 @@ from orchestrator.runs.settings import Settings
 def command(settings: Settings, days: int, output_format: str) -> None:
     """List the dates on which AWS changes costs or upgrades a database.
 
-    Needs neither AWS nor a network. Plans warn of each date 180 days before.
+    Works offline and without AWS credentials. Plans start to warn 180 days before each date.
     """
     from datetime import UTC, datetime
 

@@ -51,7 +51,7 @@ def command(  # noqa: PLR0913 - its options
     Copies the images, sites and models of the release, and builds nothing. Without --release, promotes the newest
     release that meets the conditions of `promotion` in the Project. Manifests and database schema come from the
     checkout, for the target environment. Then verifies the release, and rolls back on failure, as `orchestrator deploy`
-    does. Exits as `orchestrator deploy` does.
+    does. Uses the exit codes of `orchestrator deploy`.
     """
     from orchestrator.problems import ExitCode
     from orchestrator.release.promotion import PromotionRequest

@@ -14,7 +14,7 @@ from orchestrator.runs.settings import Settings
     "--actual",
     "is_actual",
     is_flag=True,
-    help="Ask Cost Explorer what AWS has billed, for 0.01 USD; the answer is kept for a day.",
+    help="Read the billed costs from Cost Explorer, which charges 0.01 USD; the result is cached for a day.",
 )
 @project_options
 def command(settings: Settings, is_actual: bool) -> None:

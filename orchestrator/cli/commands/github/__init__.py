@@ -8,13 +8,13 @@ import click
 
 COMMANDS = {
     "changed": "List the environments whose inputs changed, for a matrix.",
-    "gather": "Put the plans of a matrix into one comment.",
+    "gather": "Combine the plans of a matrix in one comment.",
     "validate": "Check the manifests, and set outputs for later steps.",
     "plan": "Plan, and comment on the pull request.",
     "build": "Build the sites, without credentials.",
     "deploy": "Deploy the reviewed plan, and report to GitHub.",
-    "drift": "Check for drift, keep an issue about it, accept or revert it.",
-    "drill": "Run the restore drills of databases that are due.",
+    "drift": "Check for drift and report it in an issue, or accept or revert it.",
+    "drill": "Run the restore drills that are due.",
     "rollback": "Roll back to an earlier release, and report to GitHub.",
     "promote": "Promote a release of another environment, and report to GitHub.",
 }

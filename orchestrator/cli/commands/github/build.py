@@ -28,15 +28,15 @@ MAX_FAILURE_CHARS = 500
     help="File with the tags of images that the registry already has, written by `github deploy`.",
 )
 @click.option(
-    "--sites-only", is_flag=True, help="Build no images, as for a plan: their inputs say whether they change."
+    "--sites-only", is_flag=True, help="Do not build images. For plans, which detect changed images by their inputs."
 )
 @common_options
 def command(settings: Settings, out: Path, pushed_images: Path | None, sites_only: bool) -> None:
     """Build the sites and images of the checked-out commit. Uses no token and no AWS credentials.
 
     Sets the outputs `built` (whether anything was built), `images` (tag and digest of each, as JSON) and `failure`.
-    `orchestrator github deploy --built FOLDER` deploys the results; `github plan --built FOLDER` compares the sites
-    with the live ones.
+    `orchestrator github deploy --built FOLDER` deploys the results. `github plan --built FOLDER` compares the sites
+    with the live sites.
     """
     import msgspec
 
@@ -56,7 +56,7 @@ def command(settings: Settings, out: Path, pushed_images: Path | None, sites_onl
     is_built = has_sites or any(image.digest for image in images.values())
     description = msgspec.json.encode(images).decode() if images else ""
     notifier.run.set_outputs(built=str(is_built).lower(), images=description)
-    settings.terminal.print_out(f"Everything built is in {out}." if is_built else "There is nothing to build.")
+    settings.terminal.print_out(f"Everything built is in {out}." if is_built else "Nothing to build.")
 
 
 def _read_tags(file: Path | None) -> list[str]:

@@ -22,12 +22,14 @@ VARIABLES_VARIABLE = "ORCHESTRATOR_VARIABLES"
 
 @cli_command("changed", "orchestrator github changed", "orchestrator github changed --all")
 @click.option("--all", "should_list_all", is_flag=True, help="List every environment.")
-@click.option("--only", default="", envvar="ORCHESTRATOR_ONLY", help="List only this environment, whatever changed.")
+@click.option(
+    "--only", default="", envvar="ORCHESTRATOR_ONLY", help="List only this environment, regardless of what changed."
+)
 @common_options
 def command(settings: Settings, should_list_all: bool, only: str) -> None:
-    """Find the environments of the repository whose inputs changed: manifests, and all files that they name.
+    """Find the environments of the repository whose inputs changed: manifests, and all files that they refer to.
 
-    A pull request is compared with its base, a push with the last commit that was deployed without failures. Sets the
+    Compares a pull request with its base, and a push with the last commit that was deployed without failures. Sets the
     outputs `targets` (a JSON list for a matrix: `manifests`, `environment`, `plan-role`, `deploy-role`) and `count`.
     Uses no AWS credentials.
     """
@@ -35,7 +37,7 @@ def command(settings: Settings, should_list_all: bool, only: str) -> None:
     from orchestrator.github.workflow_run import WorkflowRun
     from orchestrator.runs import changed_environments
 
-    check_input(only, r"([a-z][a-z0-9-]{0,15})?", "environment", "an environment's name, or nothing")
+    check_input(only, r"([a-z][a-z0-9-]{0,15})?", "environment", "the name of an environment, or an empty value")
     run, root = WorkflowRun.from_environment(), Path.cwd()
     environments = changed_environments.list_environments(root)
     if only:

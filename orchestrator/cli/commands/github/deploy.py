@@ -27,7 +27,7 @@ MAX_LOCK_WAIT_SECONDS = 1800.0
     "--digest",
     default="",
     envvar="ORCHESTRATOR_DIGEST",
-    help="Digest of the plan to deploy; starting this run approves it.",
+    help="Digest of the plan to deploy. Starting the workflow with a digest approves that plan.",
 )
 @click.option(
     "--allow",
@@ -61,8 +61,9 @@ def command(
 ) -> int:
     """Deploy the checked-out commit, if its plan was reviewed as the Project's `approval` requires.
 
-    Waits for the lock. Reports to the run's summary, to GitHub's deployments, and, if it fails, to the merged pull
-    request. Exits as `orchestrator deploy` does, or 6 when the plan is not the reviewed one and nothing was changed.
+    Waits for the lock. Reports to the job summary, to GitHub deployments and, on failure, to the merged pull request.
+    Uses the exit codes of `orchestrator deploy`. Exits 6 if the plan differs from the reviewed plan and nothing was
+    changed.
     """
     from orchestrator.github.deploy_notifier import DeployNotifier
     from orchestrator.github.inputs import check_input, check_veto_token

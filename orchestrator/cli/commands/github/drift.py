@@ -51,12 +51,12 @@ TARGETS_PATTERN = r"[A-Za-z0-9_.:, /-]{1,500}"
 @common_options
 @build_job_options
 def command(settings: Settings, answer: DriftAction, targets: str, allow: str, build: BuildJob | None) -> int:
-    """Check for drift, and keep one issue about it; the issue is closed when the drift is gone.
+    """Check for drift, and report it in one issue, which is closed when the drift is resolved.
 
     A second issue lists the dates on which AWS changes the stack; see `orchestrator outlook`.
 
-    `accept` opens a pull request that edits the manifests and keeps their comments and layout. `revert` deploys what
-    the manifests say; starting the workflow approves that. Exits 0 with or without drift.
+    `--answer accept` opens a pull request that edits the manifests and keeps their comments and layout. `--answer
+    revert` deploys the manifests; starting the workflow approves this deploy. Exits 0 with or without drift.
     """
     from orchestrator.github.inputs import check_input, check_veto_token
     from orchestrator.github.notifications import GitHubNotifier
@@ -151,7 +151,7 @@ def _accept_drift(settings: Settings, notifier: GitHubNotifier, targets: list[st
 
     candidate, planned = _report_drift(settings, notifier)
     if not planned.plan.pending_changes:
-        settings.terminal.print_out("No drift, so there is nothing to accept.")
+        settings.terminal.print_out("No drift to accept.")
         return ExitCode.OK
     manifest = pipeline.validate(settings.manifests, settings.environment)
     assert candidate.clients is not None

@@ -12,7 +12,7 @@ from orchestrator.runs.settings import Settings
 @ca_option
 @common_options
 def command(settings: Settings, ca_file: str) -> int:
-    """Run the restore drill of every Database that is due according to `backups.drillEveryDays`.
+    """Run the restore drills that are due according to `backups.drillEveryDays` of each Database.
 
     Restores to a temporary instance, compares it with the database if this machine can connect to both, measures how
     long the restore took, and deletes the instance. Exits 4 if data is missing in a restored database, 1 if a database

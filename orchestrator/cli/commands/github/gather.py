@@ -17,15 +17,15 @@ from orchestrator.runs.settings import Settings
     default="[]",
     envvar="ORCHESTRATOR_MATRIX",
     metavar="JSON",
-    help="Output `targets` of `github changed`: what was to be planned.",
+    help="Output `targets` of `github changed`: the environments to plan.",
 )
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @common_options
 def command(settings: Settings, targets: str, folder: Path) -> None:
     """Write one comment on the pull request with a section for each plan of the run.
 
-    FOLDER has a folder with a file `section.md` for each plan, as `github plan` writes it. Sets the output `artifact`:
-    the name of the artefact that proves which run has written the comment.
+    FOLDER contains one folder for each plan, with the file `section.md` that `github plan` wrote. Sets the output
+    `artifact`: the name of the artefact that proves which run wrote the comment.
     """
     from orchestrator.github import gathered_comment
     from orchestrator.github.notifications import GitHubNotifier, comment_marker, environment_title
@@ -49,4 +49,4 @@ def _parse(text: str) -> list[dict[str, str]]:
     try:
         return msgspec.json.decode(text, type=list[dict[str, str]])
     except msgspec.MsgspecError as error:
-        raise Problems.from_message(f"--targets is not the list that `github changed` prints: {error}") from None
+        raise Problems.from_message(f"--targets must be the output `targets` of `github changed`: {error}") from None

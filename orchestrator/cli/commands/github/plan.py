@@ -30,16 +30,16 @@ MAX_SUMMARY_BYTES = 900_000
 @cli_command("plan", "orchestrator github plan -e prod --out plan", "orchestrator github plan --emulated")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the plan, as JSON and HTML.")
 @click.option(
-    "--emulated", is_flag=True, help="Plan against an empty emulated AWS, and report to the run's summary only."
+    "--emulated", is_flag=True, help="Plan against an empty emulated AWS, and report only to the job summary."
 )
 @common_options
 @build_job_options
 def command(settings: Settings, out: Path | None, emulated: bool, build: BuildJob | None) -> int:
-    """Plan, and keep one comment on the pull request up to date.
+    """Make a plan, and keep one comment on the pull request up to date.
 
-    Compares the sites that `github build` has built with those that are live, if --built names their folder. A commit
-    status shows the digest of the plan. --emulated uses no credentials and no token,
-    for pull requests from forks. Exits as `orchestrator plan` does.
+    If --built names the output folder of `github build`, compares the built sites with the live sites. A commit status
+    shows the digest of the plan. --emulated uses no credentials and no token, for pull requests from forks. Uses the
+    exit codes of `orchestrator plan`.
     """
     from orchestrator.github.notifications import GitHubNotifier
     from orchestrator.release.promotion import NothingToPromoteError

@@ -37,11 +37,11 @@ STARTED_BY_HAND = "workflow_dispatch"
 @common_options
 @build_job_options
 def command(settings: Settings, source: str, number: str, skip_soak: bool, allow: str, build: BuildJob | None) -> int:
-    """Promote as `orchestrator promote` does, and report to GitHub. Waits for the lock.
+    """Promote like `orchestrator promote`, and report to GitHub. Waits for the lock.
 
-    Starting the workflow by hand approves the promotion and unpins what a rollback pinned. A scheduled run promotes a
-    release that meets the conditions of the Project, if its plan is approved as `approval` requires. It promotes
-    nothing while a rollback has pinned parts. Exits as `orchestrator deploy` does.
+    Starting the workflow manually approves the promotion and unpins what a rollback pinned. A scheduled run promotes a
+    release that meets the conditions of the Project, if its plan is approved as `approval` requires. While a rollback
+    has pinned parts, it promotes nothing. Uses the exit codes of `orchestrator deploy`.
     """
     from orchestrator.cli.commands.github.deploy import deploy_with_reports
     from orchestrator.github.deploy_notifier import DeployNotifier
@@ -50,8 +50,15 @@ def command(settings: Settings, source: str, number: str, skip_soak: bool, allow
     from orchestrator.manifest.overlay import NAME_PATTERN
     from orchestrator.release.promotion import PromotionRequest
 
-    check_input(number, r"([1-9][0-9]{0,8})?", "release", "a number that `orchestrator releases` prints, or nothing")
-    check_input(source, rf"({NAME_PATTERN.pattern.removesuffix(chr(92) + 'Z')})?", "source", "an environment's name")
+    check_input(
+        number, r"([1-9][0-9]{0,8})?", "release", "a number that `orchestrator releases` prints, or an empty value"
+    )
+    check_input(
+        source,
+        rf"({NAME_PATTERN.pattern.removesuffix(chr(92) + 'Z')})?",
+        "source",
+        "the name of an environment, or an empty value",
+    )
     check_veto_token(allow)
     github = GitHubNotifier.from_environment(settings.manifests, settings.environment)
     is_by_hand = github.run.environ.get("GITHUB_EVENT_NAME") == STARTED_BY_HAND

@@ -42,9 +42,9 @@ def command(
     plan_only: bool,
     unlock_first: bool,
 ) -> int:
-    """Roll back as `orchestrator rollback` does, and report to GitHub. Waits for the lock.
+    """Roll back like `orchestrator rollback`, and report to GitHub. Waits for the lock.
 
-    Starting the workflow approves the rollback. Exits as `orchestrator rollback` does.
+    Starting the workflow approves the rollback. Uses the exit codes of `orchestrator rollback`.
     """
     from orchestrator.cli.commands.github.deploy import MAX_LOCK_WAIT_SECONDS
     from orchestrator.github.deploy_notifier import DeployNotifier
@@ -56,7 +56,10 @@ def command(
     from orchestrator.runs.unlock import unlock
 
     check_input(
-        release_number, r"([1-9][0-9]{0,8})?", "release", "a number that `orchestrator releases` prints, or nothing"
+        release_number,
+        r"([1-9][0-9]{0,8})?",
+        "release",
+        "a number that `orchestrator releases` prints, or an empty value",
     )
     check_input(parts, r"[A-Za-z0-9_., -]{0,200}", "parts", "names, comma-separated")
     check_veto_token(allow)

@@ -18,7 +18,7 @@ ROLE_VARIABLE = "ORCHESTRATOR_ROLE"
 
 
 @cli_command("validate", "orchestrator github validate -e prod")
-@click.option("--silent", is_flag=True, help="Report to the run's summary only; uses no token.")
+@click.option("--silent", is_flag=True, help="Report only to the job summary, without a token.")
 @common_options
 def command(settings: Settings, silent: bool) -> None:
     """Check the manifests, and set the outputs `region`, `account`, `project`, `environment` and `key`.
