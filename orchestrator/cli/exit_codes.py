@@ -22,7 +22,7 @@ EXIT_CODES: Mapping[str, Mapping[ExitCode, str]] = {
     "restore database": {ExitCode.VETOED: _VETOED, ExitCode.UNHEALTHY: "restored, but something is unhealthy"},
     "restore files": {ExitCode.UNHEALTHY: "files are still missing"},
     "upgrade database": {ExitCode.UNHEALTHY: "upgraded, but something is missing afterwards"},
-    "verify data": {ExitCode.UNHEALTHY: "a row names a file that is missing"},
+    "verify data": {ExitCode.UNHEALTHY: "a row refers to a missing file"},
     "secret rotate": {
         ExitCode.ROLLED_BACK: "a service did not start with the new values, and the old ones are restored"
     },

@@ -35,11 +35,11 @@ def common_options(function: F) -> F:
         shell_complete=complete_environment,
         help="Environment, e.g. prod.",
     )
-    @click.option("--verbose", is_flag=True, help="Show every field, log what is done, and print tracebacks.")
+    @click.option("--verbose", is_flag=True, help="Show every field, log every action, and print tracebacks.")
     @click.option(
         "--log-format", type=click.Choice(["text", "json"]), default="text", help="Format of the log on stderr."
     )
-    @click.option("--no-color", is_flag=True, help="Print without colours, as NO_COLOR does.")
+    @click.option("--no-color", is_flag=True, help="Print without colours (same as setting NO_COLOR).")
     @click.pass_context
     @functools.wraps(function)
     def wrapper(context: click.Context, /, no_color: bool, **options: Any) -> Any:
@@ -87,14 +87,14 @@ def build_job_options(function: F) -> F:
         "--built",
         type=click.Path(path_type=Path, file_okay=False),
         envvar="ORCHESTRATOR_BUILT",
-        help="Folder of the sites and images that `github build` has built; otherwise they are built here.",
+        help="Folder of the sites and images that `github build` built; without this option, they are built here.",
     )
     @click.option(
         "--build-job",
         default="",
         envvar="ORCHESTRATOR_BUILD_JOB",
         metavar="JSON",
-        help="Result and outputs of that job, as GitHub's `toJSON(needs.build)`.",
+        help="Result and outputs of the job that ran `github build`, as GitHub's `toJSON(needs.build)`.",
     )
     @functools.wraps(function)
     def wrapper(settings: Settings, *, built: Path | None, build_job: str, **options: Any) -> Any:
@@ -114,7 +114,7 @@ def plan_options(function: F) -> F:
         multiple=True,
         metavar="ADDRESS",
         shell_complete=complete_target,
-        help="Only this resource or component, and what it depends on.",
+        help="Limit the plan to this resource or component and its dependencies.",
     )
     allow = click.option("--allow", default="", metavar="TOKEN", help="Lift the vetoes of the plan that printed TOKEN.")
     return target(allow(function))
@@ -173,7 +173,7 @@ def ca_option(function: F) -> F:
         "--ca",
         type=click.Path(path_type=Path, dir_okay=False, exists=True),
         metavar="FILE",
-        help="Certificate authority of the database's server, such as RDS's bundle.",
+        help="CA certificates for the database server, such as the RDS bundle.",
     )
     @functools.wraps(function)
     def wrapper(*args: Any, ca: Path | None, **arguments: Any) -> Any:

@@ -28,19 +28,19 @@ CHECKS: Final = {
     "builder": "The programs that build images and sites are installed.",
     "aws": "The credentials work and belong to the Project's account and region.",
     "github": "The repository exists, with its variables and its environment.",
-    "roles": "OIDC provider, roles, trust and policies match what `bootstrap github` creates.",
+    "roles": "The OIDC provider, roles, trust policies and permissions match what `bootstrap github` creates.",
     "permissions": "The credentials can read everything that a plan reads.",
     "releases": "The release bucket exists and can be read.",
-    "state": "The state service answers, if one is configured.",
+    "state": "The state service responds, if one is configured.",
 }
 """Every check and what it verifies, in the order of the report."""
 
 ACCOUNT_CHECKS: Final = {
-    "account": "AWS's plan of the account allows what the manifests need.",
+    "account": "The account's AWS plan (Free or Paid) allows what the manifests need.",
     "linked roles": "The service-linked roles exist, or are created by the first apply.",
     "database": "RDS offers the class, version and storage of each database in the region.",
     "quotas": "What a plan creates fits into the account's quotas.",
-    "deploy role": "IAM's simulator allows the deploy role all that the manifests need.",
+    "deploy role": "The IAM policy simulator confirms that the deploy role has all required permissions.",
 }
 """The further checks of `doctor --account`: what AWS allows this account, before anything is created."""
 

@@ -56,12 +56,14 @@ def check_plan(desired: DesiredState, clients: Clients) -> Iterator[Finding]:
         organization = clients.call("organizations", "describe_organization", {}, GLOBAL_REGION)["Organization"]
     except AwsError as error:
         if error.code != "AWSOrganizationsNotInUseException":
-            yield _denied_finding("account", error, "whether an organisation decides about budgets")
+            yield _denied_finding("account", error, "whether an organisation controls budgets")
         return
     if organization["MasterAccountId"] != desired.scope.account:
-        message = "the account is a member of an organisation, whose management account may not have enabled budgets"
+        message = "the account belongs to an organisation, and its management account may not have enabled budgets"
         yield not_checked_finding(
-            "account", message, f"ask the owner of account {organization['MasterAccountId']}, or remove the Budget"
+            "account",
+            message,
+            f"ask the owner of account {organization['MasterAccountId']} to enable budgets, or remove the Budget",
         )
 
 
@@ -221,5 +223,5 @@ def _list_resources(desired: DesiredState, resource_type: str) -> list[Resource]
 def _denied_finding(check: str, error: AwsError, question: str) -> Finding:
     """Return a finding for a question that a failed read leaves open."""
     return not_checked_finding(
-        check, f"cannot tell {question}: {error}", f"allow {error.action} to your own credentials"
+        check, f"cannot determine {question}: {error}", f"allow {error.action} to your own credentials"
     )

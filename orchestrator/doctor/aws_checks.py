@@ -51,7 +51,7 @@ def check_roles(desired: DesiredState, clients: Clients, repository: Repository 
     if repository is None:
         findings.append(
             not_checked_finding(
-                "roles", "cannot check whether the roles trust this repository: its id on GitHub is not known"
+                "roles", "cannot check whether the roles trust this repository: its GitHub id is unknown"
             )
         )
     return findings or [Finding("roles", "ok", "OIDC provider, roles, trust and policies match the manifests")]

@@ -42,7 +42,7 @@ def check_repository(context: DoctorContext, manifest: Manifest) -> RepositoryCh
         pending_settings = github_settings.list_pending_settings(api, manifest.scope, repository)
         subject_problems = github_settings.list_subject_problems(api, repository)
     except GitHubProblems as error:
-        message = f"cannot read variables and environment of {repository.name}: {error.problems[0].message}"
+        message = f"cannot read the variables and the environment of {repository.name}: {error.problems[0].message}"
         return RepositoryCheck(
             repository,
             [not_checked_finding("github", message, "use a token with administrator access to the repository")],
@@ -50,10 +50,11 @@ def check_repository(context: DoctorContext, manifest: Manifest) -> RepositoryCh
     fix = context.command_for("bootstrap", "github")
     findings = [Finding("github", "missing", f"not set: {item.description}", fix) for item in pending_settings]
     findings += [Finding("github", "missing", item.message, item.hint or fix) for item in subject_problems]
-    ok_message = f"{repository.name} has its variables and environment {manifest.scope.environment}"
+    ok_message = f"{repository.name} has the required variables and the environment {manifest.scope.environment}"
     if not repository.has_environments:
         ok_message = (
-            f"{repository.name} has its variables; without an environment, every job of {repository.branch} can deploy"
+            f"{repository.name} has the required variables; without an environment, every job on {repository.branch} "
+            "can deploy"
         )
     return RepositoryCheck(repository, findings or [Finding("github", "ok", ok_message)])
 
@@ -72,7 +73,7 @@ def check_called_workflows(context: DoctorContext, root: Path | None) -> list[Fi
             findings.append(not_checked_finding("github", f"{call}: {error.problems[0].message}", _TOKEN_HINT))
             continue
         if commit_data is None:
-            message = f"the workflows call {call}, which does not exist on GitHub, or which this token cannot read"
+            message = f"the workflows call {call}, which does not exist on GitHub or cannot be read with this token"
             fix = "publish the orchestrator on GitHub, then run: orchestrator init --force --tool OWNER/NAME@COMMIT"
             findings.append(Finding("github", "missing", message, fix))
         else:
@@ -92,12 +93,12 @@ def _check_workflow_access(context: DoctorContext, name: str) -> list[Finding]:
             return []
         level = (api.find("/actions/permissions/access") or {}).get("access_level", "none")
     except GitHubProblems as error:
-        message = f"cannot read who may call the workflows of {name}: {error.problems[0].message}"
+        message = f"cannot read which repositories can call the workflows of {name}: {error.problems[0].message}"
         fix = f"ask an administrator of {name}: Settings > Actions > General > Access"
         return [not_checked_finding("github", message, fix)]
     if level != "none":
         return []
-    message = f"{name} is private and lets no other repository call its workflows, so they would not start"
+    message = f"{name} is private and does not let other repositories call its workflows, so they would not start"
     scope = "organization" if repository.get("owner", {}).get("type") == "Organization" else "user"
     fix = f"gh api -X PUT repos/{name}/actions/permissions/access -f access_level={scope}"
     return [Finding("github", "missing", message, fix)]

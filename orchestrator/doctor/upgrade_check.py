@@ -75,7 +75,7 @@ def check_upgrade(root: Path, repository: str, open_github: Callable[[str], GitH
     repository = repository or (calls[0][0] if calls else "")
     if not repository:
         raise Problems.from_message(
-            "no workflow of this checkout calls the orchestrator, so its repository is unknown",
+            "no workflow of this checkout calls the orchestrator, so the orchestrator's repository is unknown",
             hint="pass --repository OWNER/NAME",
         )
     github = open_github(repository)

@@ -48,7 +48,7 @@ def select_differences(plan: Plan, targets: Iterable[str]) -> list[tuple[Change,
         if not matches:
             drifted_addresses = ", ".join(dict.fromkeys(change.address for change in plan.pending_changes)) or "nothing"
             raise Problems.from_message(
-                f"no drift matches `{target}`", hint=f"choose from what has drifted: {drifted_addresses}"
+                f"no drift matches `{target}`", hint=f"choose from the drifted resources: {drifted_addresses}"
             )
         for change, difference in matches:
             selected[change.address, difference.path if difference else ()] = (change, difference)

@@ -26,13 +26,13 @@ from orchestrator.values import to_plain
 from orchestrator.vocabulary import Action, Change, FieldChange, LiveResource
 
 _NO_EDIT_FOUND = (
-    "no edit of {} was found that resolves the drift; edit the manifest by hand, or ignore the drift with `--ignore`"
+    "found no edit of {} that resolves the drift; edit the manifest manually, or ignore the drift with `--ignore`"
 )
 _SECRET_REASON = "a secret value cannot be written into a manifest; restore it with `orchestrator apply`"  # noqa: S105 - a sentence
 _MISSING_FROM_AWS = (
-    "it is not in AWS, and {}; remove it from the manifests by hand, or recreate it with `orchestrator apply`"
+    "it is not in AWS, and {}; remove it from the manifests manually, or recreate it with `orchestrator apply`"
 )
-_NOT_DECLARED = "no manifest declares it, and {}; declare it by hand, or delete it with `orchestrator apply`"
+_NOT_DECLARED = "no manifest declares it, and {}; declare it manually, or delete it with `orchestrator apply`"
 
 
 class ManifestEdits(Struct):
@@ -95,7 +95,7 @@ class AcceptanceSession:
         while lost_count and (trial := self._find_part(change, difference, lost_count)):
             lost_count = _count_lost(trial, change, difference)
             field_label = f"{change.address}: {'.'.join(difference.path)}"
-            self._keep_trial(trial, f"{field_label}: a part is kept in {change.component}")
+            self._keep_trial(trial, f"{field_label}: partly accepted in {change.component}")
         return len(self.edits.applied) > edit_count
 
     def _find_part(self, change: Change, difference: FieldChange, lost_count: int) -> Trial | None:
@@ -175,7 +175,7 @@ class AcceptanceSession:
             trial = self._try_texts(partial(self._apply_edits, declared, [(path, value)]))
             if isinstance(trial, Trial) and _resolves(trial, change, (), is_exact=True):
                 return self._keep_trial(
-                    trial, f"{change.address}: removed from {change.component} by {format_path(path)}"
+                    trial, f"{change.address}: removed from {change.component} by editing {format_path(path)}"
                 )
         trial = self._try_texts(
             lambda: manifest_texts.remove_documents(self._draft.texts, self._draft.manifest, declared)
@@ -191,7 +191,7 @@ class AcceptanceSession:
         kind_prefix, _, component_name = change.component.partition(".")
         manifest_kind = schema.manifest_kind(kind_prefix)
         if not component_name or manifest_kind is None:
-            return self._mark_orphan_unresolved(change, "its ownership mark names no component")
+            return self._mark_orphan_unresolved(change, "its ownership mark does not name a component")
         if manifest_kind == "Secret":
             return self._mark_orphan_unresolved(change, "a secret value cannot be written into a manifest")
         declared = self._draft.manifest.declarations.get(change.component)

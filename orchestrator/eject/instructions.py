@@ -6,9 +6,10 @@ from orchestrator.eject.owned_resources import Inventory
 
 _PAGE = """# {owner}, exported from orchestrator
 
-{count} resources of account {account} in {region}. Choose one of the two tools; an import changes no resource.
+{count} resources of account {account} in {region}. Choose one of the two tools. The import does not change any
+resource.
 
-Before the import, merge nothing and disable the workflows of orchestrator. After the import, delete those workflows and
+Before the import, merge nothing and disable the orchestrator's workflows. After the import, delete those workflows and
 the manifests, so that only one tool manages the stack. Never run `orchestrator destroy`: the resources still have the
 ownership tags, so it would delete them.
 
@@ -20,9 +21,10 @@ terraform init
 terraform plan -generate-config-out=generated.tf
 ```
 
-The plan has to say `0 to add` and `0 to destroy`. In-place updates may only set what Terraform itself keeps,
-such as `recovery_window_in_days`. Terraform wrote the configuration of most resources into `generated.tf`; `main.tf`
-holds those that it cannot generate. Replace ids by references where you like, plan again, then `terraform apply`.
+The plan must show `0 to add` and `0 to destroy`. In-place updates can only set arguments that exist only in Terraform,
+such as `recovery_window_in_days`. Terraform wrote the configuration of most resources to `generated.tf`. `main.tf`
+contains the resources for which Terraform cannot generate it. Optionally, replace ids with references and plan again.
+Then run `terraform apply`.
 
 ## CloudFormation
 
@@ -34,17 +36,18 @@ aws cloudformation create-change-set --stack-name {stack} --change-set-name impo
 aws cloudformation execute-change-set --stack-name {stack} --change-set-name import --region {region}
 ```
 
-Every resource has `DeletionPolicy: Retain`. The template declares what identifies a resource and what CloudFormation
-requires; it leaves alone what a template does not declare. A template over 51,200 bytes has to be uploaded to a bucket
-first (`--template-url`). `aws cloudformation create-generated-template` writes the remaining properties.
+Every resource has `DeletionPolicy: Retain`. The template declares the properties that identify a resource and those
+that CloudFormation requires. CloudFormation does not change properties that the template does not declare. Upload a
+template over 51,200 bytes to a bucket first (`--template-url`). `aws cloudformation create-generated-template` writes
+the remaining properties.
 
 ## Not exported
 
 {skipped}
 
-Secrets keep their values in Secrets Manager; no file here holds one. The roles of the workflows and their boundary have
-the path `/orchestrator/{project}/{environment}.github/`; delete them in IAM when the last workflow is gone. Records of
-releases stay in the release bucket.
+Secret values stay in Secrets Manager; no file here contains them. The workflow roles and their permissions boundary
+have the path `/orchestrator/{project}/{environment}.github/`; delete them in IAM after you delete the last workflow.
+Records of releases stay in the release bucket.
 """
 
 

@@ -266,7 +266,9 @@ class _ChangeExecutor:
             is_interrupted = error.exit_code is ExitCode.INTERRUPTED
             return self._build_outcome(Actuation.SKIPPED if is_interrupted else Actuation.FAILED, str(error)), {}
         except _StoppedError:
-            return self._build_outcome(Actuation.SKIPPED, "the run was stopped during this change; run it again"), {}
+            return self._build_outcome(
+                Actuation.SKIPPED, "the run was stopped during this change; run the command again"
+            ), {}
         except Exception as error:  # noqa: BLE001 - a bug in one resource must not take the other branches down
             reason = f"internal error: {type(error).__name__}: {error}"
             return self._build_outcome(Actuation.FAILED, reason), {}

@@ -82,7 +82,7 @@ def check_stateful(change: Change, context: GuardContext) -> Iterator[Veto]:
     if change.action not in {Action.DELETE, Action.REPLACE} or not change.stateful:
         return
     live = context.tasks[change.address].live
-    verb = "delete" if change.action is Action.DELETE else "delete and re-create"
+    verb = "delete" if change.action is Action.DELETE else "delete and recreate"
     if live is None or not live.deletable:
         consequence = f"this would {verb} {change.physical} and all its data"
         yield Veto("Stateful", f"{consequence}. {_describe_remedy(change, context)}")
@@ -96,13 +96,13 @@ def _describe_remedy(change: Change, context: GuardContext) -> str:
     if change.action is Action.REPLACE:
         return (
             f"To keep it, undo the change to {_format_immutable_fields(change)}. "
-            f"To replace it, set {setting} and apply that first."
+            f"To replace it, first set {setting} and apply the change."
         )
     if context.destroying:
-        return f"To delete it, set {setting}, apply that, then run `orchestrator destroy` again."
+        return f"To delete it, set {setting}, apply the change, then run `orchestrator destroy` again."
     return (
         f"To keep it, restore its manifest. "
-        f"To delete it, restore the manifest with {setting}, apply that, then remove the manifest."
+        f"To delete it, restore the manifest with {setting}, apply the change, then remove the manifest."
     )
 
 
@@ -110,14 +110,14 @@ def check_deletion_protection(change: Change, context: GuardContext) -> Iterator
     """Veto the deletion of a protected resource, which AWS would otherwise refuse in the middle of the run."""
     live = context.tasks[change.address].live
     if change.action in {Action.DELETE, Action.REPLACE} and live and live.spec.get("deletion_protection") is True:
-        remedy = f"set `deletionProtection: false` on {change.component} and apply that first"
+        remedy = f"first set `deletionProtection: false` on {change.component} and apply the change"
         yield Veto("Protected", f"{change.physical} has deletion protection enabled. To delete it, {remedy}.")
 
 
 def check_replacement(change: Change, context: GuardContext) -> Iterator[Veto]:
     """Veto the replacement of a resource without data unless the plan's token is passed."""
     if change.action is Action.REPLACE and not change.stateful:
-        message = f"changing {_format_immutable_fields(change)} deletes and re-creates {change.physical}."
+        message = f"changing {_format_immutable_fields(change)} deletes and recreates {change.physical}."
         yield Veto("Replacement", message, token_lifts=True)
 
 
@@ -171,8 +171,8 @@ def check_adoption(plan: Plan, context: GuardContext) -> Iterator[Veto]:
         if change.component not in existing:
             missing.setdefault(change.component, change)
     for component, change in missing.items():
-        message = f"{component} says `adopt: true`, but there is no {change.physical} to take over"
-        remedy = "Correct its name, its account or its region; or remove `adopt` to create a new, empty one"
+        message = f"{component} sets `adopt: true`, but {change.physical} does not exist in AWS"
+        remedy = "Correct the name, the account or the region, or remove `adopt` to create a new, empty resource"
         yield Veto("NothingToAdopt", f"{message}. {remedy}.", token_lifts=True)
 
 
@@ -206,7 +206,10 @@ def check_account(plan: Plan, context: GuardContext) -> Iterator[Veto]:
     expected_account = context.desired.scope.account
     if plan.account != expected_account:
         message = f"the credentials belong to account {plan.account}, but the manifests are for {expected_account}."
-        yield Veto("WrongAccount", f"{message} Use the right profile, or correct `account` in the Project.")
+        yield Veto(
+            "WrongAccount",
+            f"{message} Set AWS_PROFILE to a profile of that account, or correct `account` in the Project.",
+        )
 
 
 def check_configured_region(plan: Plan, context: GuardContext) -> Iterator[Veto]:

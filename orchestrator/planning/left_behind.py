@@ -57,7 +57,7 @@ def describe(
     try:
         marked = [*_search_other_regions(aws, scope), *(_search_region(aws, scope.region, "") if is_first else ())]
     except AwsError as error:
-        yield f"What a former region or name left behind could not be searched: {error.action} failed ({error.code})."
+        yield f"The search for resources of a former region or name failed: {error.action} ({error.code})."
         return
     groups: dict[tuple[str, str, str], list[_Marked]] = {}
     for item in marked:
@@ -140,17 +140,18 @@ def _read(reader: AwsReader, former: Scope, resource: DiscoveredResource) -> Res
 def _describe_group(former: Scope, scope: Scope, contents: str) -> str:
     if former.project != scope.project:
         return (
-            f"The project {former.project} has components of the same names: {contents}. If you renamed the Project, "
-            f"this is left behind, because AWS cannot rename it: set `name: {former.project}` again to keep it, and to "
-            f"delete it run `orchestrator destroy -e {former.environment}` then."
+            f"The project {former.project} has components with the same names: {contents}. If you renamed the "
+            f"Project, these resources are left behind, because AWS cannot rename them. Set `name: {former.project}` "
+            f"again to keep them; to delete them, then run `orchestrator destroy -e {former.environment}`."
         )
     if former.environment != scope.environment:
         return (
             f"Left behind by the environment {former.environment}, which the manifests do not declare: {contents}. To "
-            f"delete it, declare it again and run `orchestrator destroy -e {former.environment}`."
+            "delete these resources, declare the environment again and run `orchestrator destroy -e "
+            f"{former.environment}`."
         )
     return (
-        f"Left behind in {former.region}: {contents}. The manifests are for {scope.region} now. To keep it, set "
-        f"`region: {former.region}` again; to delete it, run `orchestrator destroy -e {former.environment}` with that "
-        "region, and then set the new one."
+        f"Left behind in {former.region}: {contents}. The manifests are for {scope.region} now. To keep these "
+        f"resources, set `region: {former.region}` again. To delete them, also run `orchestrator destroy -e "
+        f"{former.environment}`, then set the new region."
     )

@@ -134,7 +134,9 @@ def describe_undeclared_tags(tasks: Mapping[str, Task]) -> tuple[str, ...]:
     if not by_address:
         return ()
     names = "; ".join(f"{address} ({', '.join(keys)})" for address, keys in sorted(by_address.items()))
-    return (f"Tags that no manifest declares are left as they are: {names}. Remove them with the tag editor of AWS.",)
+    return (
+        f"Tags that no manifest declares are not changed: {names}. To remove them, use Tag Editor in the AWS console.",
+    )
 
 
 def _is_technical_tag(key: str) -> bool:
@@ -280,7 +282,9 @@ class _PlanBuilder:
 
 def _list_effects(resource_type: str, fields: tuple[FieldChange, ...], live: LiveResource) -> tuple[str, ...]:
     overwritten = sorted(resources.overwritten_settings(resource_type, fields, live))
-    removal = (f"Removes what was set outside the manifests: {', '.join(overwritten)}.",) if overwritten else ()
+    removal = (
+        (f"Removes settings that were made outside the manifests: {', '.join(overwritten)}.",) if overwritten else ()
+    )
     return (*resources.update_effects(resource_type, fields, live), *removal)
 
 

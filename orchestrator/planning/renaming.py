@@ -49,8 +49,8 @@ def suggest_renames(changes: Iterable[Change]) -> Iterator[str]:
         kind, _, name = former.partition(".")
         for handle in (item for item in created if item.partition(".")[0] == kind):
             yield (
-                f"{handle} is new, and {former} is deleted. If you renamed it, keep its resources: set "
-                f"`metadata.renamedFrom: {name}` on {handle}."
+                f"{handle} is new, and {former} is deleted. If you renamed the component, set `metadata.renamedFrom: "
+                f"{name}` on {handle} to keep its resources."
             )
 
 

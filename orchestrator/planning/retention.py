@@ -80,7 +80,7 @@ def describe_in_use(in_use: Mapping[str, tuple[str, ...]], orphans: Orphans) -> 
     """Return one note for each undeclared resource that is still in use."""
     return tuple(
         f"{orphans[address][0].physical} is kept: {' and '.join(names)} still {'use' if len(names) > 1 else 'uses'} "
-        "it. The first apply after that deletes it."
+        "it. It is deleted by the first apply after it is no longer in use."
         for address, names in sorted(in_use.items())
     )
 

@@ -30,7 +30,7 @@ FATAL_ERROR_HINTS = {
     "UnrecognizedClientException": "check the access key: AWS does not recognise it",
     "SignatureDoesNotMatch": "check the secret key: it does not match the access key",
     "InvalidSignatureException": "check the secret key: it does not match the access key",
-    "RequestTimeTooSkewed": "set the clock of this machine",
+    "RequestTimeTooSkewed": "correct the clock of this machine",
 }
 """Errors that would fail every other read too, and what to do about them."""
 

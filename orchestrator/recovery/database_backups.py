@@ -125,7 +125,7 @@ def choose_point(backups: DatabaseBackups, *, to: str, snapshot: str, latest: bo
     if backups.unfinished:
         raise Problems.from_message(
             f"a restore of {backups.name} from {backups.unfinished} has not finished",
-            hint="finish it first: run the command again without --to, --snapshot, --latest or "
+            hint="finish that restore first: run the command again without --to, --snapshot, --latest or "
             "--undo; then start the new restore",
         )
     if sum(chosen) != 1:
@@ -156,7 +156,7 @@ def _is_point(point: str, to: str, snapshot: str, *, undo: bool) -> bool:
 def _choose_time(backups: DatabaseBackups, to: str) -> datetime:
     if backups.window is None:
         raise Problems.from_message(
-            f"{backups.name} has no automated backups, so it cannot be restored to a time",
+            f"{backups.name} has no automated backups, so it cannot be restored to a point in time",
             hint=f"can be restored: {describe(backups)}",
         )
     earliest, latest = backups.window

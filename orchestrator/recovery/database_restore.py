@@ -72,12 +72,12 @@ def _iter_notes(
             age = f", taken {format_time(taken)}, {_format_age(now - taken)} ago" if taken else ""
             yield f"{handle} is restored from snapshot {point.value}{age}."
         case _:
-            yield f"{handle} goes back to {point.value}, the instance that a restore replaced."
+            yield f"{handle} is switched back to {point.value}, the instance that a restore replaced."
     if backups.exists:
         price = format_price(desired, database)
         yield f"The current instance is kept under another name, with all its data and deletion protection{price}."
     storage = database.spec.get("storage_gb")
-    yield f"AWS promises no time for a restore; for {storage} GB it usually takes 10 to 30 minutes."
+    yield f"AWS does not guarantee how long a restore takes; for {storage} GB, it usually takes 10 to 30 minutes."
     if not settings.should_verify:
         yield "The contents of the restored database are not verified (--no-verify)."
 

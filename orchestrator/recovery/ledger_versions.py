@@ -53,7 +53,9 @@ def _read_version(caller: AwsCaller, store: LedgerStore, version: ObjectVersion)
     except Problems as error:
         return LedgerVersion(version, None, f"not readable: {error.problems[0].message.removeprefix(place)}".strip())
     is_known = 1 <= ledger.version <= LEDGER_VERSION
-    return LedgerVersion(version, ledger if is_known else None, "" if is_known else f"of form {ledger.version}")
+    return LedgerVersion(
+        version, ledger if is_known else None, "" if is_known else f"unsupported format version {ledger.version}"
+    )
 
 
 def choose_version(
@@ -73,10 +75,13 @@ def choose_version(
     chosen = candidates[:1] if moment is not None or identifier else [item for item in candidates if item.ledger][:1]
     if not chosen:
         raise Problems.from_message(
-            "the release bucket keeps no such earlier version of the ledger", hint="list them with --list"
+            "the release bucket contains no matching earlier version of the ledger",
+            hint="list the versions with --list",
         )
     if chosen[0].ledger is None:
-        raise Problems.from_message(f"this version cannot be used: {chosen[0].problem}", hint="list them with --list")
+        raise Problems.from_message(
+            f"this version cannot be used: {chosen[0].problem}", hint="list the versions with --list"
+        )
     return chosen[0]
 
 

@@ -62,7 +62,9 @@ class Canary:
         marked = {name for name in list_environments(self._clients) if name != f"{own}{environment}"}
         others = sorted(name for name in marked if not (name.startswith(own) and self._is_gone(name.partition("/")[2])))
         if others:
-            message = f"the account holds {', '.join(others)}: a rehearsal runs only in an account without other stacks"
+            message = (
+                f"the account contains {', '.join(others)}: a rehearsal runs only in an account without other stacks"
+            )
             hint = "use another account; delete an earlier rehearsal with `orchestrator rehearse --clean-up`"
             raise Problems([Problem(message, None, hint)], ExitCode.VETOED)
 

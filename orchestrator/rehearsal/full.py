@@ -86,7 +86,7 @@ class FullRehearsal(Canary):
     def _deploy(self, environment: str, number: int, clients: Clients | None = None) -> str:
         result = self._ship(environment, number, clients or self._clients.with_before_send(self._check_time))
         if result.status != "released":
-            raise Problems.from_message(f"the deploy ended as {result.status}: {result.cause}")
+            raise Problems.from_message(f"the deploy ended with status {result.status}: {result.cause}")
         return f"release {result.current_release_number}"
 
     def _ship(self, environment: str, number: int, clients: Clients) -> DeployResult:
@@ -105,7 +105,9 @@ class FullRehearsal(Canary):
         """Deploy an image that does not exist: the deploy has to fail, and to bring version 2 back by itself."""
         result = self._ship(environment, FAILING_VERSION, self._clients.with_before_send(self._check_time))
         if result.status != "returned":
-            raise Problems.from_message(f"a deploy that cannot succeed ended as {result.status}: {result.cause}")
+            raise Problems.from_message(
+                f"a deploy that cannot succeed ended with status {result.status}: {result.cause}"
+            )
         self._expect_no_changes(environment, 2)
         return f"failed and was rolled back: {result.cause}"
 
@@ -116,7 +118,7 @@ class FullRehearsal(Canary):
         planned = pipeline.plan(target.candidate.desired, clients=self._clients)
         result = self._deployment(environment, self._clients).rollback(planned, target, "rehearsal", self._report)
         if result.cause:
-            raise Problems.from_message(f"the rollback ended as {result.status}: {result.cause}")
+            raise Problems.from_message(f"the rollback ended with status {result.status}: {result.cause}")
         return f"release 1 was restored as release {result.current_release_number}"
 
     def _edit_by_hand(self, environment: str) -> str:
@@ -132,7 +134,7 @@ class FullRehearsal(Canary):
         planned = pipeline.plan(desired, clients=self._clients)
         actions = {change.address: change.action for change in planned.plan.pending_changes}
         if actions != dict.fromkeys(_EDITED, Action.UPDATE):
-            raise Problems.from_message(f"three edits by hand are planned as {actions}")
+            raise Problems.from_message(f"the plan for three manual edits is {actions}")
         self._carry_out(planned, self._clients)
         return self._expect_no_changes(environment, 1)
 

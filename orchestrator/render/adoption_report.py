@@ -16,7 +16,7 @@ _LABEL_INDENT, _TEXT_INDENT = "    ", " " * 16
 
 def render_text(handles: Iterable[str], adoptions: Iterable[Adoption], style: Style) -> str:
     """Return the report as text: by resource what stays, what changes and what is removed."""
-    lines = [style.paint(f"What adopting {', '.join(handles)} does to what exists", "bold")]
+    lines = [style.paint(f"Effect of adopting {', '.join(handles)} on the existing resources", "bold")]
     for item in adoptions:
         lines.append(f"  {item.address}  {style.paint(item.physical, 'dim')}")
         lines += _render_list("stays", [", ".join(item.unchanged)] if item.unchanged else [], style, "good")

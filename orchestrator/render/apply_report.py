@@ -163,7 +163,7 @@ def _next_step(failed: Sequence[Outcome], skipped: Sequence[Outcome], unhealthy:
         if error_catalogue.has_advice(outcome.reason):
             return f"Follow the advice above. {_NOTHING_TO_UNDO} The next run continues from the state of AWS:"
         if permission := _find_missing_permission(outcome.reason):
-            return f"{permission} Then run it again:"
+            return f"{permission} Then run the command again:"
     if failed:
         return f"{_NOTHING_TO_UNDO} Fix the cause, then run the command again; it continues from the state of AWS:"
     if skipped:

@@ -218,10 +218,10 @@ def describe_account(estimate: Estimate, on: date, created: date | None) -> Iter
         yield f"{MAX_CREDITS_USD} USD of credits pay for {months:g} months of this stack."
     if offer.free_plan_closes is not None:
         yield (
-            f"On the Free plan AWS closes the account on {offer.free_plan_closes}, or when the credits are used. "
-            "Upgrade it to the Paid plan before production depends on it."
+            f"On the Free plan, AWS closes the account on {offer.free_plan_closes}, or when the credits are used up. "
+            "Upgrade the account to the Paid plan before you go to production."
         )
-    yield f"Without free months and credits the stack costs {estimate.idle:.2f} USD a month."
+    yield f"Without free months and credits, the stack costs {estimate.idle:.2f} USD a month."
 
 
 def render_deadlines(deadlines: Iterable[Deadline]) -> str:

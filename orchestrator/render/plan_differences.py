@@ -17,7 +17,7 @@ def raise_if_stale(current: Plan, *, reviewed: Plan | None = None, reviewed_dige
     reviewed_digests = {digest for digest in (reviewed_digest, reviewed.digest if reviewed else "") if digest}
     if reviewed_digests <= {current.digest}:
         return
-    hint = "review the current plan, and apply that"
+    hint = "review the current plan, then apply it"
     summary = (
         f"the plan is stale: reviewed digest {' and '.join(sorted(map(sanitise, reviewed_digests)))}, "
         f"current digest {current.digest}"

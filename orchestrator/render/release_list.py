@@ -123,7 +123,7 @@ def _render_row(row: ReleaseRow, style: Style) -> Iterator[str]:
     if row.reason:
         yield from style.wrap(f"reason: {row.reason}", "      ")
     if row.snapshots:
-        yield from style.wrap(f"database snapshots taken first: {', '.join(row.snapshots)}", "      ")
+        yield from style.wrap(f"database snapshots taken before the deploy: {', '.join(row.snapshots)}", "      ")
     if row.obstacles:
         yield from style.wrap(f"cannot be restored: {'; '.join(row.obstacles)}", "      ")
 

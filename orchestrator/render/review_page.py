@@ -107,7 +107,7 @@ def _render_cost(review: ReviewData) -> Iterator[str]:
     if review.components or review.last_month:
         yield from ("", *_render_components(review), "")
     if review.last_month is None:
-        yield "* Last month by component was not read: it needs a state service that recorded it."
+        yield "* The cost of last month by component is not available: it requires a state service."
     for budget in review.budgets:
         share = 100 * estimate.expected / budget.limit
         alert = f"; the first alert is at {budget.alerts[0]:g} USD" if budget.alerts else ""
@@ -149,7 +149,7 @@ def _render_list(sentences: Sequence[str], empty: str) -> Iterator[str]:
 def _render_keys(keys: Sequence[KeyRow]) -> Iterator[str]:
     """Yield the access keys of IAM users with their age."""
     if not keys:
-        yield "The account has no active access key of an IAM user."
+        yield "No IAM user in the account has an active access key."
     for key in keys:
         advice = ": replace it, or use roles" if key.is_old else ""
         yield f"* {key.user}, key {key.key}: {format_count(key.age_days, 'day')} old{advice}."

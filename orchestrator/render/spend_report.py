@@ -93,7 +93,10 @@ def _render_row(row: ServiceComparison, width: int) -> str:
 
 
 def _describe_scope(last_month: MonthSpend | None, this_month: MonthSpend | None) -> Iterator[str]:
-    yield "Billed for the whole account, in USD before credits; the estimate is for this stack and a month, before VAT."
+    yield (
+        "Billed amounts are for the whole account, in USD before credits. The estimate is for one month of this stack, "
+        "before VAT."
+    )
     if this_month is not None:
         yield (
             f"This month until {this_month.last_day}: {this_month.total:.2f} USD; forecast for the "
@@ -108,4 +111,4 @@ def _describe_source(read_at: datetime, requests: int, usd: float) -> str:
     if not requests:
         return f"Read from Cost Explorer at {read_at:%Y-%m-%d %H:%M} UTC and cached for a day; nothing was charged."
     count = format_count(requests, "request")
-    return f"Sent {count} to Cost Explorer, for {requests * usd:.2f} USD; the answer is cached for a day."
+    return f"Sent {count} to Cost Explorer, for {requests * usd:.2f} USD; the result is cached for a day."

@@ -25,7 +25,7 @@ MAX_LISTED_KEYS = 20
 def verify_data(settings: Settings, name: str, ca_file: str, report: Path | None) -> int:
     """Compare the ``fileReferences`` of the Database ``name`` with the buckets, and return the exit code.
 
-    UNHEALTHY if a row names a file that is missing. Files without a row are listed, and are no failure. Raises Problems
+    UNHEALTHY if a row refers to a missing file. Files without a row are listed, and are no failure. Raises Problems
     if the manifest names no references, or something cannot be read.
     """
     from orchestrator.aws import Clients

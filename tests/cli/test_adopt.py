@@ -225,7 +225,7 @@ class TestRefusals:
         shown = run("adopt", "database.main", "--auto-approve")
 
         assert shown.code == 1
-        assert "there is no legacy-postgres to take over" in shown.err
+        assert "legacy-postgres does not exist in AWS" in shown.err
         assert (manifests / "shop.yaml").read_text() == PROJECT + DATABASE
 
     def test_it_belongs_to_another_environment(self, run: Run, by_hand: ByHand, bucket: Path) -> None:

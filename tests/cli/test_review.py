@@ -59,7 +59,7 @@ def test_an_orderly_account_has_a_short_page(aws: Emulator, run: Run) -> None:
     assert "* budget.monthly: 22 % of 0.5 USD a month; the first alert is at 0.2 USD." in page["Cost"]
     assert page["Cost"][-1] == "* Billed costs were not read: to read them, add --actual (0.01 USD)."
     assert page["Leftovers"] == ["No leftover resources were found."]
-    assert page["Access keys"] == ["The account has no active access key of an IAM user."]
+    assert page["Access keys"] == ["No IAM user in the account has an active access key."]
     assert page["Drift"][0].startswith("0 drifted, ")
     assert page["Not checked"] == ["All data was read."]
 

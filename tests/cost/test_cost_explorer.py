@@ -160,7 +160,7 @@ def test_the_report_stands_beside_the_estimate(tmp_path: Path) -> None:
         "Amazon Simple Email Service                  -        1.50          -",
         "total                                    23.49       10.00      17.14",
     ]
-    assert lines[-1] == "Sent 1 request to Cost Explorer, for 0.01 USD; the answer is cached for a day."
+    assert lines[-1] == "Sent 1 request to Cost Explorer, for 0.01 USD; the result is cached for a day."
     kept = spend_report.render_text(found.months, estimate(), found.read_at, 0, 0.01)
     assert kept.endswith("at 2026-11-16 08:30 UTC and cached for a day; nothing was charged.")
     data = spend_report.to_json(found.months, estimate(), found.read_at, 1)

@@ -218,8 +218,8 @@ def test_workflows_that_github_does_not_have(office: Office) -> None:
     [
         (False, {"access_level": "none"}, None, ""),
         (True, {"access_level": "organization"}, None, ""),
-        (True, {"access_level": "none"}, "missing", "lets no other repository call its workflows"),
-        (True, 403, "not checked", "cannot read who may call the workflows of team/orchestrator"),
+        (True, {"access_level": "none"}, "missing", "does not let other repositories call its workflows"),
+        (True, 403, "not checked", "cannot read which repositories can call the workflows of team/orchestrator"),
     ],
 )
 def test_a_private_tool_repository_has_to_let_its_workflows_be_called(

@@ -72,7 +72,7 @@ class TestNothingToAdopt:
         assert sorted(sentence.partition(" says")[0] for sentence in vetoes(plan).values()) == [
             "bucket.files", "cdn.web", "containerservice.api", "database.main", "secret.app",
         ]  # fmt: skip
-        assert "there is no legacy-postgres to take over" in " ".join(vetoes(plan).values())
+        assert "legacy-postgres does not exist in AWS" in " ".join(vetoes(plan).values())
 
     def test_a_distribution_that_does_not_exist(self, tmp_path: Path) -> None:
         text = existing_resources.MANIFESTS.replace("IMAGE", existing_resources.IMAGE)

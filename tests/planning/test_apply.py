@@ -375,7 +375,7 @@ def test_ctrl_c_stops_a_batch_between_two_calls() -> None:
     with pytest.raises(InterruptedApplyError) as stopped:
         apply(shipping(20_000), StepExecutor(client).perform, ignore_event)
 
-    assert stopped.value.outcomes[0].reason == "the run was stopped during this change; run it again"
+    assert stopped.value.outcomes[0].reason == "the run was stopped during this change; run the command again"
     assert 0 < len(made) < 10_000
 
 
@@ -418,7 +418,7 @@ def test_ctrl_c_ends_whatever_waits_for_aws(step: Step) -> None:
     [outcome] = stopped.value.outcomes
     assert (outcome.actuation, outcome.reason) == (
         Actuation.SKIPPED,
-        "the run was stopped while it waited for AWS, which continues; run it again",
+        "the run was stopped while it waited for AWS, which continues; run the command again",
     )
 
 

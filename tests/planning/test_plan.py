@@ -190,13 +190,13 @@ GUARDS: dict[str, tuple[DesiredState, Snapshot, dict[str, Any], list[str]]] = {
         DesiredState(SCOPE, (role("a", allow("*"), adopt=True),)),
         snapshot(),
         {},
-        ["NothingToAdopt: service.x says `adopt: true`, but there is no shop-prod-a to take over."],
+        ["NothingToAdopt: service.x sets `adopt: true`, but shop-prod-a does not exist in AWS."],
     ),
     "a replacement": (
         DesiredState(SCOPE, (role("a"),)),
         snapshot({"iam_role.a": live_role("a", path="/")}),
         {},
-        ["Replacement: changing path deletes and re-creates shop-prod-a."],
+        ["Replacement: changing path deletes and recreates shop-prod-a."],
     ),
     "an empty manifest set": (
         DesiredState(SCOPE, ()),

@@ -84,7 +84,7 @@ def test_a_replacement_of_the_database_is_refused(emulator: Emulator, applied: D
         tmp_path / "renamed", replace_text("database.yaml", ("username: joiabagur", "username: other"))
     )
 
-    assert "delete and re-create joiabagur-prod-main" in vetoes(real_stack.make_plan(renamed))["Stateful"]
+    assert "delete and recreate joiabagur-prod-main" in vetoes(real_stack.make_plan(renamed))["Stateful"]
     refused(renamed)
 
 

@@ -84,7 +84,7 @@ def test_a_broken_or_deleted_ledger_comes_back(project: Project) -> None:
     broken = next(line.split()[0] for line in versions if "not readable" in line)
     for choice, refusal in (
         (("--version", broken), "this version cannot be used: not readable"),
-        (("--to", "2001-01-01 00:00"), "keeps no such earlier version"),
+        (("--to", "2001-01-01 00:00"), "contains no matching earlier version"),
     ):
         exit_code, told = project.run("restore", "ledger", *choice, "--auto-approve")
         assert (exit_code, refusal in told) == (1, True), told
@@ -108,5 +108,5 @@ def test_the_version_of_a_moment_is_the_newest_before_it() -> None:
     assert choose_version(versions, moment=BEGIN).version.version_id == "a"
     with pytest.raises(Problems, match="cannot be used: not readable"):
         choose_version(versions, moment=BEGIN + timedelta(minutes=9))
-    with pytest.raises(Problems, match="no such earlier version"):
+    with pytest.raises(Problems, match="no matching earlier version"):
         choose_version(versions, identifier="d")

@@ -165,7 +165,7 @@ def test_the_snapshots_before_what_may_cost_data_are_in_the_release(
     assert main(["releases", "-f", str(shop.folder), "-e", "prod"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     for name in snapshots:
-        assert name in shown.partition("database snapshots taken first:")[2]
+        assert name in shown.partition("database snapshots taken before the deploy:")[2]
 
 
 def release(number: int, **schemas: int) -> Release:

@@ -223,7 +223,10 @@ def test_a_parameter_group_stays_until_nothing_uses_it(tmp_path: Path, aws: Aws)
 
     upgrade = apply_all(aws, waiting).plan
     left = planned(aws, waiting).plan
-    note = "shop-prod-main-postgres15 is kept: shop-prod-main still uses it. The first apply after that deletes it."
+    note = (
+        "shop-prod-main-postgres15 is kept: shop-prod-main still uses it. "
+        "It is deleted by the first apply after it is no longer in use."
+    )
     assert [(note in shown.notes, list_groups(aws)) for shown in (upgrade, left)] == [
         (True, ["shop-prod-main-postgres15", "shop-prod-main-postgres16"])
     ] * 2

@@ -18,20 +18,20 @@ def command() -> None:
 
 @cli_command("refresh", "orchestrator prices refresh", "orchestrator prices refresh --region us-east-1")
 @click.option(
-    "--region", "regions", multiple=True, metavar="REGION", help="Region to read; that of the manifests by default."
+    "--region", "regions", multiple=True, metavar="REGION", help="Region to read; default: the region of the manifests."
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="File to write; ORCHESTRATOR_PRICES or prices.json by default.",
+    help="File to write; default: the value of ORCHESTRATOR_PRICES, or prices.json.",
 )
-@click.option("--url", default=None, metavar="URL", help="Address of AWS's offer files, or of a mirror of them.")
+@click.option("--url", default=None, metavar="URL", help="URL of AWS's offer files, or of a mirror.")
 @common_options
 def refresh(settings: Settings, regions: tuple[str, ...], out: Path | None, url: str | None) -> None:
     """Read AWS's public offer files and write the prices to a file of the project.
 
-    Needs no credentials. Commit the file, so that every plan estimates with these prices. Some offer files are large
-    (the one of RDS has tens of megabytes); they are read as a stream.
+    Needs no credentials. Commit the file, so that every plan uses these prices. Some offer files are large (the RDS
+    file has tens of megabytes); they are streamed.
     """
     from orchestrator.cost import project_prices
     from orchestrator.planning import pipeline
@@ -42,7 +42,7 @@ def refresh(settings: Settings, regions: tuple[str, ...], out: Path | None, url:
         regions = (desired.scope.region,)
     path = out or project_prices.project_file()
     price_refresh.refresh(path, regions, settings.terminal.print_err, url or price_refresh.DEFAULT_URL)
-    settings.terminal.print_out(f"Wrote {path}. Commit it: plans estimate with these prices from now on.")
+    settings.terminal.print_out(f"Wrote {path}. Commit the file: from now on, plans use these prices.")
 
 
 @cli_command("show", "orchestrator prices show --region eu-west-1")

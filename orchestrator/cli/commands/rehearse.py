@@ -22,29 +22,36 @@ if TYPE_CHECKING:
     "orchestrator rehearse --full --spend 1",
     "orchestrator rehearse --clean-up",
 )
-@click.option("--canary", is_flag=True, help="A site behind CloudFront and a service on ECS Express; no database.")
+@click.option(
+    "--canary",
+    is_flag=True,
+    help="Rehearse with a site behind CloudFront and an ECS Express service, without a database.",
+)
 @click.option(
     "--full",
     is_flag=True,
-    help="Also a database and a built site: two releases, a failing one, a rollback, edits by hand, killed deploys.",
+    help="Also rehearse a database, a built site, two releases, a failing release, a rollback, manual edits and "
+    "killed deploys.",
 )
-@click.option("--spend", type=click.FloatRange(0), default=0.0, metavar="USD", help="Maximum cost of the rehearsal.")
+@click.option(
+    "--spend", type=click.FloatRange(0), default=0.0, metavar="USD", help="Maximum cost of the rehearsal, in USD."
+)
 @click.option("--clean-up", is_flag=True, help="Delete the resources that an interrupted rehearsal left behind.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("rehearsal.json"),
     show_default=True,
-    help="File for the record of AWS's answers.",
+    help="File for the record of AWS's responses.",
 )
 @common_options
 def command(settings: Settings, canary: bool, full: bool, spend: float, clean_up: bool, out: Path) -> int:
-    """Create, change and delete a small stack in an account, and record how AWS answers.
+    """Create, change and delete a small stack in an account, and record AWS's responses.
 
-    The stack is an environment of its own, named after the date. The account must have no other resources of the
-    orchestrator. A rehearsal takes about 40 minutes (--full: two and a half hours) and costs a few cents. Everything is
-    deleted at the end, even after a failure. The record contains operations, error codes, texts and durations, and no
-    secrets, so you can attach it to an issue.
+    The stack is a separate environment, named after the date. The account must not contain other resources that the
+    orchestrator manages. A rehearsal takes about 40 minutes (--full: two and a half hours) and costs a few cents.
+    Everything is deleted at the end, even after a failure. The record contains operations, error codes, error messages
+    and durations, but no secrets, so you can attach it to an issue.
     """
     import tempfile
     import time

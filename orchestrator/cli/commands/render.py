@@ -16,7 +16,7 @@ from orchestrator.runs.settings import Settings
     streams=True,
 )
 @click.option(
-    "--diff", "diff_names", nargs=2, metavar="FROM TO", help="Print what differs between two environments instead."
+    "--diff", "diff_names", nargs=2, metavar="FROM TO", help="Print only what differs between two environments."
 )
 @common_options
 def command(settings: Settings, diff_names: tuple[str, str] | None) -> None:

@@ -15,7 +15,7 @@ from orchestrator.runs.settings import Settings
 
 @click.group("restore")
 def command() -> None:
-    """Bring back data that was lost. Nothing is deleted by it."""
+    """Restore lost data. Deletes nothing."""
 
 
 @command.command(
@@ -33,7 +33,7 @@ def command() -> None:
 @click.option("--to", default="", metavar="TIME", help="Restore to this point in time, in UTC: '2026-11-29 14:05'.")
 @click.option("--snapshot", default="", metavar="ID", help="Restore this snapshot.")
 @click.option("--latest", is_flag=True, help="Restore to the latest point in time that RDS can restore.")
-@click.option("--undo", is_flag=True, help="Go back to the instance that the last restore replaced.")
+@click.option("--undo", is_flag=True, help="Switch back to the instance that the last restore replaced.")
 @click.option("--drill", is_flag=True, help="Restore to a temporary instance, read every row, and delete the instance.")
 @plan_only_option
 @click.option(
@@ -48,13 +48,14 @@ def command() -> None:
 def database(settings: Settings, name: str, drill: bool, undo: bool, no_verify: bool, **options: Any) -> int:
     """Restore a database to a point in time or from a snapshot, or rehearse the restore.
 
-    RDS restores to a new instance. The new instance gets the groups, parameters, protection, tags and backups of the
-    manifest and is verified. It then takes the name, and so the endpoint, of the live instance, which is kept under
-    another name. If the run is killed, run the command again without --to, --snapshot, --latest or --undo, or run
-    `orchestrator apply`: it continues. Exits 0 when the database is restored and every service responds, 1 when a step
-    failed, 4 when a resource is unhealthy afterwards.
+    RDS restores to a new instance. The new instance gets the groups, parameters, deletion protection, tags and backup
+    settings of the manifest, and is verified. It then replaces the live instance under the same name and endpoint. The
+    live instance is renamed and kept. If the run is killed, run the command again without --to, --snapshot, --latest or
+    --undo, or run `orchestrator apply`: it continues. Exits 0 when the database is restored and every service responds,
+    1 when a step failed, 4 when a resource is unhealthy afterwards.
 
-    With --drill, the new instance is compared with the live one and then deleted. Exits 4 if data is missing in it.
+    With --drill, the new instance is compared with the live instance and then deleted, and the command exits 4 if data
+    is missing in the new instance.
     """
     from orchestrator.runs.restore import RestoreOptions, restore_database
     from orchestrator.runs.restore_drill import DrillOptions, run_drill
@@ -77,9 +78,9 @@ def database(settings: Settings, name: str, drill: bool, undo: bool, no_verify: 
     ),
 )
 @click.option("--bucket", required=True, metavar="NAME", help="Name of the Bucket in the manifests.")
-@click.option("--prefix", default="", metavar="PREFIX", help="Only files whose key starts with this prefix.")
+@click.option("--prefix", default="", metavar="PREFIX", help="Restore only files whose key starts with this prefix.")
 @click.option("--to", required=True, metavar="TIME", help="Restore the files to this point in time, in UTC.")
-@click.option("--overwrite", is_flag=True, help="Also replace files that were written since.")
+@click.option("--overwrite", is_flag=True, help="Also replace files that were written after that time.")
 @plan_only_option
 @data_options
 @common_options
@@ -110,7 +111,7 @@ def files(settings: Settings, run_options: RunOptions, overwrite: bool, **option
     metavar="ID",
     help="Version id, its first characters, or `previous`. Default: list the versions.",
 )
-@click.option("--key", "keys", multiple=True, metavar="KEY", help="Only the value of this key; repeat it for several.")
+@click.option("--key", "keys", multiple=True, metavar="KEY", help="Restore only the value of this key (repeatable).")
 @plan_only_option
 @data_options
 @common_options
@@ -135,8 +136,10 @@ def secret(settings: Settings, name: str, run_options: RunOptions, **options: An
         "orchestrator restore ledger --to '2026-11-29 14:05'",
     ),
 )
-@click.option("--version", default="", metavar="ID", help="Version of the object in the release bucket.")
-@click.option("--to", default="", metavar="TIME", help="The version that was current at this point in time, in UTC.")
+@click.option("--version", default="", metavar="ID", help="Restore this object version of the ledger.")
+@click.option(
+    "--to", default="", metavar="TIME", help="Restore the version that was current at this point in time, in UTC."
+)
 @click.option("--list", "list_only", is_flag=True, help="List the versions, the newest first.")
 @plan_only_option
 @data_options

@@ -20,10 +20,10 @@ from orchestrator.runs.settings import Settings
 def command(settings: Settings, is_actual: bool) -> None:
     """Print a page for a monthly review, as Markdown.
 
-    Shows the cost of what is in AWS by component, compared with last month, the budget and the amount that AWS has
-    billed; resources that nothing deletes; access keys by age; drift; restore drills that are due; dates of the next
-    180 days; and ways to save. Changes nothing. Lists what the credentials may not read. With a state service, the page
-    `Review` of the environment shows the same.
+    Shows the cost of the resources in AWS by component, compared with last month, the budget and the billed amount.
+    Also lists leftover resources, access keys by age, drift, restore drills that are due, dates in the next 180 days,
+    and possible savings. Lists what the credentials cannot read. Changes nothing. If a state service is configured, the
+    environment's `Review` page shows the same data.
     """
     from orchestrator.render import review_page
     from orchestrator.runs import monthly_review, reporter

@@ -41,7 +41,7 @@ def command() -> None:
     "--file",
     "source_file",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="File that holds the value, such as a PEM key; its content is stored as it is.",
+    help="File that contains the value, such as a PEM key; the content is stored unchanged.",
 )
 @project_options
 def set_value(settings: Settings, secret: str, key: str, source_file: Path | None) -> int:

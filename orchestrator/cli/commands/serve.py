@@ -19,15 +19,16 @@ from orchestrator.runs.settings import Settings
     "orchestrator serve --database postgresql://orchestrator@localhost/orchestrator --port 8080",
     streams=True,
 )
-@click.option("--host", default="", help="Address to listen on; default State__Host, else 127.0.0.1.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on; default State__Port, else 8420.")
+@click.option("--host", default="", help="Address to listen on; default: State__Host, otherwise 127.0.0.1.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on; default: State__Port, otherwise 8420.")
 @click.option("--database", default="", metavar="URL", help="Database: sqlite:///FILE or postgresql://USER@HOST/NAME.")
 @common_options
 def command(settings: Settings, host: str, port: int | None, database: str) -> int:
     """Run the state service, which records runs and releases.
 
     Settings come from options, the environment (State__Database, GitHub__Repository, ...), and the JSON secret whose
-    ARN is in State__Secret. On loopback with nothing configured, everyone can read, and writing needs a token.
+    ARN is in State__Secret. On a loopback address without any configuration, everyone can read, and writing requires a
+    token.
     """
     from orchestrator.problems import ExitCode, Problems
 

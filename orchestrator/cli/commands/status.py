@@ -22,10 +22,10 @@ _CLEAR_SCREEN = "\x1b[2J\x1b[H"
 @format_option("text", "json")
 @project_options
 def command(settings: Settings, watch: bool, output_format: str) -> int:
-    """Show what runs where, and its health, on one screen.
+    """Show the current release and the health of every component on one screen.
 
     Shows the current release, the address and health of every component, drift, the lock, what a rollback holds back,
-    and the estimated cost. Reads only. Exits 2 if a resource is unhealthy or differs from the manifests.
+    and the estimated cost. Changes nothing. Exits 2 if a resource is unhealthy or differs from the manifests.
     """
     import time
 

@@ -34,7 +34,7 @@ def command() -> None:
     "--only",
     default="",
     metavar="PROJECT/ENVIRONMENT",
-    help="The only environment that the token may write to, e.g. shop/prod.",
+    help="The only environment that the token can write to, e.g. shop/prod.",
 )
 @click.option(
     "--days", type=click.IntRange(1, 3650), default=90, show_default=True, help="Days until the token expires."

@@ -15,8 +15,9 @@ from orchestrator.runs.settings import Settings
 def command(settings: Settings, reason: str) -> int:
     """Release the lock of a run that is stuck or was killed.
 
-    A lock expires by itself within two minutes after its run has died. Use this command if the run is stuck, or if you
-    cannot wait. A run that is still active stops before its next request to AWS. Works without the state service.
+    A lock expires automatically within two minutes after its run was killed. Use this command if the run is stuck, or
+    if you cannot wait. A run that is still active stops before its next request to AWS. Works without the state
+    service.
     """
     from orchestrator.problems import ExitCode
     from orchestrator.runs.unlock import unlock

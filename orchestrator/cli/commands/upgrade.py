@@ -25,16 +25,19 @@ from orchestrator.runs.settings import Settings
 )
 @click.option("--check", is_flag=True, help="Exit 2 if there is a newer version.")
 @click.option(
-    "--repository", default="", metavar="OWNER/NAME", help="Repository of the tool; default: that of the workflows."
+    "--repository",
+    default="",
+    metavar="OWNER/NAME",
+    help="Repository of the orchestrator; default: the one that the workflows call.",
 )
 @format_option("text", "json")
 @common_options
 def command(settings: Settings, check: bool, repository: str, output_format: str) -> int:
-    """Compare the versions in use with the published ones; upgrade a database.
+    """Compare the versions in use with the published versions, or upgrade a database.
 
-    Names the installed version, the one that the workflows of this checkout are pinned to, the newer releases, and the
-    commands that their release notes say to run once. Changes nothing: an upgrade is a pull request that changes the
-    pins. `upgrade database` upgrades a database to another major version.
+    Lists the installed version, the version to which the workflows of this checkout are pinned, the newer releases, and
+    the commands to run once according to their release notes. Changes nothing: to upgrade, open a pull request that
+    changes the pins. `upgrade database` upgrades a database to another major version.
     """
     if click.get_current_context().invoked_subcommand is not None:
         return 0
@@ -62,7 +65,7 @@ def command(settings: Settings, check: bool, repository: str, output_format: str
     ),
 )
 @click.argument("name", metavar="NAME")
-@click.option("--to", default="", metavar="VERSION", help="Major version. Default: the one of the manifest.")
+@click.option("--to", default="", metavar="VERSION", help="Major version; default: the version in the manifest.")
 @click.option(
     "--rehearse", is_flag=True, help="Upgrade a restored temporary instance, measure the time, and delete the instance."
 )
@@ -85,7 +88,7 @@ def database(
     """Upgrade a database to the major version of its manifest, or rehearse the upgrade.
 
     Checks what RDS would reject, takes a snapshot, upgrades in place, collects statistics, and compares tables, rows
-    and definitions with those before the upgrade. An upgrade in place cannot be undone: the plan says how to restore
+    and definitions with those before the upgrade. An in-place upgrade cannot be undone: the plan shows how to restore
     the snapshot. If a run is killed, run the same command again, or `orchestrator apply`, to finish it. Exits 4 if data
     is missing afterwards.
     """
@@ -96,5 +99,5 @@ def database(
     if not rehearse:
         return upgrade_database(settings, name, UpgradeOptions(to, is_immediate, **options))
     if not to:
-        raise click.UsageError("--rehearse needs --to VERSION")
+        raise click.UsageError("--rehearse requires --to VERSION")
     return run_drill(settings, name, DrillOptions(upgrade_to=to, **options))

@@ -16,8 +16,8 @@ from orchestrator.runs.settings import Settings
 def command(settings: Settings) -> None:
     """Check the manifests offline.
 
-    Needs no credentials and no network. Checks every environment, or with -e one of them. Prints every problem with its
-    file, line and column. Exits 1 when there is one.
+    Needs no credentials and no network. Checks every environment, or only the environment given with -e. Prints every
+    problem with its file, line and column. Exits 1 if there is a problem.
     """
     from orchestrator.planning import pipeline
 

@@ -28,10 +28,10 @@ def command() -> None:
 )
 @project_options
 def data(settings: Settings, name: str, ca_file: str, report: Path | None) -> int:
-    """Compare the files that the Database NAME refers to with those of its buckets, both ways.
+    """Compare the files that the Database NAME refers to with the files in its buckets, in both directions.
 
-    The manifest's `fileReferences` say which columns hold keys of which bucket. Exits 4 if a row names a file that is
-    missing. Files that no row names are listed.
+    `fileReferences` in the manifest defines which columns contain keys of which bucket. Exits 4 if a row refers to a
+    missing file. Files that no row refers to are only listed.
     """
     from orchestrator.runs.verify_data import verify_data
 
