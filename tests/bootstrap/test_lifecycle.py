@@ -77,10 +77,8 @@ UNLISTED_RESOURCES = {*CREATED_WITHOUT_RESOURCE, "apprunner:DeleteAutoScalingCon
 """Actions on ARNs that the reference does not list: App Runner deletes all revisions of a name by its ARN."""
 CONNECTOR = "arn:aws:apprunner:eu-west-1:123456789012:vpcconnector/shop-prod-api_2/1/0a1b"
 CONNECTED = {"EgressConfiguration": {"EgressType": "VPC", "VpcConnectorArn": CONNECTOR}}
-RECORDED_RUNTIMES = [
-    pytest.param(name, marks=pytest.mark.xdist_group(f"lifecycle-{name}")) for name in lifecycle.RUNTIMES
-]
-"""One process records a runtime, for all tests."""
+RECORDED_RUNTIMES = [pytest.param(name, marks=pytest.mark.xdist_group("lifecycle")) for name in lifecycle.RUNTIMES]
+"""One process records the runtimes, for all tests: those of ``test_mutations``, too, which need both."""
 LOG_GROUPS = {"app-runner": "/aws/apprunner/shop-prod-api/0a1b/application", "ecs-express": "/ecs/shop-prod-api"}
 
 

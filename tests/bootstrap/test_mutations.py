@@ -141,6 +141,7 @@ def built_stack(folder: Path, runtime: str) -> DesiredState:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("lifecycle")
 def test_every_grant_is_needed(tmp_path: Path) -> None:
     """Dropping any action or ARN of any rule denies a request that a plan, a deploy or a case makes."""
     needed: set[Grant] = set()
