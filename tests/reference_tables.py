@@ -18,6 +18,7 @@ from orchestrator.cli.main import COMMANDS, cli
 from orchestrator.cost import price_list
 from orchestrator.manifest import expand, explain, reference_resolver
 from orchestrator.planning import pipeline
+from tests import reference_pages
 from tests.cost.priced_stacks import find_unpriced
 
 ROOT = Path(__file__).parent.parent
@@ -183,6 +184,11 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "prices": ("prices.md", render_prices),
     "outputs": ("commands.md", render_outputs),
     "workflows": ("workflows.md", render_workflows),
+    "options": ("options.md", reference_pages.render_options),
+    "permissions": ("permissions.md", reference_pages.render_permissions),
+    "api": ("state-service-api.md", reference_pages.render_api),
+    "events": ("state-service-api.md", reference_pages.render_events),
+    "metrics": ("state-service-api.md", reference_pages.render_metrics),
 }
 """Marker, page and content of every generated table."""
 

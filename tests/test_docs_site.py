@@ -101,6 +101,9 @@ def test_the_schemas_are_published(site: Path) -> None:
         ("leave", "docs/how-to/leave.html"),
         ("incident", "docs/how-to/runbooks.html"),
         ("secret from outside", "docs/how-to/set-secrets.html"),
+        ("FAQ", "docs/explanation/faq.html"),
+        ("worker", "docs/explanation/faq.html"),
+        ("metrics", "docs/reference/state-service-api.html"),
         ("expireOldVersionsAfterDays", "docs/reference/kinds/bucket.html"),
     ],
 )
