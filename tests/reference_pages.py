@@ -82,7 +82,7 @@ def render_permissions() -> str:
     for name, of_type in rules:
         shown = f"`{name}`" if name else "every project"
         for rule in of_type:
-            condition = f"; only {rule.condition}" if rule.condition else ""
+            condition = ", under a condition" if rule.condition else ""
             arns = ", ".join(f"`{arn}`" for arn in rule.arns)
             actions = ", ".join(f"`{action}`" for action in rule.actions)
             rows.append(f"| {shown} | {actions} | {arns}{condition} | {USED_BY[rule.access_level]} |")

@@ -22,7 +22,10 @@ _HIDDEN_PREFIXES = ("ORCHESTRATOR_", "GITHUB_", "GH_", "ACTIONS_")
 
 
 class AgentTools:
-    """The questions that an agent may ask about the manifests in one folder."""
+    """The questions that an agent may ask about the manifests in one folder.
+
+    A project with several environments answers a question about none of them with their names.
+    """
 
     def __init__(self, manifests: Path, environ: Mapping[str, str] | None = None) -> None:
         inherited = os.environ if environ is None else environ
@@ -37,35 +40,35 @@ class AgentTools:
         """Explain a manifest kind or field, such as `bucket` or `bucket.spec.lifecycle`. Without a path: all kinds."""
         return self._run("explain", positional=[path] if path else [])
 
-    def render(self, environment: str) -> str:
+    def render(self, environment: str = "") -> str:
         """Print the merged manifests of one environment, with defaults filled in."""
         return self._run("render", environment=environment)
 
-    def plan(self, environment: str) -> str:
+    def plan(self, environment: str = "") -> str:
         """Show what would change in AWS, as JSON: changes, fields, vetoes and notes. Changes nothing."""
         return self._run("plan", ["--format=json"], environment=environment)
 
-    def drift(self, environment: str) -> str:
+    def drift(self, environment: str = "") -> str:
         """Show where AWS differs from the manifests, as JSON."""
         return self._run("drift", ["--format=json"], environment=environment)
 
-    def status(self, environment: str) -> str:
+    def status(self, environment: str = "") -> str:
         """Show what runs where, as JSON: release, addresses, health, drift, lock and cost."""
         return self._run("status", ["--format=json"], environment=environment)
 
-    def releases(self, environment: str) -> str:
+    def releases(self, environment: str = "") -> str:
         """List the releases, why each failed or was rolled back, and which can be restored, as JSON."""
         return self._run("releases", ["--format=json"], environment=environment)
 
-    def cost(self, environment: str) -> str:
+    def cost(self, environment: str = "") -> str:
         """Estimate what the stack costs a month, as JSON, by component and by resource."""
         return self._run("cost", ["--format=json"], environment=environment)
 
-    def outlook(self, environment: str, days: int = 365) -> str:
+    def outlook(self, environment: str = "", days: int = 365) -> str:
         """List the dates on which AWS changes what the stack costs, or changes it by itself."""
         return self._run("outlook", [f"--days={days}"], environment=environment)
 
-    def graph(self, environment: str) -> str:
+    def graph(self, environment: str = "") -> str:
         """Say which component needs which, as JSON."""
         return self._run("graph", ["--format=json"], environment=environment)
 
