@@ -138,14 +138,14 @@ def test_the_demo_tells_its_story(manifests: Path) -> None:
     chapters = re.findall(r"^\d+\. (\w+)", done.stdout, re.MULTILINE)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    healed = ["Validate", "Plan", "Apply", "Plan", "Manual", "Drift", "Apply", "Plan"]
+    healed = ["Validate", "Plan", "Apply", "Plan", "Manual", "Detect", "Apply", "Plan"]
     has_database = not lost_table.unsupported_reason()
     recovered = ["Create", "Drop", "Restore"] if has_database else []
     assert chapters == [*healed, "Deploy", "Deploy", "Deploy", "Roll", *recovered]
-    assert done.stdout.count("The table is back: 1000 sales, the last of 20") == has_database
+    assert done.stdout.count("The table was restored: 1000 sales, the last of 20") == has_database
     assert re.findall(r"^Version (\d) is live: http://", done.stdout, re.MULTILINE) == ["1", "2", "2", "1"]
     tabs = re.findall(
-        r"^  200  /assets/\S+, requested by a tab that was opened on version (\d)$", done.stdout, re.MULTILINE
+        r"^  200  /assets/\S+, requested by a browser tab opened with version (\d)$", done.stdout, re.MULTILINE
     )
     assert tabs == ["1", "1", "2"], "a tab survives a deploy, a failed one and a rollback"
     assert re.search(r"^Failed: .+\. Rolled back to release 2 \(recorded as release 4\)", done.stdout, re.MULTILINE)

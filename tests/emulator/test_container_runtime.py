@@ -392,7 +392,7 @@ def test_a_container_listens_where_it_is_told(
     [
         ("layer", "cannot unpack a layer"),
         ("manifest", "the emulator cannot run the container (KeyError"),
-        ("config", "the emulator could not run the container"),
+        ("config", "the emulator cannot run the container"),
         ("command", "exited with status 127"),
         ("user", "the image has no user nobody-knows"),
         ("gone", "the registry returned 404"),

@@ -167,7 +167,7 @@ def test_no_section_passes_for_another() -> None:
 
     assert gathered_comment.find_section(body, comment_marker("manifests", "prod")) == ""
     assert gathered_comment.find_section(body, comment_marker("manifests", "staging")) == ""
-    assert body.count("too long for this comment, and not reviewed") == 2
+    assert body.count("too long for this comment, so it does not count as reviewed") == 2
     assert len(body) < 2_000
 
 

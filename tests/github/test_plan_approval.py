@@ -72,17 +72,17 @@ COUNT: dict[str, Act] = {
     "a remark afterwards": approve_and_remark,
 }
 DO_NOT_COUNT: dict[str, tuple[Act, str]] = {
-    "nobody": (lambda review: None, "nobody has approved it"),
+    "nobody": (lambda review: None, "nobody has approved the plan"),
     "the author": (lambda review: review.hub.review(review.number, ANA), "nobody except its author"),
     "the author by comment": (
         lambda review: review.hub.comment(review.number, ANA, "/approve"),
         "nobody except its author",
     ),
-    "a workflow": (lambda review: review.hub.review(review.number, BOT), "nobody has approved it"),
+    "a workflow": (lambda review: review.hub.review(review.number, BOT), "nobody has approved the plan"),
     "a workflow by comment": (lambda review: review.hub.comment(review.number, BOT, "/approve"), "nobody has approved"),
     "a passer-by": (
         lambda review: review.hub.review(review.number, EVE),
-        "eve, who has approved it, has no write access",
+        "eve approved it but does not have write access",
     ),
     "a sentence": (
         lambda review: review.hub.comment(review.number, BEN, "I would not /approve"),

@@ -135,7 +135,7 @@ def test_a_run_before_the_base_branch_changed_proves_nothing(review: Review, *, 
     review.hub.change_base(99 if other else review.number, "main")
 
     assert (
-        "no plan workflow of main has run for the last commit of the pull request since its base branch changed"
+        "the plan workflow of main has not run for the last commit of the pull request since its base branch changed"
         in review.check().rejection
     )
 
@@ -145,7 +145,7 @@ def test_too_many_events_hide_no_change_of_the_base_branch(review: Review) -> No
     events = [{"id": number, "event": "labeled", "created_at": "2026-11-24T10:00:00Z"} for number in range(1000)]
     review.hub.events[review.number] = events
 
-    assert "no plan workflow of main has run for the last commit of the pull request" in review.check().rejection
+    assert "the plan workflow of main has not run for the last commit of the pull request" in review.check().rejection
 
 
 def test_a_plan_after_the_base_branch_changed_counts(review: Review) -> None:
@@ -165,7 +165,7 @@ def test_a_pull_request_that_changes_its_own_plan_workflow_is_not_believed(
     """GitHub runs the workflow of the merge commit; the deploy says that it needs another review, and why."""
     review = Review(shop, github, {file: "on: pull_request\n"})
 
-    assert f"it changes {file}, and GitHub plans a pull request with its own" in review.check().rejection
+    assert f"it changes {file}, and the plan ran with the changed workflow" in review.check().rejection
 
 
 def test_a_workflow_file_of_a_commit_that_came_by_another_pull_request_is_not_believed(
@@ -222,7 +222,7 @@ def test_a_fork_has_no_say(review: Review) -> None:
 def test_a_deleted_artefact_proves_nothing(review: Review) -> None:
     review.hub.artifacts.clear()
 
-    assert "GitHub has deleted the artefact of the run" in review.check().rejection
+    assert "GitHub has deleted that run's artefact" in review.check().rejection
 
 
 @pytest.mark.parametrize(

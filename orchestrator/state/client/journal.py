@@ -58,7 +58,7 @@ class Journal:
         except OSError as error:
             raise Problems.from_message(
                 f"cannot write the journal {path}: {error.strerror}; nothing was changed",
-                hint="free disk space, or run the command in a writable directory",
+                hint="free some disk space, or run the command in a writable directory",
             ) from None
 
     @classmethod

@@ -65,7 +65,7 @@ READ = {
     "environment": [
         "Restore drill",
         "12m34s",
-        "a new one is due",
+        "a new drill is due",
         "Encrypt the database",
         "conflicts with #195",
         "rds_instance.main:engine_version",
