@@ -39,7 +39,7 @@ ACCOUNT_CHECKS: Final = {
     "account": "The account's AWS plan (Free or Paid) allows what the manifests need.",
     "linked roles": "The service-linked roles exist, or are created by the first apply.",
     "database": "RDS offers the class, version and storage of each database in the region.",
-    "quotas": "What a plan creates fits into the account's quotas.",
+    "quotas": "The resources that a plan creates fit into the account's quotas.",
     "deploy role": "The IAM policy simulator confirms that the deploy role has all required permissions.",
 }
 """The further checks of `doctor --account`: what AWS allows this account, before anything is created."""

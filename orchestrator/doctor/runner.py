@@ -133,5 +133,5 @@ def _await_findings(deadline: Deadline, name: str, future: Future[list[Finding]]
     try:
         return deadline.result(future)
     except TimeoutError:
-        reason = f"no answer within {deadline.timeout_seconds:g}s"
+        reason = f"no response within {deadline.timeout_seconds:g}s"
         return [not_checked_finding(name, reason, "check the network, or allow more time with `--timeout`")]

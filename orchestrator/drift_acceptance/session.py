@@ -182,7 +182,7 @@ class AcceptanceSession:
         )
         if isinstance(trial, Trial) and _resolves(trial, change, (), is_exact=True):
             return self._keep_trial(trial, f"{change.address}: {change.component} is no longer declared")
-        reason = f"removing {change.component} does not resolve it: {_describe_trial(trial)}"
+        reason = f"removing {change.component} does not resolve the drift: {_describe_trial(trial)}"
         return self.edits.unresolved.append(f"{change.address}: {_MISSING_FROM_AWS.format(reason)}")
 
     def _accept_orphan(self, change: Change) -> None:
@@ -211,7 +211,7 @@ class AcceptanceSession:
             description = "declares it" if declared else "is declared"
             return self._keep_trial(trial, f"{change.address}: {change.component} {description}")
         return self._mark_orphan_unresolved(
-            change, f"the nearest declaration found does not resolve it: {_describe_trial(trial)}"
+            change, f"the closest declaration found does not resolve the drift: {_describe_trial(trial)}"
         )
 
     def _mark_orphan_unresolved(self, change: Change, reason: str) -> None:

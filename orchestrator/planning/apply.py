@@ -235,8 +235,8 @@ class _GraphWalk:
         """Return an output. Raises Problems if AWS has not told it: nothing continues with a value that is unknown."""
         value = self._outputs.get(ref.address, {}).get(ref.output)
         if value is None or isinstance(value, Unknown):
-            message = f"the {ref.output} of {ref.address} is not known, and this change needs it"
-            raise Problems.from_message(message, hint=f"check {ref.address} in AWS, then run again")
+            message = f"this change needs the {ref.output} of {ref.address}, which is unknown"
+            raise Problems.from_message(message, hint=f"check {ref.address} in AWS, then run the command again")
         return value
 
 

@@ -217,7 +217,7 @@ def check_configured_region(plan: Plan, context: GuardContext) -> Iterator[Veto]
     configured = context.configured_region
     if configured is not None and configured != plan.region:
         message = f"AWS_REGION or the profile sets region {configured}, but the manifests are for {plan.region}."
-        yield Veto("WrongRegion", f"{message} Unset it, or correct `region` in the Project.")
+        yield Veto("WrongRegion", f"{message} Set AWS_REGION to {plan.region}, or correct `region` in the Project.")
 
 
 def check_resource_region(change: Change, context: GuardContext) -> Iterator[Veto]:
@@ -227,7 +227,9 @@ def check_resource_region(change: Change, context: GuardContext) -> Iterator[Vet
     if live_region is not None and live_region != context.desired.scope.region:
         expected_region = context.desired.scope.region
         yield Veto(
-            "WrongRegion", f"{change.physical} exists in {live_region}, but the manifests are for {expected_region}."
+            "WrongRegion",
+            f"{change.physical} exists in {live_region}, but the manifests are for {expected_region}. "
+            "Choose another name, or correct `region` in the Project.",
         )
 
 
@@ -248,10 +250,10 @@ def check_budget(plan: Plan, context: GuardContext) -> Iterator[Veto]:
     for budget in budgets:
         if after.expected > float(budget.spec["limit"]) and after.expected > before.expected:
             message = (
-                f"the stack would cost about {after.expected:.2f} USD a month, above the {budget.spec['limit']:g} USD "
-                f"of {budget.handle} (now {before.expected:.2f})."
+                f"the stack would cost about {after.expected:.2f} USD a month, above the limit of "
+                f"{budget.spec['limit']:g} USD in {budget.handle} (currently {before.expected:.2f} USD)."
             )
-            yield Veto("OverBudget", f"{message} Choose smaller sizes, or raise `limit`.", token_lifts=True)
+            yield Veto("OverBudget", f"{message} Choose smaller sizes, or increase `limit`.", token_lifts=True)
 
 
 def check_support(change: Change, context: GuardContext) -> Iterator[Veto]:

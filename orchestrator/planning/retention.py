@@ -92,8 +92,8 @@ def describe_retained(retained: tuple[str, ...], orphans: Orphans) -> tuple[str,
         return ()
     note = (
         f"Retained: {', '.join(sorted(stateful))}. The manifests do not declare it, but a release that was rolled back "
-        "added it, and it may hold data. To delete it, declare it again with `deletionPolicy: delete`, deploy that, "
-        "then remove it."
+        "added it, and it may contain data. To delete it, declare it again with `deletionPolicy: delete`, deploy the "
+        "change, then remove it."
     )
     return (note,)
 

@@ -170,7 +170,7 @@ def _choose_time(backups: DatabaseBackups, to: str) -> datetime:
         raise Problems.from_message(
             f"{format_time(moment)} is outside the period that RDS can restore",
             hint=f"choose from {format_time(earliest)} to {format_time(latest)}; "
-            "later changes can be restored after 5 minutes",
+            "newer changes can be restored about 5 minutes after they were made",
         )
     return moment
 

@@ -42,7 +42,7 @@ INTERRUPTED_STEP = (
 INTERRUPTED_VERIFICATION = (
     "All changes are applied, but the release is not recorded as verified. Run the command again:"
 )
-INTERRUPTED_ROLLBACK = "The deployment failed, and AWS still holds parts of it. To complete the rollback, run:"
+INTERRUPTED_ROLLBACK = "The deployment failed, and parts of it are still in AWS. To complete the rollback, run:"
 
 
 class ReportItem(Struct, frozen=True):

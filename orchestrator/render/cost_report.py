@@ -184,7 +184,7 @@ def render_measured(first_day: date, last_day: date, usage: UsageByComponent) ->
         if lines
         else f"CloudWatch measured nothing {days}; the declared usage counts."
     )
-    limits = "CloudWatch does not measure the traffic of services and buckets, and the tasks of ECS Express services."
+    limits = "CloudWatch does not measure the traffic of services and buckets, or the tasks of ECS Express services."
     return "\n".join([title, *lines, limits])
 
 

@@ -141,7 +141,10 @@ class TestSmallStack:
 
         assert shown.code == 2
         said = " ".join(shown.err.split())
-        assert "Not changed: s3_bucket.files: it is not in AWS, and removing bucket.files does not resolve it:" in said
+        assert (
+            "Not changed: s3_bucket.files: it is not in AWS, and removing bucket.files does not resolve the drift:"
+            in said
+        )
         assert "unknown component bucket.files" in said
         assert "recreate it with `orchestrator apply`" in said
         assert (manifests / "shop.yaml").read_text() == before

@@ -131,7 +131,7 @@ def test_a_change_that_needs_what_aws_has_not_told_fails_by_name() -> None:
     outcomes = apply(plan_for([role("a"), needy, last]), lambda step: {}, ignore_event)
 
     assert [outcome.actuation for outcome in outcomes] == [Actuation.SUCCEEDED, Actuation.FAILED, Actuation.SKIPPED]
-    assert "the key of iam_role.a is not known" in outcomes[1].reason
+    assert "the key of iam_role.a, which is unknown" in outcomes[1].reason
 
 
 def test_a_change_that_came_to_nothing_makes_no_call() -> None:

@@ -57,8 +57,8 @@ def test_only_what_raises_the_cost_above_the_limit(limit: float, wanted: int, ex
 
     assert bool(found) is is_vetoed
     if found:
-        assert f"about {wanted * 0.4:.2f} USD a month, above the {limit:g} USD of budget.monthly" in found[0]
-        assert f"(now {existing * 0.4:.2f})" in found[0]
+        assert f"about {wanted * 0.4:.2f} USD a month, above the limit of {limit:g} USD in budget.monthly" in found[0]
+        assert f"(currently {existing * 0.4:.2f} USD)" in found[0]
 
 
 def test_a_budget_that_only_alerts_vetoes_nothing() -> None:

@@ -32,7 +32,7 @@ from orchestrator.runs.settings import Settings
     "--measured",
     "is_measured",
     is_flag=True,
-    help="Estimate with what CloudWatch measured in the last 30 days in place of the declared usage.",
+    help="Estimate with the usage that CloudWatch measured in the last 30 days, instead of the declared usage.",
 )
 @format_option("text", "json")
 @project_options

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     "--account",
     "with_account",
     is_flag=True,
-    help="Also check what AWS allows this account: its plan, quotas, service-linked roles, and the deploy role.",
+    help="Also check what AWS allows this account: its AWS plan, quotas, service-linked roles, and the deploy role.",
 )
 @project_options
 def command(settings: Settings, output_format: Literal["text", "json"], timeout: float, with_account: bool) -> int:

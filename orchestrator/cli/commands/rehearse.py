@@ -83,7 +83,7 @@ def command(settings: Settings, canary: bool, full: bool, spend: float, clean_up
         rehearsal.check_account(environment)
         price = rehearsal.estimate_usd(environment)
         if price > spend:
-            message = f"the rehearsal costs up to {price:.2f} USD before VAT, and --spend allows {spend:.2f} USD"
+            message = f"the rehearsal costs up to {price:.2f} USD before VAT, but --spend allows {spend:.2f} USD"
             raise Problems([Problem(message, None, f"pass --spend {price:.2f}")], ExitCode.VETOED)
         record = rehearsal.run(environment)
     return _report(settings, record, out)

@@ -56,7 +56,7 @@ def command(settings: Settings, out: Path, pushed_images: Path | None, sites_onl
     is_built = has_sites or any(image.digest for image in images.values())
     description = msgspec.json.encode(images).decode() if images else ""
     notifier.run.set_outputs(built=str(is_built).lower(), images=description)
-    settings.terminal.print_out(f"Everything built is in {out}." if is_built else "Nothing to build.")
+    settings.terminal.print_out(f"Wrote the built sites and images to {out}." if is_built else "Nothing to build.")
 
 
 def _read_tags(file: Path | None) -> list[str]:

@@ -175,7 +175,7 @@ def _open_pull_request(notifier: GitHubNotifier, edits: ManifestEdits) -> str:
     assert github is not None
     base_branch = notifier.run.default_branch
     files = {os.path.relpath(file): text for file, text in edits.texts.items()}
-    title = f"Accept the drift of {notifier.environment}"
+    title = f"Accept drift in {notifier.environment}"
     body = comment_body.render_accepted_drift(edits.applied, edits.unresolved, notifier.run.url)
     branch = f"orchestrator/drift-{notifier.environment}"
     return pull_request.create_or_update(github, branch, base_branch, notifier.commit, files, (title, body))

@@ -63,7 +63,7 @@ def _require_role(environ: Mapping[str, str]) -> None:
     """Raise Problems if the workflow sets an empty role; the error of AWS would not say why."""
     if ROLE_VARIABLE in environ and not environ[ROLE_VARIABLE]:
         raise Problems.from_message(
-            "no role to assume: the workflow has no `role` input, and its variable is not set",
+            "no role to assume: neither the workflow's `role` input nor its role variable is set",
             hint="run `orchestrator bootstrap github`: it creates the roles and sets "
             "ORCHESTRATOR_PLAN_ROLE (repository) and "
             "ORCHESTRATOR_DEPLOY_ROLE (environment, or repository without environments); nothing was changed",
