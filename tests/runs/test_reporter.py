@@ -153,7 +153,7 @@ def test_a_zombie_makes_no_further_call(
         f"---\n{MANIFESTS.split('---')[1].replace('files', f'files{number}').strip()}\n" for number in range(12)
     )
     (manifests / "shop.yaml").write_text(more)
-    aws.faults = Faults(latency_ms=200)
+    aws.faults = Faults(latency_ms=100)
     made: list[float] = []
 
     def another() -> None:
