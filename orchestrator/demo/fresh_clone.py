@@ -68,7 +68,10 @@ def _clone(folder: Path, clone: Path) -> int:
         shutil.copy2(folder / name, target, follow_symlinks=False)
     for arguments in (("init", "-q"), ("add", "-A"), ("commit", "-q", "--allow-empty", "-m", "Check")):
         shell.run_checked(
-            ["git", *arguments], folder=clone, failure_message="cannot commit the files of the clone", environment=_AUTHOR
+            ["git", *arguments],
+            folder=clone,
+            failure_message="cannot commit the files of the clone",
+            environment=_AUTHOR,
         )
     return len(names)
 
