@@ -176,6 +176,8 @@ def test_literary_locals_only_become_fewer() -> None:
 LITERARY_PHRASES = re.compile(
     r"(?<![Tt]here )\b(?:is|are) no (?!longer\b|more\b)[a-z]"
     r"|(?<!there )\bis none\b|\bnobody can\b|\bfor want of\b|\bwants a\b|\b[Ss]ays too\b"
+    r"|\bhas to (?:be|have|say)\b|\bgoes back\b|\bof its own\b|\bpromises no\b|\bfor lack of\b|\banswers of AWS\b"
+    r"|\bre-creat|\b[Ee]xits as "
 )
 
 

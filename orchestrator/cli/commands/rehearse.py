@@ -114,5 +114,5 @@ def _report(settings: Settings, record: object, out: Path) -> int:
         settings.terminal.print_out(f"Left in AWS: {item.name}, {item.cost}. Delete it: {item.command}")
     failed = [step.name for step in record.steps if not step.is_ok]
     result = f"Rehearsal failed at: {', '.join(failed)}." if failed else "Rehearsal passed."
-    settings.terminal.print_out(f"{result} Wrote {out}: {len(record.calls)} kinds of answers of AWS.")
+    settings.terminal.print_out(f"{result} Wrote {out}: {len(record.calls)} different responses from AWS.")
     return ExitCode.FAILED if failed else ExitCode.OK
