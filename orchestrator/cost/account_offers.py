@@ -7,9 +7,12 @@ instead of twelve free months.
 from __future__ import annotations
 
 import calendar
+from collections.abc import Iterable
 from datetime import date
 
 from msgspec import Struct
+
+from orchestrator.vocabulary import Component
 
 CREDITS_SINCE = date(2025, 7, 15)
 """First day on which new accounts got credits instead of twelve free months."""
@@ -48,6 +51,14 @@ def offer_for(created: date) -> AccountOffer:
         _add_months(created, _CREDIT_MONTHS),
         _add_months(created, _FREE_PLAN_MONTHS),
     )
+
+
+def find_created(components: Iterable[Component]) -> date | None:
+    """Return the day on which the account was created, as the Project states it; None if it does not."""
+    for component in components:
+        if component.kind == "Project" and "accountCreated" in component.spec:
+            return date.fromisoformat(str(component.spec["accountCreated"]))
+    return None
 
 
 def months_covered(credits_usd: float, monthly_usd: float) -> float | None:

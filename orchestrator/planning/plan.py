@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from orchestrator import canonical_json, resources
-from orchestrator.cost import declared_usage
+from orchestrator.cost import account_offers, declared_usage
 from orchestrator.cost.declared_usage import UsageByComponent
 from orchestrator.planning import guards, renaming, retention, waivers
 from orchestrator.planning.diff import diff
@@ -61,6 +61,7 @@ class PreparedPlan(Struct, frozen=True):
     """A plan with what apply needs; only the plan itself is shown, stored and compared.
 
     ``retained`` are the addresses of undeclared resources that are not deleted; ``usage`` is the declared use.
+    ``account_created`` is the day on which the account was created, if the Project states it.
     """
 
     plan: Plan
@@ -69,6 +70,7 @@ class PreparedPlan(Struct, frozen=True):
     live: Mapping[str, LiveResource]
     retained: tuple[str, ...] = ()
     usage: UsageByComponent = field(default_factory=dict)
+    account_created: date | None = None
 
 
 class UnreadableReferenceError(LookupError):
@@ -119,7 +121,8 @@ def build(
     context = guards.GuardContext(desired, snapshot, builder.tasks, destroying, configured_region, day)
     plan = guards.check(plan, context, has_valid_token=bool(allow) and allow == plan.token)
     usage = declared_usage.collect(desired.components)
-    return PreparedPlan(plan, desired.scope, builder.tasks, snapshot.live, orphan_retention.retained, usage)
+    created = account_offers.find_created(desired.components)
+    return PreparedPlan(plan, desired.scope, builder.tasks, snapshot.live, orphan_retention.retained, usage, created)
 
 
 def describe_undeclared_tags(tasks: Mapping[str, Task]) -> tuple[str, ...]:

@@ -214,14 +214,24 @@ def describe_account(estimate: Estimate, on: date, created: date | None) -> Iter
     offer = offer_for(created)
     state = "ended on" if offer.has_ended(on) else "ends on"
     yield f"An account created on {created} gets {offer.description}; this offer {state} {offer.ends}."
-    if created >= CREDITS_SINCE and (months := months_covered(MAX_CREDITS_USD, estimate.idle)) is not None:
+    if (
+        created >= CREDITS_SINCE
+        and not offer.has_ended(on)
+        and (months := months_covered(MAX_CREDITS_USD, estimate.idle)) is not None
+    ):
         yield f"{MAX_CREDITS_USD} USD of credits pay for {months:g} months of this stack."
-    if offer.free_plan_closes is not None:
+    if offer.free_plan_closes is not None and on > offer.free_plan_closes:
+        yield (
+            f"The Free plan of this account ended on {offer.free_plan_closes}: only an account on the Paid plan still "
+            "works."
+        )
+    elif offer.free_plan_closes is not None:
         yield (
             f"On the Free plan, AWS closes the account on {offer.free_plan_closes}, or when the credits are used up. "
             "Upgrade the account to the Paid plan before you go to production."
         )
-    yield f"Without free months and credits, the stack costs {estimate.idle:.2f} USD a month."
+    amount = f"{estimate.idle:.2f}" + (f" to {estimate.active:.2f}" if estimate.active > estimate.idle else "")
+    yield f"Without free months and credits, the stack costs {amount} USD a month."
 
 
 def render_deadlines(deadlines: Iterable[Deadline]) -> str:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from orchestrator import cost
 from orchestrator.components.project import awake_schedule
-from orchestrator.cost import advice, declared_usage, measured_usage, project_prices
+from orchestrator.cost import account_offers, advice, declared_usage, measured_usage, project_prices
 from orchestrator.cost.by_component import ComponentCost, sum_by_component
 from orchestrator.cost.declared_usage import UsageByComponent
 from orchestrator.cost.price_list import PriceList
@@ -23,11 +23,12 @@ HOURS_PER_WEEK = 168
 
 
 class CostReport(Struct, frozen=True):
-    """An estimate, its sums by component, the day of the estimate, and advice on what costs less for the same."""
+    """An estimate, its sums by component, the days of the estimate and of the account, and advice on what costs less."""
 
     estimate: cost.Estimate
     components: tuple[ComponentCost, ...]
     on: date
+    account_created: date | None
     advice: tuple[str, ...] = ()
 
 
@@ -48,7 +49,7 @@ def estimate_manifests(
     component_of = {resource.address: resource.component for resource in desired.resources}
     components = sum_by_component(estimate, component_of)
     savings = (*advice.advise(desired.resources, region, prices=prices), *_describe_schedule(desired, estimate, prices))
-    return CostReport(estimate, components, day, savings)
+    return CostReport(estimate, components, day, account_offers.find_created(desired.components), savings)
 
 
 def _describe_schedule(desired: DesiredState, awake: cost.Estimate, prices: PriceList) -> Iterator[str]:

@@ -73,6 +73,7 @@ def cost_view(planned: PreparedPlan) -> plan_view.CostView | None:
     from orchestrator.cost import advice as cost_advice
     from orchestrator.cost import deadlines
     from orchestrator.planning import planned_cost
+    from orchestrator.render import cost_report
 
     cost_estimates = estimate_costs(planned)
     if cost_estimates is None:
@@ -95,7 +96,12 @@ def cost_view(planned: PreparedPlan) -> plan_view.CostView | None:
     return plan_view.CostView(
         pricing.format_headline(after, cost_delta),
         tuple(pricing.format_line_items(after)),
-        (*pricing.list_warnings(after, today), *deadline_warnings, *advice),
+        (
+            *pricing.list_warnings(after, today),
+            *cost_report.describe_account(after, today, planned.account_created),
+            *deadline_warnings,
+            *advice,
+        ),
         cost_delta.changed_items,
     )
 

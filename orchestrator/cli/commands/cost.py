@@ -20,7 +20,8 @@ from orchestrator.runs.settings import Settings
 @click.option(
     "--account-created",
     type=click.DateTime(["%Y-%m-%d"]),
-    help="Creation date of the AWS account: includes the account's free months or credits in the estimate.",
+    help="Creation date of the AWS account, if the Project has no `accountCreated`: includes the account's free months "
+    "or credits in the estimate.",
 )
 @click.option(
     "--actual",
@@ -55,7 +56,7 @@ def command(
     report = cost_estimate.estimate_manifests(
         settings.manifests, settings.environment, measured=measured.usage if measured else None
     )
-    created = account_created.date() if account_created else None
+    created = account_created.date() if account_created else report.account_created
     if output_format == "json":
         data = cost_report.to_json(report.estimate, report.components, report.on, created, report.advice)
         if measured:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import date
 
 from orchestrator.components import Stack
 from orchestrator.components.project import awake_schedule
@@ -39,15 +40,25 @@ def notes(component: Component, stack: Stack) -> Iterator[str]:
 
 
 def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
-    """Yield problems of the schedule, and one if there are more alarms than the Project allows."""
+    """Yield problems of the schedule and of the account's day, and one if there are too many alarms."""
     if "schedule" in component.spec:
         yield from awake_schedule.check(component.spec["schedule"])
+    if "accountCreated" in component.spec:
+        yield from _check_day(str(component.spec["accountCreated"]))
     count = sum(_count_alarms(sibling) for sibling in siblings.values())
     max_alarms = component.spec["alerts"]["maxAlarms"]
     if count > max_alarms:
         message = f"the components have {count} alarms in total, but spec.alerts.maxAlarms allows {max_alarms}"
         hint = f"remove alarms, or set `maxAlarms: {count}` (10 are free, more cost {ALARM_PRICE_NOTE})"
         yield ("spec", "alerts", "maxAlarms"), message, hint
+
+
+def _check_day(text: str) -> Iterator[Finding]:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        hint = "correct the day; it is written as YYYY-MM-DD, e.g. 2026-03-01"
+        yield ("spec", "accountCreated"), f"spec.accountCreated is {text}, which is not a day of the calendar", hint
 
 
 def _uses_database(component: Component) -> bool:
