@@ -23,7 +23,7 @@ HOURS_PER_WEEK = 168
 
 
 class CostReport(Struct, frozen=True):
-    """An estimate, its sums by component, the days of the estimate and of the account, and advice on what costs less."""
+    """An estimate, its sums by component, the days of the estimate and the account, and advice on what costs less."""
 
     estimate: cost.Estimate
     components: tuple[ComponentCost, ...]
