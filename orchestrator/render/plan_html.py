@@ -14,7 +14,15 @@ from importlib import resources
 from string import Template
 
 from orchestrator.render.field_values import FieldView
-from orchestrator.render.plan_view import ChangeView, ComponentView, PlanView, VetoView
+from orchestrator.render.plan_view import (
+    COST_CHANGE_TITLES,
+    ChangeView,
+    ComponentView,
+    CostView,
+    PlanView,
+    VetoView,
+    list_cost_changes,
+)
 
 _CLASS_BY_SIGN = {"+": "plus", "-": "minus", "~": "tilde"}
 
@@ -70,7 +78,7 @@ def _render_notes(plan: PlanView) -> Iterator[str]:
     yield _render_section("Changed outside the manifests; apply does not change it", map(escape, plan.unmanaged))
     yield _render_section("Notes", map(escape, plan.notes))
     if plan.cost is not None:
-        yield _render_preformatted(plan.cost.headline, plan.cost.lines)
+        yield _render_cost(plan.cost)
     if plan.permissions:
         permissions = _render_preformatted("Permissions required to apply", plan.permissions, "summary")
         yield f"<details>{permissions}</details>"
@@ -89,6 +97,21 @@ def _render_preformatted(title: str, lines: Iterable[str], tag: str = "h2") -> s
     listing = f"<pre>{body}</pre>" if body else ""
     heading = f"<{tag}>{escape(title)}</{tag}>"
     return heading + listing if tag == "summary" else f"<section>{heading}{listing}</section>"
+
+
+def _render_cost(cost: CostView) -> str:
+    """Return the estimate: what costs more or less than now as a table, then the line items."""
+    rows = list_cost_changes(cost)
+    if not rows:
+        return _render_preformatted(cost.headline, cost.lines)
+    head = "".join(f'<th scope="col">{title}</th>' for title in COST_CHANGE_TITLES)
+    body = "".join(
+        f'<tr><th scope="row">{escape(row.name)}</th>{"".join(f"<td>{cell}</td>" for cell in row.cells)}</tr>'
+        for row in rows
+    )
+    table = f'<table class="cost"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    listing = f"<pre>{escape(chr(10).join(cost.lines))}</pre>"
+    return f"<section><h2>{escape(cost.headline)}</h2>{table}{listing}</section>"
 
 
 def _render_code(text: str) -> str:

@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from typing import Literal
 
 from orchestrator.render.field_values import FieldView, shorten, trim_common_text
-from orchestrator.render.plan_view import ChangeView, PlanView, VetoView
+from orchestrator.render.plan_view import (
+    COST_CHANGE_TITLES,
+    ChangeView,
+    CostView,
+    PlanView,
+    VetoView,
+    list_cost_changes,
+)
 from orchestrator.render.style import COLOUR_BY_SIGN, Style
 
 PLAIN_STYLE = Style()
@@ -164,9 +171,24 @@ def _render_list(title: str, items: list[str] | tuple[str, ...], style: Style, c
 def _render_cost(plan: PlanView, style: Style, detail: DetailLevel) -> Iterator[str]:
     if plan.cost is not None:
         yield from _paint_lines(style.wrap(plan.cost.headline, "", "  "), style, "bold")
+        if detail != "head":
+            yield from _render_cost_changes(plan.cost)
         for line in plan.cost.lines if detail != "head" else ():
             price_match = _PRICE_PREFIX.match(line)
             yield from style.wrap(line, "  ", " " * (2 + (min(price_match.end(), 42) if price_match else 4)))
+
+
+def _render_cost_changes(cost: CostView) -> Iterator[str]:
+    """Yield a table of what costs more or less than now, and an empty line after it."""
+    rows = [(row.name, *row.cells) for row in list_cost_changes(cost)]
+    if not rows:
+        return
+    table = [COST_CHANGE_TITLES, *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(COST_CHANGE_TITLES))]
+    for name, *amounts in table:
+        cells = "  ".join(f"{text:>{width}}" for text, width in zip(amounts, widths[1:], strict=True))
+        yield f"  {name:<{widths[0]}}  {cells}"
+    yield ""
 
 
 def _render_footer(plan: PlanView, style: Style) -> Iterator[str]:

@@ -104,6 +104,35 @@ class CostView(Struct, frozen=True):
     changes: tuple[tuple[str, float, float], ...] = ()
 
 
+class CostChangeRow(Struct, frozen=True):
+    """USD a month of one resource, or of all that change, now and after the plan."""
+
+    name: str
+    before: float
+    after: float
+
+    @property
+    def cells(self) -> tuple[str, str, str]:
+        """Both amounts and their difference, as text."""
+        return f"{self.before:.2f}", f"{self.after:.2f}", f"{self.after - self.before:+.2f}"
+
+
+COST_CHANGE_TITLES = ("USD a month", "now", "then", "difference")
+
+
+def list_cost_changes(cost: CostView) -> list[CostChangeRow]:
+    """Return what costs more or less, the largest difference first, and the sum; empty if nothing cost anything before.
+
+    A stack that is created has no other prices than its line items.
+    """
+    if not any(before for _, before, _ in cost.changes):
+        return []
+    ordered = sorted(cost.changes, key=lambda item: -abs(item[2] - item[1]))
+    rows = [CostChangeRow(*item) for item in ordered]
+    total = CostChangeRow("what changes", sum(row.before for row in rows), sum(row.after for row in rows))
+    return [*rows, total]
+
+
 class PlanView(Struct, frozen=True):
     """Everything that renderers show of a plan; ``summary`` says in one line what it would release."""
 
