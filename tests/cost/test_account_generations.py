@@ -64,7 +64,9 @@ def test_both_sides_of_every_date(created: date, on: date, sentences: list[str])
 
     assert all(sentence in told for sentence in sentences), told
     assert ("credits pay for" in told) == (CREDITS in sentences)
-    assert ("Upgrade the account to the Paid plan" in told) == any("closes the account" in sentence for sentence in sentences)
+    assert ("Upgrade the account to the Paid plan" in told) == any(
+        "closes the account" in sentence for sentence in sentences
+    )
 
 
 def manifests(folder: Path, created: str) -> Path:
