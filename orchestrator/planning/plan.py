@@ -120,8 +120,7 @@ def build(
     day = date.fromisoformat(today) if today else None
     context = guards.GuardContext(desired, snapshot, builder.tasks, destroying, configured_region, day)
     plan = guards.check(plan, context, has_valid_token=bool(allow) and allow == plan.token)
-    usage = declared_usage.collect(desired.components)
-    created = account_offers.find_created(desired.components)
+    usage, created = declared_usage.collect(desired.components), account_offers.find_created(desired.components)
     return PreparedPlan(plan, desired.scope, builder.tasks, snapshot.live, orphan_retention.retained, usage, created)
 
 
