@@ -48,7 +48,7 @@ def take_screenshots(pages: Mapping[Path, tuple[str, int, int, str]], scale: flo
 def _compress(target: Path) -> None:
     """Reduce the colours, a long terminal's to fewer, until the picture is small."""
     for colours in ("128", "64", "32"):
-        command = ["pngquant", "--force", "--strip", "--speed", "1", "--output", target, colours, target]
+        command = ["pngquant", "--force", "--strip", "--speed", "1", "--output", str(target), colours, str(target)]
         subprocess.run(command, check=True, timeout=120)
         if target.stat().st_size <= MAX_BYTES:
             break
