@@ -110,6 +110,8 @@ def iter_scores(photos: Path, shapes: Sequence[str], encoder_names: Sequence[str
     )
     tests = {name: _load(net, photos / name, products) for pair in CONDITIONS.items() for name in pair}
     for shape in shapes:
+        # Fine-tuning for the previous shape changed them, and all other baselines need features of untrained blocks.
+        net.top_blocks.set_weights(net.initial_weights)
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             paths = _fill_store(photos / "shop", products, folder / "store", SHAPES[shape])
