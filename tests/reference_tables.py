@@ -146,7 +146,7 @@ def _cell(text: str) -> str:
 
 def render_drift_coverage() -> str:
     """Return, by resource type, what drift compares, watches and does not look at."""
-    rows = ["| resource | compared, and set back by apply | watched: reported, and left as it is | not looked at |"]
+    rows = ["| resource | compared, and set back by apply | watched: reported, and left unchanged | not looked at |"]
     rows.append("|---|---|---|---|")
     for name in resources.list_types():
         properties = resources.load_properties(name)

@@ -25,7 +25,7 @@ def check_limits(resources: Iterable[Resource], manifest: Manifest) -> Iterator[
     for resource in resources:
         tags = resource.spec.get("tags")
         if isinstance(tags, Mapping) and len(tags) > MAX_TAGS:
-            message = f"{resource.address} has {len(tags)} tags with those of the orchestrator; AWS allows {MAX_TAGS}"
+            message = f"{resource.address} has {len(tags)} tags, including the orchestrator's; AWS allows {MAX_TAGS}"
             yield Problem(message, resource.where, "remove tags from the component or from the Project")
         if resource.type == "s3_bucket_policy":
             yield from _check_bucket_policy(resource, manifest)
@@ -47,7 +47,7 @@ def _check_bucket_policy(resource: Resource, manifest: Manifest) -> Iterator[Pro
             yield Problem(message, manifest.where(resource.component, (*path, member)))
     if is_known(statements) and len(json.dumps(statements)) > MAX_BUCKET_POLICY_BYTES:
         message = (
-            f"the policy of {resource.physical} is larger than {MAX_BUCKET_POLICY_BYTES // 1024} KB, which S3 allows"
+            f"the policy of {resource.physical} is larger than the S3 limit of {MAX_BUCKET_POLICY_BYTES // 1024} KB"
         )
         yield Problem(message, manifest.where(resource.component, ("spec", "policy")))
 
@@ -56,14 +56,14 @@ def _find_faults(statement: Mapping[str, Any], bucket: str) -> Iterator[tuple[st
     """Yield the members of a statement with which S3 answers MalformedPolicy, and why."""
     if isinstance(statement["Principal"], Mapping):
         for name in statement["Principal"].keys() - PRINCIPAL_TYPES:
-            yield "Principal", f"`{name}` is not a type of principal: use {', '.join(sorted(PRINCIPAL_TYPES))}"
+            yield "Principal", f"`{name}` is not a principal type: use {', '.join(sorted(PRINCIPAL_TYPES))}"
     for action in _as_texts(statement["Action"]):
         if action != "*" and not action.lower().startswith("s3:"):
-            yield "Action", f"`{action}` is not an action of S3, as a bucket policy requires"
+            yield "Action", f"`{action}` is not an S3 action; a bucket policy can contain only S3 actions"
     for arn in _as_texts(statement["Resource"]):
         match = _STATEMENT_ARN.fullmatch(arn)
         if arn != "*" and match is None:
-            yield "Resource", f"`{arn}` is not the ARN of a bucket or of objects: write `arn:aws:s3:::{bucket}/*`"
+            yield "Resource", f"`{arn}` is not the ARN of a bucket or its objects: write `arn:aws:s3:::{bucket}/*`"
         elif match is not None and not _may_name(match["bucket"], bucket):
             yield "Resource", f"`{arn}` is in another bucket; S3 requires the resources of a policy to be in {bucket}"
 

@@ -120,7 +120,7 @@ class _Checker:
                 former = component.aws_handle
                 is_own = former == handle
                 message = f"metadata.renamedFrom: {component.renamed_from} is " + (
-                    "the component's present name" if is_own else f"the name of {former}, which is declared too"
+                    "the component's current name" if is_own else f"the name of {former}, which is also declared"
                 )
                 hint = "remove `renamedFrom`" if is_own else f"remove `renamedFrom`, or rename {former}"
                 where = self.declarations[handle].where(("metadata", "renamedFrom"))
@@ -240,7 +240,7 @@ def _check_region(declaration: Declaration, path: Path, value: str, region: str)
     """Yield a problem for a key or a zone of another region: AWS uses none here."""
     named = _REGION_PATTERN.search(value)
     if named and named[1] != region:
-        message = f"{format_path(path)}: {value[:100]} is in {named[1]}, and the Project in {region}"
+        message = f"{format_path(path)}: {value[:100]} is in {named[1]}, but the Project is in {region}"
         yield Problem(message, declaration.where(path), f"use one in {region}")
 
 

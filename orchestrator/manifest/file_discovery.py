@@ -76,7 +76,7 @@ def read_text(file: Path, problems: list[Problem]) -> str | None:
     try:
         status = file.stat()
         if not stat.S_ISREG(status.st_mode):
-            problems.append(Problem("not a regular file", where, "use a plain file"))
+            problems.append(Problem("not a regular file", where, "use a regular file"))
             return None
         if status.st_size > MAX_FILE_BYTES:
             message = f"{status.st_size / 1e6:.1f} MB is too large for a manifest; the limit is 1 MB"

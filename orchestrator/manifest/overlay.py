@@ -64,7 +64,7 @@ def select_environment(sources: Sources, name: str | None) -> tuple[str, Layer] 
         where = f"{file_discovery.display_path(sources.folder / ENVIRONMENTS / name)}.yaml"
         hint = suggest.hint(name, known_names, list_prefix="available environments") or ""
         if suggest.find_closest(name, known_names) is None:
-            hint += f"; for a new one, create {where}; it may be empty"
+            hint += f"; to add an environment, create {where} (an empty file is valid)"
         return Problem(f"unknown environment `{name}`", hint=hint)
     return name, layer or Layer()
 

@@ -45,7 +45,7 @@ def _check(manifest: Manifest, source: str) -> Iterator[tuple[str, str]]:
         target_value, source_value = getattr(manifest.scope, name), getattr(other.scope, name)
         if target_value != source_value:
             yield (
-                f"{source} is in {name} {source_value}, and {manifest.environment} in {target_value}",
+                f"{source} is in {name} {source_value}, but {manifest.environment} is in {target_value}",
                 "promote within one account and region",
             )
     if not other.project.spec["releases"].get("bucket"):

@@ -123,7 +123,9 @@ class ReferenceResolver:
             return raw
         if component.kind != SECRET_KIND and any(ref.address in self._declarations for ref in refs(values)):
             hint = "move it to a Secret, and list that Secret under the service's `secrets`"
-            self._report(component, path, f"{format_path(path)} contains a password; only a Secret may", hint)
+            self._report(
+                component, path, f"{format_path(path)} contains a password; only a Secret can contain one", hint
+            )
             return raw
         if len(values) == 1:
             return values[0]
@@ -133,7 +135,7 @@ class ReferenceResolver:
         parts: list[Any] = []
         for value in values:
             if isinstance(value, Mapping | list):
-                self._report(component, path, f"{format_path(path)}: a list or mapping cannot be part of a text")
+                self._report(component, path, f"{format_path(path)}: a list or mapping cannot be part of a string")
                 return raw
             parts += (
                 value.parts

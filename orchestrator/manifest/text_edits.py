@@ -50,7 +50,7 @@ def edit_value(text: str, file: str, handle: str, path: Path, value: Any) -> str
     ]
     if [parsed.value for parsed in new_documents] != expected_values:
         raise Problems.from_message(
-            f"cannot edit {format_path(path)} automatically", where=target.where, hint="edit it by hand"
+            f"cannot edit {format_path(path)} automatically", where=target.where, hint="edit it manually"
         )
     return new_text
 
@@ -72,7 +72,9 @@ def remove_document(text: str, file: str, handle: str) -> str:
     except Problems:
         new_values = []
     if new_values != [parsed.value for parsed in old_documents if parsed is not target]:
-        raise Problems.from_message(f"cannot remove {handle} automatically", where=target.where, hint="edit it by hand")
+        raise Problems.from_message(
+            f"cannot remove {handle} automatically", where=target.where, hint="edit it manually"
+        )
     return new_text
 
 

@@ -40,7 +40,7 @@ class NodeConverter:
                 self._report(node, f"more than {MAX_VALUES} values in one file (aliases included)", "split the file")
             return None
         if id(node) in self._open_node_ids:
-            self._report(node, "an alias is inside its own anchor", "write the value out")
+            self._report(node, "an alias is inside its own anchor", "replace the alias with the value")
             return None
         self._open_node_ids.add(id(node))
         try:
@@ -63,7 +63,9 @@ class NodeConverter:
                 self._report(key, "a key must be text, not a list or a mapping")
             elif key.tag == MERGE_TAG:
                 self._report(
-                    key, "merge keys (`<<`) are not supported", "write the keys out; put differences in environments/"
+                    key,
+                    "merge keys (`<<`) are not supported",
+                    "write each key explicitly; put differences in environments/",
                 )
             elif key.value in keys:
                 first_position = node_position(self.file, keys[key.value])

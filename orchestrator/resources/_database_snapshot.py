@@ -61,7 +61,7 @@ def _confirm_own(aws: AwsReader, database: str, name: Value, unchanged: str) -> 
     source = str(snapshots[0].get("DBInstanceIdentifier", ""))
     if source.lower() != database.lower():
         raise Problems.from_message(
-            f"the snapshot {name} already exists, and it is of {source}, not of {database}. {unchanged}",
+            f"the snapshot {name} already exists, but belongs to {source}, not to {database}. {unchanged}",
             hint=f"delete it with `aws rds delete-db-snapshot --db-snapshot-identifier {name}`, then run again",
         )
     return {"DBSnapshot": snapshots[0]}

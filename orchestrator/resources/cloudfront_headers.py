@@ -35,7 +35,7 @@ WATCHED = {
     ),
     "origin_headers_win": Watched(
         "[SecurityHeadersConfig.*.Override, CustomHeadersConfig.Items[].Override][] | [?@ == `false`]",
-        f"Headers of the origin replace it. {_UPDATE}",
+        f"Headers from the origin override it. {_UPDATE}",
     ),
 }
 """Settings that manifests do not know; the listing returns them."""

@@ -27,7 +27,7 @@ ARN = re.compile(r"arn:aws:ecr:[^:]+:\d+:repository/(?P<name>.+)")
 NOT_FOUND_CODES = ("RepositoryNotFoundException",)
 NO_LIFECYCLE_CODES = ("LifecyclePolicyNotFoundException", *NOT_FOUND_CODES)
 REPOSITORY_POLICY = Watched(
-    "policyText", "It may let others pull or push images; to remove it, run `aws ecr delete-repository-policy`"
+    "policyText", "It can allow others to pull or push images; to remove it, run `aws ecr delete-repository-policy`"
 )
 WATCHED = {
     "mutable_tags": Watched(

@@ -30,7 +30,7 @@ DEFAULT_SESSION_SECONDS = 3600
 WATCHED_ROLE = {
     "boundary": Watched(
         "PermissionsBoundary.PermissionsBoundaryArn",
-        "It is left as it is. Remove it with `aws iam delete-role-permissions-boundary`, or set "
+        "It is left unchanged. Remove it with `aws iam delete-role-permissions-boundary`, or set "
         "`permissionsBoundary: true` in the Project",
     ),
     "max_session_seconds": Watched(

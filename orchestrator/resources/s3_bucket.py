@@ -45,7 +45,7 @@ WATCHED: Mapping[str, tuple[str, Watched, tuple[str, ...]]] = {
         "get_bucket_logging",
         Watched(
             "LoggingEnabled.TargetBucket",
-            "It is left as it is. Declare it as `accessLog`, or switch it off with `accessLog: {bucket: none}`",
+            "It is left unchanged. Declare it as `accessLog`, or switch it off with `accessLog: {bucket: none}`",
         ),
         (),
     ),
@@ -53,7 +53,7 @@ WATCHED: Mapping[str, tuple[str, Watched, tuple[str, ...]]] = {
         "get_bucket_notification_configuration",
         Watched(
             "keys(@)[?ends_with(@, 'Configuration') || ends_with(@, 'Configurations')]",
-            "They are left as they are. Remove them with `notifications: none`",
+            "They are left unchanged. Remove them with `notifications: none`",
         ),
         (),
     ),

@@ -47,7 +47,8 @@ WATCHED = {
     "partner_type": Watched("Type", "An AWS partner manages and rotates this secret"),
 }
 RESOURCE_POLICY = Watched(
-    "ResourcePolicy", "It may let others read the secret; to remove it, run `aws secretsmanager delete-resource-policy`"
+    "ResourcePolicy",
+    "It can allow others to read the secret; to remove it, run `aws secretsmanager delete-resource-policy`",
 )
 RECOVERY_WINDOW_DAYS = 30
 

@@ -78,7 +78,7 @@ def adoption_losses(spec: Mapping[str, Value], live: LiveResource) -> Iterator[s
     template: Mapping[str, Value] = spec["template"]
     replaced = [key for key, text in template.items() if not (isinstance(text, str) and _PLACEHOLDER.fullmatch(text))]
     if replaced:
-        yield f"the present values of the keys {', '.join(sorted(replaced))}, if it has them"
+        yield f"the current values of the keys {', '.join(sorted(replaced))}, if they exist"
     if "remove_unknown_keys" in spec:
         yield "the values of all keys that the manifest does not name (`unknownKeys: remove`)"
 

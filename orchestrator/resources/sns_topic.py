@@ -37,7 +37,7 @@ WATCHED_ATTRIBUTES = {
     "delivery_logs": Watched(
         "keys(@)[?ends_with(@, 'FeedbackRoleArn')]", "Remove it with `aws sns set-topic-attributes`"
     ),
-    "kms_key": Watched("KmsMasterKeyId", "It is left as it is; CloudWatch needs the key to publish alarms"),
+    "kms_key": Watched("KmsMasterKeyId", "It is left unchanged; CloudWatch needs the key to publish alarms"),
 }
 WATCHED_SUBSCRIPTIONS = {
     "subscriptions": Watched(

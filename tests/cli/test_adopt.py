@@ -165,7 +165,7 @@ class TestDatabase:
         code, out = answer(database, "remove", "yes")
 
         assert code == 0, out
-        assert "is removed  the present master password, which its clients use" in out
+        assert "is removed  the current master password, which clients use" in out
         (instance,) = by_hand("rds", "describe_db_instances")["DBInstances"]
         assert (instance["DBInstanceClass"], instance["AllocatedStorage"]) == ("db.t4g.small", 50)
         assert (instance["BackupRetentionPeriod"], instance["StorageEncrypted"]) == (14, False)
@@ -202,7 +202,7 @@ class TestSecret:
     def test_without_a_terminal_the_token_of_the_plan_is_the_consent(self, run: Run, secret: Path) -> None:
         vetoed = run("adopt", "secret.app", "--auto-approve")
         assert vetoed.code == ExitCode.VETOED
-        assert "is removed  the present values of the keys Issuer, if it has them" in vetoed.out
+        assert "is removed  the current values of the keys Issuer, if they exist" in vetoed.out
         token = vetoed.out.split("--allow ")[1].split()[0]
 
         assert run("adopt", "secret.app", "--auto-approve", "--allow", token).code == 0

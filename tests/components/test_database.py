@@ -128,7 +128,8 @@ def test_what_holds_the_password_may_stand_in_a_secret_only(tmp_path: Path) -> N
 
     closed = open_to_all.replace("database.main.host", "database.main.connectionString")
     assert any(
-        "only a Secret may" in sentence for sentence in manifest_stacks.list_problems(tmp_path, database(), closed)
+        "only a Secret can contain one" in sentence
+        for sentence in manifest_stacks.list_problems(tmp_path, database(), closed)
     )
 
 

@@ -252,7 +252,9 @@ def test_a_task_that_lists_do_not_show_yet_is_not_started_twice(shop: Shop) -> N
     with pytest.raises(Killed):
         shop.migrate(FailingClients(shop.clients, "run_task", killed_after))
     [waiting] = shop.plan().plan.pending_changes
-    assert waiting.effects == ("A task of this migration is in AWS already; the run waits for it and starts no other.",)
+    assert waiting.effects == (
+        "A task of this migration already exists in AWS; the run waits for it and does not start another.",
+    )
     hidden = FailingClients(shop.clients, "list_tasks", _hiding(2))
 
     outcomes = {item.address: item for item in performed_calls.apply(shop.plan(hidden), clients=shop.clients)}
@@ -312,7 +314,7 @@ def test_what_keeps_the_command_from_running_is_said(shop: Shop) -> None:
     shop.aws.faults = Faults()
 
     assert outcome.actuation is Actuation.FAILED
-    assert "the command of the migration did not run: CannotPullContainerError" in outcome.reason
+    assert "the migration command did not run: CannotPullContainerError" in outcome.reason
     assert not shop.has_mark()
 
 

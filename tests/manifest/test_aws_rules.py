@@ -150,7 +150,7 @@ RULES = (
     Rule(
         "a bucket policy has actions of S3",
         "S3 API Reference, error MalformedPolicy",
-        "not an action of S3",
+        "not an S3 action",
         each(*map(policy, ("Action='ec2:RunInstances'", "Action=['s3:GetObject', GetObject]"))),
         each(*map(policy, ("Action='s3:*'", "Action='S3:GetObject'"))),
     ),
@@ -164,7 +164,7 @@ RULES = (
     Rule(
         "principals are of four types",
         "IAM User Guide, JSON policy elements: Principal",
-        "not a type of principal",
+        "not a principal type",
         each(policy("Principal={Aws: '123456789012'}"), policy("Principal={Service: x.amazonaws.com, Role: y}")),
         each(policy("Principal={AWS: '123456789012'}"), policy("Principal={CanonicalUser: abc}")),
     ),
@@ -389,7 +389,7 @@ RULES = (
     Rule(
         "keys and zones are in the region",
         "KMS Developer Guide, Key ARN; RDS API Reference, CreateDBInstance: AvailabilityZone",
-        "the Project in eu-west-1",
+        "the Project is in eu-west-1",
         each(
             bucket(f"encryption: aws:kms\nkmsKey: {KEY.format('us-east-1')}"),
             database(f"storage: {{kmsKey: {KEY.format('us-east-1')}}}"),

@@ -69,7 +69,7 @@ def test_which_is_meant(tmp_path: Path, layers: dict[str, str], said: str | None
         ({"prod": "", "staging": ""}, None, "no environment selected\n.*one of: prod, staging"),
         ({"production": ""}, "prod", "unknown environment `prod`\n.*available environments: production"),
         ({"prod": "", "staging": ""}, "stagin", "unknown environment `stagin`\n.*did you mean `staging`"),
-        ({}, "staging", "unknown environment `staging`\n.*environments/staging.yaml; it may be empty"),
+        ({}, "staging", "unknown environment `staging`\n.*environments/staging.yaml \\(an empty file is valid\\)"),
         ({"prod": ""}, "Prod", "unknown environment `Prod`\n.*did you mean `prod`"),
         ({}, "x!", "invalid environment name `x!`\n.*use lower-case letters, digits and single hyphens"),
     ],

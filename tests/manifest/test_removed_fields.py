@@ -1,7 +1,7 @@
 """What becomes of a setting whose field is removed from its manifest: for every optional property of every schema.
 
 A plan compares only what the manifests set.  So a field that is removed must leave its documented default in the
-desired state, or its description says that the setting is left as it is, and the plan names it.
+desired state, or its description says that the setting is left unchanged, and the plan names it.
 """
 
 from __future__ import annotations
@@ -134,4 +134,4 @@ def test_a_removed_field_leaves_its_default_or_says_that_it_does_not(tmp_path: P
 @pytest.mark.parametrize("location", sorted(LEFT_AS_IT_IS))
 def test_what_is_left_as_it_is_says_so(location: str) -> None:
     """`explain` tells it where people look."""
-    assert "left as it is" in " ".join(explain.explain(location.removesuffix("{}")).split())
+    assert "left unchanged" in " ".join(explain.explain(location.removesuffix("{}")).split())

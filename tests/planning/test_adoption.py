@@ -154,7 +154,7 @@ def test_what_is_lost_is_named_and_needs_consent(tmp_path: Path) -> None:
     assert "arn:aws:iam::210987654321:root" in losses["s3_bucket_policy.files"]
     assert '"countNumber": 500' in losses["ecr_repository.api"]
     assert "removes variables MODE" in losses["apprunner_service.api"]
-    assert "removes the present values of the keys Issuer, if it has them" in losses["secretsmanager_value.app"]
+    assert "removes the current values of the keys Issuer, if they exist" in losses["secretsmanager_value.app"]
     assert "removes security_groups sg-" in losses["rds_instance.main"]
     assert all(veto.token_lifts for change in plan.changes for veto in change.vetoes if veto.name == "AdoptionLoses")
 

@@ -111,8 +111,8 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("former", "message"),
         [
-            ("main", "metadata.renamedFrom: main is the component's present name"),
-            ("other", "metadata.renamedFrom: other is the name of database.other, which is declared too"),
+            ("main", "metadata.renamedFrom: main is the component's current name"),
+            ("other", "metadata.renamedFrom: other is the name of database.other, which is also declared"),
         ],
     )
     def test_a_former_name_that_is_in_use(self, tmp_path: Path, database_only: str, former: str, message: str) -> None:

@@ -341,7 +341,7 @@ def test_a_pending_change_is_shown_and_can_be_taken_back(
     present = live_database(aws)[member]
     done = apply_all(aws, load(tmp_path, **{setting: before, other: "true"}))
     effects = [effect for change in done.plan.changes for effect in change.effects]
-    assert [effect for effect in effects if effect.startswith("Withdraws the pending change")]
+    assert [effect for effect in effects if effect.startswith("Cancels the pending change")]
     assert not any("downtime" in effect for effect in effects)
     assert live_database(aws)[member] == present
     assert live_database(aws)["PendingModifiedValues"].keys() <= {"MultiAZ"}

@@ -67,7 +67,7 @@ STUCK: list[tuple[str, LiveResource, str]] = [
     (
         "ecs_express_service",
         live(status="PENDING", private={"refusal": "no quota"}),
-        "what the service needs: no quota",
+        "the resources of the service: no quota",
     ),
     ("ecs_express_service", live(status="STOPPED"), "The last deployment was stopped."),
     ("ecs_express_service", live(status="PENDING"), "which takes 6 to 10 minutes"),

@@ -180,8 +180,8 @@ LIVE = LiveResource(
     {"apply": "maintenance-window", "maintenance_window": "sun:04:30-sun:05:30"},
     private={"identifier": "shop-prod-main", "version": "16.4"},
 )
-SNAPSHOT = "A snapshot is created first, named shop-prod-main-before-{} (numbered if there is one), and kept until "
-SNAPSHOT += "you delete it."
+SNAPSHOT = "A snapshot is created first, named shop-prod-main-before-{} (with a number if that name is "
+SNAPSHOT += "taken), and kept until you delete it."
 EFFECTS = {
     "another class": (
         [("instance_class", "db.t3.micro", "db.t4g.small")],
@@ -207,7 +207,7 @@ EFFECTS = {
     ),
     "more storage": (
         [("storage_gb", 20, 40)],
-        ["No outage. RDS optimises the storage for hours; it cannot be changed again for 6 hours."],
+        ["No outage. RDS optimises the storage for several hours; the storage cannot be changed again for 6 hours."],
     ),
     "room to grow": ([("storage_max_gb", None, 40)], []),
     "backups off": (

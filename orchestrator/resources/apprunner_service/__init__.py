@@ -98,7 +98,7 @@ WATCHED = {
         "AuthenticationConfiguration.ConnectionArn", "The next deployment removes it", overwritten=True
     ),
     "code_repository": Watched(
-        "CodeRepository", "It builds from source; the next deployment runs the image again", overwritten=True
+        "CodeRepository", "The service builds from source; the next deployment runs the image again", overwritten=True
     ),
 }
 """Settings of the source that manifests do not know."""

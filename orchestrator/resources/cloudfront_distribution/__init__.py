@@ -298,7 +298,7 @@ def _read_existing(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, V
         scope, name, spec
     ):
         problem = f"distribution {live.private['id']} was created for {name}, but no longer has its tags"
-        raise Problems.from_message(problem, hint="restore its tags or delete it, then plan again")
+        raise Problems.from_message(problem, hint="restore the tags or delete the distribution, then plan again")
     check_owner(scope, name, live)
     check_unchanged(name, spec, live)
     return {"Distribution": {"Id": live.private["id"], "DomainName": live.outputs["host"]}}

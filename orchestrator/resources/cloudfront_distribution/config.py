@@ -42,14 +42,14 @@ _BEHAVIOURS = "[DefaultCacheBehavior, CacheBehaviors.Items][]"
 _CUSTOM = "Origins.Items[].CustomOriginConfig"
 _UPDATE = "Change it back with `aws cloudfront update-distribution`"
 WATCHED = {
-    "waf": Watched("WebACLId", "It is left as it is. Declare it as `firewall`, or remove it with `firewall: none`"),
+    "waf": Watched("WebACLId", "It is left unchanged. Declare it as `firewall`, or remove it with `firewall: none`"),
     "geo": Watched(
         "Restrictions.GeoRestriction.[[RestrictionType], Items][][] | [?@ && @ != 'none']",
-        "It is left as it is. Declare it as `geo`, or remove it with `geo: {rule: none}`",
+        "It is left unchanged. Declare it as `geo`, or remove it with `geo: {rule: none}`",
     ),
     "logging": Watched(
         "Logging.[Enabled && 'enabled', Bucket, Prefix, IncludeCookies && 'with cookies'] | [?@]",
-        "It is left as it is. Declare it as `logs`, or switch it off with `logs: {bucket: none}`",
+        "It is left unchanged. Declare it as `logs`, or switch it off with `logs: {bucket: none}`",
     ),
     "edge_functions": Watched(
         f"{_BEHAVIOURS}.LambdaFunctionAssociations.Items[].LambdaFunctionARN", f"They see every request. {_UPDATE}"

@@ -295,7 +295,7 @@ def stuck(live: LiveResource) -> str:
         "apply deploys again.",
     }
     if live.status != "ACTIVE" and live.private.get("refusal"):
-        return f"ECS cannot create what the service needs: {live.private['refusal']}"
+        return f"ECS cannot create the resources of the service: {live.private['refusal']}"
     deploying_hint = "ECS is deploying the service, which takes 6 to 10 minutes. The next apply waits for it."
     return hints.get(live.status, "" if live.status == "ACTIVE" else deploying_hint)
 
@@ -351,9 +351,7 @@ def _require_zones(spec: Mapping[str, Value]) -> None:
     """Raise Problems during planning if the network has too few subnets of the required kind."""
     subnets = spec["subnets"]
     if isinstance(subnets, list) and len(subnets) < MIN_ZONES:
-        message = (
-            f"an Express service needs subnets of the right kind in {MIN_ZONES} zones; the network has {len(subnets)}"
-        )
+        message = f"an Express service needs suitable subnets in {MIN_ZONES} zones; the network has {len(subnets)}"
         hint = "a public service needs subnets with a route to an internet gateway, a private one subnets without one: "
         raise Problems.from_message(
             message, hint=f"{hint}list them in `network.subnets` of the Project, or set another VPC"

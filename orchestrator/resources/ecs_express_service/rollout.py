@@ -32,7 +32,7 @@ FAILED_STATUSES = ("STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED")
 ROLLBACK_HINT = "ROLLBACK_SUCCESSFUL means that ECS rolled back to the previous version, which is serving now."
 
 
-STOP_HINT = "Run again: if the deployment ended before it could be stopped, that deploys the wanted version."
+STOP_HINT = "Run again: if the deployment ended before it could be stopped, the next run deploys the desired version."
 
 
 def set_log_retention(spec: Mapping[str, Value]) -> Steps:

@@ -27,7 +27,7 @@ USES = frozenset(
 )
 ARN = None
 
-TASK_EFFECT = "A task of this migration is in AWS already; the run waits for it and starts no other."
+TASK_EFFECT = "A task of this migration already exists in AWS; the run waits for it and does not start another."
 GENTLE = frozenset({TASK_EFFECT})
 
 

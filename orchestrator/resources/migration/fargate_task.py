@@ -89,7 +89,7 @@ def finish(task_arn: Value, instructions: Mapping[str, Any], documents: list[Val
     arguments = (task_arn, instructions, documents)
     note = " ".join(instructions["command"])
     result = yield LocalCall("migrate in the VPC", follow, arguments, note, has_output=True, polls_aws=True)
-    stop = {"cluster": CLUSTER_NAME, "task": task_arn, "reason": "the time limit of the migration is over"}
+    stop = {"cluster": CLUSTER_NAME, "task": task_arn, "reason": "the migration reached its time limit"}
     yield ApiCall("ecs", "stop_task", stop, ok_codes=TIDY_CODES)
     definition = result["definition"]
     yield ApiCall("ecs", "deregister_task_definition", {"taskDefinition": definition}, ok_codes=TIDY_CODES)
@@ -120,10 +120,10 @@ def follow(
     if task["lastStatus"] != "STOPPED":
         limit = START_TIMEOUT_SECONDS if task["lastStatus"] in WAITING_STATUSES else within
         message = f"the migration was still {task['lastStatus']} after {limit:.0f}s and was stopped\nLog: {place}"
-        hint = f"set `migrate.withinSeconds`, or find out what it waits for; {NOT_DEPLOYED_HINT}"
+        hint = f"set `migrate.withinSeconds`, or find out what the migration is waiting for; {NOT_DEPLOYED_HINT}"
         result["problems"] = Problems([Problem(message, hint=hint)])
     elif exit_code is None:
-        message = f"the command of the migration did not run: {_stop_reason(task)}"
+        message = f"the migration command did not run: {_stop_reason(task)}"
         result["problems"] = Problems([Problem(message, hint=NOT_DEPLOYED_HINT)])
     elif exit_code:
         hint = f"{NOT_DEPLOYED_HINT}; log: {place}"
@@ -192,11 +192,13 @@ class _TaskWatch:
             except AwsError as error:
                 missed_polls += 1
                 if not error.is_transient or missed_polls > MAX_MISSED_POLLS:
-                    raise Problems.from_message(str(error), hint="the task continues; deploy again") from None
+                    raise Problems.from_message(
+                        str(error), hint="the task was not stopped; deploy again to wait for it"
+                    ) from None
             if task and is_over(task["lastStatus"]):
                 return task
         if not task:
-            message = f"ECS does not show the task {self._task_arn}"
+            message = f"ECS does not list the task {self._task_arn}"
             raise Problems.from_message(message, hint="check it in the ECS console, then deploy again")
         return task
 
@@ -300,7 +302,7 @@ def _network(task_spec: Mapping[str, Any]) -> dict[str, Value]:
     subnets = public if is_public else private
     if isinstance(subnets, list) and not subnets:
         raise Problems.from_message(
-            "the migration runs in the VPC, and the network has no subnet for it",
+            "the migration runs in the VPC, but the network has no suitable subnet",
             hint="list subnets in `network.subnets` of the Project, or remove `migrate.runs`",
         )
     configuration = {

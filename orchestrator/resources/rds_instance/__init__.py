@@ -195,7 +195,7 @@ def _confirm_deleting(aws: AwsReader, name: str, snapshot: str) -> Mapping[str, 
     status = next((item["DBInstanceStatus"] for item in instances if item["DBInstanceIdentifier"] == name.lower()), "")
     if status not in ("", "deleting"):
         raise Problems.from_message(
-            f"{name} was not deleted: its final snapshot {snapshot} exists already, and the instance is {status}",
+            f"{name} was not deleted: its final snapshot {snapshot} already exists, and the instance is {status}",
             hint=f"check the snapshot, delete it with `aws rds delete-db-snapshot --db-snapshot-identifier {snapshot}`"
             ", then run again",
         )

@@ -135,10 +135,10 @@ WATCHED = {
     "aws_backup": Watched("AwsBackupRecoveryPointArn", "AWS Backup manages its backups"),
     "parameter_group": Watched(
         "DBParameterGroups[?!starts_with(DBParameterGroupName, 'default.')].DBParameterGroupName",
-        "It is left as it is. Declare what it sets as `parameters`",
+        "It is left unchanged. Declare what it sets as `parameters`",
     ),
-    "iops": Watched("Iops", "It is left as it is. Declare it as `storage.iops`", (3000, 12000)),
-    "throughput": Watched("StorageThroughput", "It is left as it is. Declare it as `storage.throughput`", (125, 500)),
+    "iops": Watched("Iops", "It is left unchanged. Declare it as `storage.iops`", (3000, 12000)),
+    "throughput": Watched("StorageThroughput", "It is left unchanged. Declare it as `storage.throughput`", (125, 500)),
     "insights_retention_days": Watched("PerformanceInsightsRetentionPeriod", _MODIFY, (7,)),
     "monitoring_role": Watched("MonitoringRoleArn", _MODIFY),
 }

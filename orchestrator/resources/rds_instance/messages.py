@@ -22,7 +22,7 @@ def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str
     current = live.private.get("current", {})
     withdrawn = [item for item in fields if _is_withdrawn(item, current)]
     for item in withdrawn:
-        yield f"Withdraws the pending change of {item.path[0]} to {item.before}; it stays {item.after}. No outage."
+        yield f"Cancels the pending change of {item.path[0]} to {item.before}; the value stays {item.after}. No outage."
     changed = {field.path[0]: field for field in fields if field not in withdrawn}
     timing = _describe_timing(changed, live)
     if changed.keys() & {"restored_from", "unfinished_restore"}:
@@ -32,7 +32,8 @@ def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str
         yield from list_effects(changed, timing)
     if purpose := snapshot_purpose({name: field.after for name, field in changed.items()}, live):
         name = snapshot_name(str(live.private.get("identifier") or "the database"), purpose)
-        yield f"A snapshot is created first, named {name} (numbered if there is one), and kept until you delete it."
+        numbering = "with a number if that name is taken"
+        yield f"A snapshot is created first, named {name} ({numbering}), and kept until you delete it."
     pending = {key: value for key, value in live.private.get("pending", {}).items() if key not in changed}
     if pending and timing == IMMEDIATE_TEXT and "apply" in changed:
         yield f"Changes pending for the maintenance window are applied now: {', '.join(sorted(pending))}."
@@ -42,7 +43,7 @@ def adoption_losses(spec: Mapping[str, Value], live: LiveResource) -> Iterator[s
     """Yield the master password, which the first apply sets to a new one."""
     declared = spec.get("credentials", {})
     if any(live.spec["credentials"].get(key) != value for key, value in declared.items() if key in ("managed", "key")):
-        yield "the present master password, which its clients use"
+        yield "the current master password, which clients use"
 
 
 def losses(live: LiveResource) -> Iterator[str]:
@@ -190,7 +191,7 @@ def _outage_effects(changed: Fields, timing: str) -> Iterator[str]:
 
 def _storage_effects(changed: Fields, timing: str) -> Iterator[str]:
     if changed.keys() & STORAGE_FIELDS - {"storage_max_gb"}:
-        yield "No outage. RDS optimises the storage for hours; it cannot be changed again for 6 hours."
+        yield "No outage. RDS optimises the storage for several hours; the storage cannot be changed again for 6 hours."
 
 
 def _backup_effects(changed: Fields, timing: str) -> Iterator[str]:

@@ -255,7 +255,7 @@ def _verify(response: Value, spec: Mapping[str, Value], options: Mapping[str, Va
         "verify",
         restore_check.verify_restored,
         (login, secret, key, old_host),
-        "connect, count the rows of every table, find the newest, check extensions and sequences",
+        "connect, count the rows of every table, find the newest row, check extensions and sequences",
         has_output=True,
     )
     return {}
