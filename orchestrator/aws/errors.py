@@ -7,6 +7,7 @@ import re
 from botocore import exceptions
 
 from orchestrator.aws.error_catalogue import canonical_code, find_advice
+from orchestrator.aws.iam_actions import list_required_actions
 from orchestrator.steps import to_operation_name
 
 _DENIED_CODES = frozenset(
@@ -68,6 +69,11 @@ class AwsError(Exception):
         self.request_id = request_id
         request = f" (request {request_id})" if request_id else ""
         super().__init__(f"{self.action}: {code}: {message}{request}")
+
+    @property
+    def iam_actions(self) -> str:
+        """The IAM actions that the call requires, for advice: ``s3:ListBucket`` for ``s3:ListObjectsV2``."""
+        return ", ".join(list_required_actions([self.action]))
 
     @property
     def is_denied(self) -> bool:

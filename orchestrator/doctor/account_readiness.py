@@ -223,5 +223,5 @@ def _list_resources(desired: DesiredState, resource_type: str) -> list[Resource]
 def _denied_finding(check: str, error: AwsError, question: str) -> Finding:
     """Return a finding for a question that a failed read leaves open."""
     return not_checked_finding(
-        check, f"cannot determine {question}: {error}", f"grant {error.action} to your own credentials"
+        check, f"cannot determine {question}: {error}", f"grant {error.iam_actions} to your own credentials"
     )

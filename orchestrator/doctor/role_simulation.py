@@ -36,7 +36,7 @@ def check_deploy_role(desired: DesiredState, clients: Clients, fix: str) -> list
         if error.code == "NoSuchEntity":
             return [not_checked_finding("deploy role", f"the role {role} does not exist", fix)]
         reason = f"cannot simulate the permissions of {role}: {error}"
-        return [not_checked_finding("deploy role", reason, f"grant {error.action} to your own credentials")]
+        return [not_checked_finding("deploy role", reason, f"grant {error.iam_actions} to your own credentials")]
     denied = [result for result in results if result["EvalDecision"] != "allowed"]
     if not denied:
         return [Finding("deploy role", "ok", f"IAM allows all {len(results)} simulated requests of a deploy")]

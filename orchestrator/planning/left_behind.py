@@ -57,7 +57,7 @@ def describe(
     try:
         marked = [*_search_other_regions(aws, scope), *(_search_region(aws, scope.region, "") if is_first else ())]
     except AwsError as error:
-        yield f"The search for resources of a former region or name failed: {error.action} ({error.code})."
+        yield f"The search for resources of a former region or name failed: {error.iam_actions} ({error.code})."
         return
     groups: dict[tuple[str, str, str], list[_Marked]] = {}
     for item in marked:
@@ -142,7 +142,7 @@ def _describe_group(former: Scope, scope: Scope, contents: str) -> str:
         return (
             f"The project {former.project} has components with the same names: {contents}. If you renamed the "
             f"Project, these resources are left behind, because AWS cannot rename them. Set `name: {former.project}` "
-            f"again to keep them; to delete them, then run `orchestrator destroy -e {former.environment}`."
+            f"again to keep them, or to delete them with `orchestrator destroy -e {former.environment}`."
         )
     if former.environment != scope.environment:
         return (

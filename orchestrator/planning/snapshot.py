@@ -173,7 +173,7 @@ def _collect_results(futures: Mapping[str, Future[T]]) -> tuple[dict[str, T], di
                 raise connection_problem(error) from None
             reason = f"{error.code}: {error.message}"
             reason += f" {error.advice}" if error.advice else ""
-            unread[address] = Unread(address, reason, error.action)
+            unread[address] = Unread(address, reason, error.iam_actions)
     return results, unread
 
 

@@ -71,7 +71,7 @@ class Watch:
         except AwsError as error:
             if error.is_transient:
                 raise
-            self.unwatched += (f"{name} ({error.action}: {error.code})",)
+            self.unwatched += (f"{name} ({error.iam_actions}: {error.code})",)
             return
         self.unmanaged += find_changes({name: setting}, response or {})
 

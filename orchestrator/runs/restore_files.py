@@ -99,8 +99,8 @@ def _plan(clients: Clients, bucket: str, moment: datetime, options: RestoreFiles
 
 def _print_plan(settings: Settings, plan: FileRestorePlan) -> None:
     print_out = settings.terminal.print_out
-    count = format_count(len(plan.copies), "file")
-    print_out(f"Plan: restore {count} ({plan.size / 2**20:.1f} MB); {len(plan.newer)} newer files stay.")
+    count, newer = format_count(len(plan.copies), "file"), format_count(len(plan.newer), "newer file")
+    print_out(f"Plan: restore {count} ({plan.size / 2**20:.1f} MB); keep {newer}.")
     for item in plan.copies[:MAX_LISTED_FILES]:
         sign = "~" if item.replaced_etag else "+"
         print_out(f"  {sign} {sanitise(item.version.key)}  as of {item.version.modified:%Y-%m-%d %H:%M:%S} UTC")

@@ -175,7 +175,7 @@ class S3FileStorage:
             "NoCredentials": "log in with `aws sso login`, or set AWS_PROFILE",
             "Unreachable": "check the network and AWS_REGION, then try again",
         }
-        permission_hint = f"grant {error.action} to the credentials in use" if error.is_denied else None
+        permission_hint = f"grant {error.iam_actions} to the credentials in use" if error.is_denied else None
         hint = error.advice or permission_hint or hints.get(error.code)
         return Problems.from_message(f"cannot {action} {self}/{key}: {error}", hint=hint)
 

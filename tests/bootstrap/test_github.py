@@ -92,7 +92,7 @@ def test_json_without_a_token_holds_the_policies(
     assert bootstrap("--plan", "--format", "json") == ExitCode.OK
     printed = capsys.readouterr()
     assert json.loads(printed.out).keys() == {"policies"}
-    assert "no GitHub token found" in printed.err
+    assert "no GitHub token was found" in printed.err
 
 
 def test_json_is_a_form_of_the_plan_only(hub: FakeGitHub, capsys: pytest.CaptureFixture[str]) -> None:
@@ -213,7 +213,7 @@ def test_without_an_environment_the_branch_is_trusted(hub: FakeGitHub, capsys: p
     assert bootstrap("--auto-approve") == ExitCode.OK
     assert "No changes" in capsys.readouterr().out
     main(["doctor", "-e", "prod"])
-    assert "every job of main can deploy" in capsys.readouterr().out
+    assert "every job on main can deploy" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("keys", [["repo", "job_workflow_ref"], []], ids=["of the repository", "of the organisation"])

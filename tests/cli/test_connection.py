@@ -48,7 +48,7 @@ def test_a_profile_of_aws_login_names_the_command(
 @pytest.mark.parametrize(
     ("rule", "cause"),
     [
-        (Rule("error", code="RequestTimeTooSkewed", message=SKEWED, status=403), "clock of this machine"),
+        (Rule("error", code="RequestTimeTooSkewed", message=SKEWED, status=403), "This machine's clock is off"),
         (Rule("error", code="ExpiredToken", message="The provided token has expired.", status=400), "log in again"),
         (Rule("html"), "instead of AWS. Sign in"),
     ],

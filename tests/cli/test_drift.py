@@ -196,7 +196,7 @@ class TestSmallStack:
         shown = run("drift", "--accept", "all")
 
         assert shown.code == 2
-        reason = "no manifest declares it, and a secret value cannot be written into a manifest; declare it by hand"
+        reason = "no manifest declares it, and a secret value cannot be written into a manifest; declare it manually"
         assert reason in " ".join(shown.err.split())
 
     def test_objects_come_into_lists_and_go(self, run: Run, by_hand: ByHand, manifests: Path) -> None:

@@ -53,7 +53,7 @@ def test_open_prints_the_address_of_each_page(
     assert printed["console database.main"].endswith("#database:id=joiabagur-prod-main;is-cluster=false")
     assert printed["console files"].endswith("/s3/buckets/joiabagur-files-prod?region=eu-west-1")
     assert main(["open", "nothing", "-f", str(stack)]) == 1
-    assert "these have one: cdn.web, containerservice.api, containerservice.jobs" in capsys.readouterr().err
+    assert "components that have one: cdn.web, containerservice.api, containerservice.jobs" in capsys.readouterr().err
 
 
 def test_app_runner_has_no_way_in_and_says_so(stack: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,7 +110,7 @@ def test_exec_enters_the_newest_task(stack: Path) -> None:
     [
         ([], "containerservice.jobs has no running task"),
         ([task(started_at=1, enabled=False)], "--enable-execute-command --force-new-deployment"),
-        ([task(started_at=1, agent="STOPPED")], "allow ssmmessages:CreateControlChannel"),
+        ([task(started_at=1, agent="STOPPED")], "the actions ssmmessages:CreateControlChannel"),
     ],
 )
 def test_what_exec_lacks_is_said(stack: Path, tasks: list[dict[str, Any]], words: str) -> None:

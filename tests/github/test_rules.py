@@ -176,7 +176,7 @@ HOSTILE = [
     ("deploy", "ORCHESTRATOR_ALLOW", "x; true", "invalid token for `allow`"),
     ("deploy", "ORCHESTRATOR_UNPIN", "all; true", "invalid parts to unpin"),
     ("changed", "ORCHESTRATOR_ONLY", "prod; true", "invalid environment"),
-    ("gather sections", "ORCHESTRATOR_MATRIX", "{", "not the list"),
+    ("gather sections", "ORCHESTRATOR_MATRIX", "{", "must be the output `targets`"),
     ("validate --silent", "ORCHESTRATOR_ENVIRONMENT", "../prod", "../prod"),
     ("validate --silent", "ORCHESTRATOR_MANIFESTS", "/etc/none\n::error::x", "no such folder"),
     ("promote", "ORCHESTRATOR_SOURCE", "../prod", "invalid source"),

@@ -60,7 +60,7 @@ def test_a_photo_is_recognised(browser: Any, trained_shop: TrainedShop, exported
             assert sum(shares) <= 100.3
             assert page.inner_text("#decision") != ""
             assert "ms to recognise it" in page.inner_text("#timing")
-            assert page.evaluate("document.getElementById('shown').naturalWidth") == 176
+            page.wait_for_function("document.getElementById('shown').naturalWidth === 176")
         assert seen.overflow == []
         assert find_accessibility_violations(page) == []
         assert seen.errors == []

@@ -184,7 +184,7 @@ def test_checkpoints_run_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """A name that is none of a tensor's is refused, before it is called."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "hostile.pth").write_bytes(hostile_checkpoint())
-    with pytest.raises(Problems, match=r"it names (posix|os|nt)\.mkdir"):
+    with pytest.raises(Problems, match=r"it refers to (posix|os|nt)\.mkdir"):
         torch_checkpoint.read(tmp_path / "hostile.pth")
 
     assert not (tmp_path / "was-run").exists()

@@ -69,7 +69,7 @@ class TestNothingToAdopt:
         with real_stack.emulated_aws():
             plan = real_stack.make_plan(load(tmp_path, re.sub(r", distributionId: \w+", "", text)))
 
-        assert sorted(sentence.partition(" says")[0] for sentence in vetoes(plan).values()) == [
+        assert sorted(sentence.partition(" sets")[0] for sentence in vetoes(plan).values()) == [
             "bucket.files", "cdn.web", "containerservice.api", "database.main", "secret.app",
         ]  # fmt: skip
         assert "legacy-postgres does not exist in AWS" in " ".join(vetoes(plan).values())

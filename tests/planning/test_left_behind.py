@@ -98,9 +98,9 @@ class TestLeftBehind:
 
             (note,) = list_notes(plan(tmp_path, text.replace("name: shop", "name: store")))
 
-        assert "The project shop has components of the same names: secretsmanager_secret shop-prod-app" in note
+        assert "The project shop has components with the same names: secretsmanager_secret shop-prod-app" in note
         assert PRICE in note
-        assert "set `name: shop` again" in note
+        assert "Set `name: shop` again" in note
 
     @pytest.mark.parametrize("operation", ["tag:GetResources"])
     def test_what_cannot_be_searched_is_said(self, tmp_path: Path, operation: str) -> None:
@@ -110,4 +110,6 @@ class TestLeftBehind:
             emulator.faults = Faults(denied=(operation,))
             notes = plan(tmp_path, moved).notes
 
-        assert any("could not be searched: " in note for note in notes)
+        assert [note for note in notes if "former region" in note] == [
+            "The search for resources of a former region or name failed: tag:GetResources (AccessDeniedException)."
+        ]

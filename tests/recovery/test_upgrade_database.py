@@ -82,7 +82,7 @@ def test_what_rds_would_refuse_is_refused_before_anything_is_sent(project: Proje
     """A version that it does not offer, one that the manifest does not have, an instance that is not available."""
     command = ("upgrade", "database", "main", "--no-verify", "--auto-approve")
     assert "the manifest of database.main has version 15, not 17" in project.run(*command, "--to", "17")[1]
-    assert "needs --to VERSION" in project.run(*command, "--rehearse")[1]
+    assert "requires --to VERSION" in project.run(*command, "--rehearse")[1]
     set_version(project, "17")
     project.clients.call("rds", "stop_db_instance", {"DBInstanceIdentifier": NAME})
 

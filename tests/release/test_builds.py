@@ -105,7 +105,7 @@ def test_a_site_that_is_not_where_dir_says_is_not_deployed(
 
     assert codes == [1, 1]
     assert "`dir: dist` does not exist" in said
-    assert "it wrote index.html to build" in said
+    assert "the build wrote index.html to build" in said
     assert "the site is not built" in said
     assert not [call for call in shop.emulator.calls if call.operation.startswith(("Put", "Create"))]
 

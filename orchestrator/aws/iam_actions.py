@@ -27,6 +27,9 @@ IAM_ACTIONS_BY_API_CALL: Final[dict[str, tuple[str, ...]]] = {
     "budgets:CreateNotification": ("budgets:ModifyBudget",),
     "budgets:CreateSubscriber": ("budgets:ModifyBudget",),
     "budgets:DeleteBudget": ("budgets:ModifyBudget",),
+    "budgets:DescribeBudgets": ("budgets:ViewBudget",),
+    "budgets:DescribeNotificationsForBudget": ("budgets:ViewBudget",),
+    "budgets:DescribeSubscribersForNotification": ("budgets:ViewBudget",),
     "budgets:DeleteNotification": ("budgets:ModifyBudget",),
     "budgets:DeleteSubscriber": ("budgets:ModifyBudget",),
     "budgets:UpdateBudget": ("budgets:ModifyBudget",),
@@ -72,7 +75,15 @@ IAM_ACTIONS_BY_API_CALL: Final[dict[str, tuple[str, ...]]] = {
     "s3:DeleteBucketTagging": ("s3:PutBucketTagging",),
     "s3:DeleteObjects": ("s3:DeleteObject", "s3:DeleteObjectVersion"),
     "s3:DeletePublicAccessBlock": ("s3:PutBucketPublicAccessBlock",),
+    "s3:GetBucketCors": ("s3:GetBucketCORS",),
+    "s3:GetBucketEncryption": ("s3:GetEncryptionConfiguration",),
+    "s3:GetBucketLifecycleConfiguration": ("s3:GetLifecycleConfiguration",),
+    "s3:GetBucketNotificationConfiguration": ("s3:GetBucketNotification",),
+    "s3:GetBucketReplication": ("s3:GetReplicationConfiguration",),
+    "s3:GetPublicAccessBlock": ("s3:GetBucketPublicAccessBlock",),
     "s3:HeadBucket": ("s3:ListBucket",),
+    "s3:HeadObject": ("s3:GetObject",),
+    "s3:ListBuckets": ("s3:ListAllMyBuckets",),
     "s3:ListMultipartUploads": ("s3:ListBucketMultipartUploads",),
     "s3:ListObjectsV2": ("s3:ListBucket",),
     "s3:ListObjectVersions": ("s3:ListBucketVersions",),
@@ -82,16 +93,21 @@ IAM_ACTIONS_BY_API_CALL: Final[dict[str, tuple[str, ...]]] = {
     "s3:PutBucketNotificationConfiguration": ("s3:PutBucketNotification",),
     "s3:PutPublicAccessBlock": ("s3:PutBucketPublicAccessBlock",),
     "secretsmanager:CreateSecret": ("secretsmanager:CreateSecret", "secretsmanager:TagResource"),
+    "service-quotas:GetAwsDefaultServiceQuota": ("servicequotas:GetAWSDefaultServiceQuota",),
     "sns:CreateTopic": ("sns:CreateTopic", "sns:TagResource"),
+}
+_IAM_PREFIXES: Final = {
+    "elbv2": "elasticloadbalancing",
+    "resourcegroupstaggingapi": "tag",
+    "service-quotas": "servicequotas",
 }
 
 
 def list_required_actions(api_calls: Iterable[str]) -> tuple[str, ...]:
     """Return the sorted IAM actions that API calls require; steps that are not API calls require none."""
-    required = {
-        iam_action
-        for api_call in api_calls
-        if ":" in api_call
-        for iam_action in IAM_ACTIONS_BY_API_CALL.get(api_call, (api_call,))
-    }
-    return tuple(sorted(required))
+    return tuple(sorted({action for api_call in api_calls if ":" in api_call for action in _list_actions(api_call)}))
+
+
+def _list_actions(api_call: str) -> tuple[str, ...]:
+    service, _, operation = api_call.partition(":")
+    return IAM_ACTIONS_BY_API_CALL.get(api_call, (f"{_IAM_PREFIXES.get(service, service)}:{operation}",))
