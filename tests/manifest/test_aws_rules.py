@@ -120,8 +120,13 @@ RULES = (
         each(
             moves(("STANDARD_IA", 90), ("GLACIER", 30)),
             moves(("DEEP_ARCHIVE", 30), ("GLACIER_IR", 60), member="oldVersionTransitions"),
+            moves(("ONEZONE_IA", 30), ("GLACIER_IR", 90)),
         ),
-        each(moves(("GLACIER_IR", 30), ("DEEP_ARCHIVE", 31)), moves(("DEEP_ARCHIVE", 180), ("GLACIER", 30))),
+        each(
+            moves(("GLACIER_IR", 30), ("DEEP_ARCHIVE", 31)),
+            moves(("STANDARD_IA", 30), ("GLACIER_IR", 90)),
+            moves(("DEEP_ARCHIVE", 180), ("GLACIER", 30)),
+        ),
     ),
     Rule(
         "objects stay in infrequent access for 30 days",
@@ -381,9 +386,10 @@ RULES = (
     ),
     Rule(
         "names that PostgreSQL reserves",
-        "RDS API Reference, CreateDBInstance: DBName; PostgreSQL, SQL Key Words",
+        "RDS API Reference, CreateDBInstance: DBName; PostgreSQL, SQL Key Words; for db, catalog and flag RDS's answer as "
+        "users quote it: cannot be used. It is a reserved word for this engine",
         "reserved",
-        each(database("", "select"), database("", "Template1")),
+        each(*(database("", name) for name in ("select", "Template1", "db", "catalog", "flag"))),
         each(database("", "selects"), database("", "postgres")),
     ),
     Rule(

@@ -17,7 +17,9 @@ Finding: TypeAlias = tuple[tuple[str | int, ...], str, str | None]
 
 MIN_TRANSITION_DAYS = {"STANDARD_IA": 30, "ONEZONE_IA": 30}
 CLASS_ORDER = ("STANDARD_IA", "INTELLIGENT_TIERING", "ONEZONE_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE")
-"""Objects move only from a class to a later one."""
+"""Objects move only from a class to a later one..."""
+IMPOSSIBLE_TRANSITIONS = {("ONEZONE_IA", "GLACIER_IR")}
+"""...except for these."""
 
 
 def check(spec: Mapping[str, Any]) -> Iterator[Finding]:
@@ -51,6 +53,12 @@ def _check_order(path: tuple[str | int, ...], transitions: Sequence[Mapping[str,
                 f"transition to {first}"
             )
             yield days_path, message, f"set `afterDays` to more than {earlier['afterDays']}"
+        elif (first, second) in IMPOSSIBLE_TRANSITIONS:
+            yield (
+                (*path, index, "storageClass"),
+                f"objects cannot move from {first} to {second}",
+                "remove one of the two",
+            )
         elif days_apart < MIN_TRANSITION_DAYS.get(first, 0):
             message = f"objects stay in {first} for at least 30 days before they move to {second}"
             yield days_path, message, f"set `afterDays: {earlier['afterDays'] + MIN_TRANSITION_DAYS[first]}` or more"

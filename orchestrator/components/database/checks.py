@@ -37,7 +37,8 @@ RESERVED_USERS_PATTERN = re.compile(
     "pg_.*|rds_(iam|password|replication|superuser)|rds(admin|repladmin|topmgr)|admin|public"
 )
 """Names of users that PostgreSQL or RDS reserve."""
-RESERVED_DATABASES = frozenset({"rdsadmin", "template0", "template1"})
+RESERVED_DATABASES = frozenset({"rdsadmin", "template0", "template1", "catalog", "db", "flag"})
+"""Names that RDS rejects with "cannot be used. It is a reserved word for this engine": more than PostgreSQL's own."""
 
 
 def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
