@@ -386,8 +386,8 @@ RULES = (
     ),
     Rule(
         "names that PostgreSQL reserves",
-        "RDS API Reference, CreateDBInstance: DBName; PostgreSQL, SQL Key Words; for db, catalog and flag RDS's answer as "
-        "users quote it: cannot be used. It is a reserved word for this engine",
+        "RDS API Reference, CreateDBInstance: DBName; PostgreSQL, SQL Key Words; for db, catalog and flag "
+        "RDS's answer as users quote it: cannot be used. It is a reserved word for this engine",
         "reserved",
         each(*(database("", name) for name in ("select", "Template1", "db", "catalog", "flag"))),
         each(database("", "selects"), database("", "postgres")),
