@@ -42,15 +42,25 @@ MAX_PLANS: Final = 6
 
 
 class Canary:
-    """One rehearsal in a folder of its own; ``report`` gets one line for each thing that happens."""
+    """One rehearsal in a folder of its own; ``report`` gets one line for each thing that happens.
+
+    After MAX_HOURS by ``clock`` (seconds), no step but the deletion starts, and no apply, deploy or rollback that is
+    running in this process sends another request.
+    """
 
     def __init__(
-        self, manifest: Manifest, folder: Path, clients: RecordingClients, report: Callable[[str], None]
+        self,
+        manifest: Manifest,
+        folder: Path,
+        clients: RecordingClients,
+        report: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._scope, self._folder, self._clients, self._report = manifest.scope, folder, clients, report
         self._repository = str(manifest.project.spec["repository"])
         self._steps: list[StepResult] = []
-        self._started_at = time.monotonic()
+        self._clock, self._started_at = clock, clock()
+        self._limited_clients = clients.with_before_send(self._check_time)
 
     def check_account(self, environment: str) -> None:
         """Raise Problems if the account belongs to somebody else, or holds anything else of the orchestrator."""
@@ -86,7 +96,7 @@ class Canary:
         try:
             self.run_steps(environment)
         finally:
-            self._step("delete", lambda: self.delete(environment))
+            self._step("delete", lambda: self.delete(environment), is_limited=False)
         remaining = self._find_leftovers(environment)
         is_emulated = "amazonaws.com" not in self._clients.endpoint("sts")
         return RehearsalRecord(self._scope.region, is_emulated, self._steps, self._clients.list_answers(), remaining)
@@ -120,7 +130,7 @@ class Canary:
         planned = pipeline.plan(self._load(environment, number), clients=self._clients)
         if planned.plan.is_vetoed:
             raise Problems.from_message(f"the plan is vetoed: {', '.join(veto.name for veto in planned.plan.vetoes)}")
-        return self._carry_out(planned, self._clients.with_before_send(self._check_time))
+        return self._carry_out(planned, self._limited_clients)
 
     def _expect_no_changes(self, environment: str, number: int) -> str:
         pending = pipeline.plan(self._load(environment, number), clients=self._clients).plan.pending_changes
@@ -137,7 +147,7 @@ class Canary:
         found = [(change.address, change.action) for change in planned.plan.pending_changes]
         if found != [(DISTRIBUTION, Action.UPDATE)]:
             raise Problems.from_message(f"the plan for an edited description is {found}")
-        self._carry_out(planned, self._clients)
+        self._carry_out(planned, self._limited_clients)
         return self._expect_no_changes(environment, 1)
 
     def _edit_distribution(self, distribution_id: object, comment: str) -> None:
@@ -155,14 +165,16 @@ class Canary:
         count = sum(outcome.actuation is Actuation.SUCCEEDED for outcome in outcomes)
         return format_count(count, "change")
 
-    def _step(self, name: str, work: Callable[[], str]) -> bool:
-        started = time.monotonic()
+    def _step(self, name: str, work: Callable[[], str], *, is_limited: bool = True) -> bool:
+        started = self._clock()
         is_ok = True
         try:
+            if is_limited:
+                self._check_time()
             detail = work()
         except (Problems, AwsError) as error:
             is_ok, detail = False, sanitise(str(error))
-        seconds = round(time.monotonic() - started, 1)
+        seconds = round(self._clock() - started, 1)
         self._steps.append(StepResult(name, is_ok, detail, seconds))
         self._report(f"{seconds:8.1f}s  {'ok' if is_ok else 'failed':8}{name}: {detail}")
         return is_ok
@@ -188,7 +200,7 @@ class Canary:
         return stack.build_documents(self._scope, self._repository, expires, number)
 
     def _check_time(self) -> None:
-        if time.monotonic() - self._started_at > MAX_HOURS * 3600:
+        if self._clock() - self._started_at > MAX_HOURS * 3600:
             raise Problems.from_message(f"the rehearsal exceeded {MAX_HOURS:g} hours; its resources are being deleted")
 
     def _report_event(self, event: Event) -> None:

@@ -84,7 +84,7 @@ class FullRehearsal(Canary):
         )
 
     def _deploy(self, environment: str, number: int, clients: Clients | None = None) -> str:
-        result = self._ship(environment, number, clients or self._clients.with_before_send(self._check_time))
+        result = self._ship(environment, number, clients or self._limited_clients)
         if result.status != "released":
             raise Problems.from_message(f"the deploy ended with status {result.status}: {result.cause}")
         return f"release {result.current_release_number}"
@@ -103,7 +103,7 @@ class FullRehearsal(Canary):
 
     def _deploy_failing(self, environment: str) -> str:
         """Deploy an image that does not exist: the deploy has to fail, and to bring version 2 back by itself."""
-        result = self._ship(environment, FAILING_VERSION, self._clients.with_before_send(self._check_time))
+        result = self._ship(environment, FAILING_VERSION, self._limited_clients)
         if result.status != "returned":
             raise Problems.from_message(
                 f"a deploy that cannot succeed ended with status {result.status}: {result.cause}"
@@ -116,7 +116,9 @@ class FullRehearsal(Canary):
         ledger = store.read()
         target = rollback.prepare(ledger, rollback.choose_release(ledger, 1), (), store)
         planned = pipeline.plan(target.candidate.desired, clients=self._clients)
-        result = self._deployment(environment, self._clients).rollback(planned, target, "rehearsal", self._report)
+        result = self._deployment(environment, self._limited_clients).rollback(
+            planned, target, "rehearsal", self._report
+        )
         if result.cause:
             raise Problems.from_message(f"the rollback ended with status {result.status}: {result.cause}")
         return f"release 1 was restored as release {result.current_release_number}"
@@ -135,7 +137,7 @@ class FullRehearsal(Canary):
         actions = {change.address: change.action for change in planned.plan.pending_changes}
         if actions != dict.fromkeys(_EDITED, Action.UPDATE):
             raise Problems.from_message(f"the plan for three manual edits is {actions}")
-        self._carry_out(planned, self._clients)
+        self._carry_out(planned, self._limited_clients)
         return self._expect_no_changes(environment, 1)
 
     def _change_subnets(self, environment: str) -> str:

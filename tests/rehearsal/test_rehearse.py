@@ -12,8 +12,11 @@ import pytest
 
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator, Faults
+from orchestrator.planning import pipeline
 from orchestrator.problems import ExitCode
 from orchestrator.rehearsal import list_unknown_answers
+from orchestrator.rehearsal.canary import Canary
+from orchestrator.rehearsal.recording_clients import RecordingClients
 from tests.proofs import real_stack
 from tests.proofs.test_first_day_faults import FIRST_DAY
 
@@ -193,6 +196,32 @@ def test_a_full_rehearsal_that_fails_is_deleted_by_the_clean_up(rehearse: Any, a
 
     assert rehearse("--clean-up")[0] == ExitCode.OK
     assert real_stack.count_resources() == before
+
+
+def test_after_three_hours_everything_is_deleted(tmp_path: Path, account: Emulator) -> None:
+    """Whatever step it is: here the clock reaches the limit after the first."""
+    (tmp_path / "manifests").mkdir()
+    (tmp_path / "manifests" / "project.yaml").write_text(PROJECT)
+    (tmp_path / "rehearsal").mkdir()
+    manifest = pipeline.validate(tmp_path / "manifests", None)
+    hours, lines = [0.0], []
+
+    def report(line: str) -> None:
+        lines.append(line)
+        if "create:" in line:
+            hours[0] = 3.01
+
+    clients = RecordingClients.for_scope(manifest.scope)
+    canary = Canary(manifest, tmp_path / "rehearsal", clients, report, lambda: hours[0] * 3600)
+
+    record = canary.run("rehearsal-late")
+
+    too_late = "the rehearsal exceeded 3 hours; its resources are being deleted"
+    details = {step.name: (step.is_ok, step.detail) for step in record.steps}
+    assert [name for name, (is_ok, _) in details.items() if is_ok] == ["create", "delete"]
+    assert {name: detail for name, detail in details.items() if name not in {"create", "delete"}} == dict.fromkeys(
+        ("plan again", "edit by hand", "update"), (False, too_late)
+    )
 
 
 def test_an_earlier_rehearsal_does_not_stand_in_the_way(rehearse: Any, account: Emulator) -> None:
