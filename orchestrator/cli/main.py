@@ -146,7 +146,7 @@ def _run_command(
         )
         return ExitCode.INTERRUPTED
     except RecursionError:  # only documents from outside are nested that deeply
-        problem = Problem("a document is nested too deeply to be read", hint="run the command again with --verbose")
+        problem = Problem("a YAML or JSON document is nested too deeply", hint="reduce its levels of nesting")
         _print_problems(Problems([problem]), settings)
         return ExitCode.FAILED
     except Exception as error:  # noqa: BLE001 - last resort: a user must not see a traceback

@@ -97,7 +97,7 @@ def describe_migrations(
             continue
         try:
             hour = migration_hour(task, RegionPrices(prices or price_list.load_shipped(), region))
-            price = f"about {hour / 6:.4f} USD for ten minutes, {BILLED_MINIMUM}"
+            price = f"about {hour / 6:.4f} USD for ten minutes ({BILLED_MINIMUM})"
         except NoPriceError as error:
             price = str(error)
         cpu, memory = float(str(task["cpu"])) / 1024, float(str(task["memory"])) / 1024

@@ -98,7 +98,10 @@ def _check_workflow_access(context: DoctorContext, name: str) -> list[Finding]:
         return [not_checked_finding("github", message, fix)]
     if level != "none":
         return []
-    message = f"{name} is private and does not let other repositories call its workflows, so they would not start"
+    message = (
+        f"{name} is private and does not allow other repositories to call its workflows, so this repository's "
+        "workflows cannot start"
+    )
     scope = "organization" if repository.get("owner", {}).get("type") == "Organization" else "user"
     fix = f"gh api -X PUT repos/{name}/actions/permissions/access -f access_level={scope}"
     return [Finding("github", "missing", message, fix)]

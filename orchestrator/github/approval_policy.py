@@ -97,7 +97,7 @@ def unsafe_reason(change: Change, released_components: Container[str]) -> str:
         return change.action.value
     non_disruptive = resources.non_disruptive_effects(change.address.partition(".")[0])
     if any(effect not in non_disruptive for effect in change.effects):
-        return "it can disrupt users"
+        return "it can interrupt the service"
     holds_data = change.stateful and change.action is Action.UPDATE and change.component in released_components
     return "it contains data" if holds_data else ""
 

@@ -74,5 +74,6 @@ def _validate_entries(archive: zipfile.ZipFile) -> None:
         )
     if sum(entry.file_size for entry in entries) > MAX_BYTES:
         raise Problems.from_message(
-            f"the contents of the file exceed {MAX_BYTES // 1024**2} MB", hint="export with float16 weights"
+            f"the contents of the file exceed {MAX_BYTES // 1024**2} MB",
+            hint="export it with smaller weights: `python -m ml.export RUN --weights int8`",
         )

@@ -61,7 +61,8 @@ class CatalogueComparison(Struct, frozen=True):
         counts = {"new": len(self.added), "removed": len(self.removed), "with changed photos": len(self.changed)}
         parts = [f"{count} {label}" for label, count in counts.items() if count]
         parts += [f"{format_count(len(self.unplaced), 'file')} without a product"] if self.unplaced else []
-        return f"{', '.join(parts)}: {self.share:.0%} of the products differ (threshold {self.threshold:.0%})."
+        share = f"{self.share:.0%} of the products changed since the training (threshold {self.threshold:.0%})"
+        return f"{', '.join(parts)}: {share}."
 
 
 class ModelStatus(CatalogueComparison, frozen=True, kw_only=True):

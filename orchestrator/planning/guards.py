@@ -96,7 +96,7 @@ def _describe_remedy(change: Change, context: GuardContext) -> str:
     if change.action is Action.REPLACE:
         return (
             f"To keep it, undo the change to {_format_immutable_fields(change)}. "
-            f"To replace it, first set {setting} and apply the change."
+            f"To replace it, undo that change, set {setting} and apply, then make the change again."
         )
     if context.destroying:
         return f"To delete it, set {setting}, apply the change, then run `orchestrator destroy` again."

@@ -135,7 +135,9 @@ class Canary:
     def _expect_no_changes(self, environment: str, number: int) -> str:
         pending = pipeline.plan(self._load(environment, number), clients=self._clients).plan.pending_changes
         if pending:
-            raise Problems.from_message(f"the second plan still has {', '.join(change.address for change in pending)}")
+            raise Problems.from_message(
+                f"the second plan is not empty: it changes {', '.join(change.address for change in pending)}"
+            )
         return "nothing to do"
 
     def _edit_by_hand(self, environment: str) -> str:

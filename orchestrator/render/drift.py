@@ -116,8 +116,8 @@ class DriftView(Struct, frozen=True):
 
 
 LOST_ADVICE = (
-    "To restore the missing parts of the current release, or to create a release that can be restored, run a deploy. "
-    "To list all releases: orchestrator releases"
+    "Run `orchestrator deploy` to restore the missing parts of the current release, or to create a release that can be "
+    "restored. To list all releases: orchestrator releases"
 )
 
 _STATUS_ORDER = (

@@ -75,7 +75,7 @@ def _render_notes(plan: PlanView) -> Iterator[str]:
     )
     yield _render_section("Unhealthy", map(escape, plan.unhealthy))
     yield _render_section("Pending in AWS", map(escape, plan.pending))
-    yield _render_section("Changed outside the manifests; apply does not change it", map(escape, plan.unmanaged))
+    yield _render_section("Changed outside the manifests (apply leaves these unchanged)", map(escape, plan.unmanaged))
     yield _render_section("Notes", map(escape, plan.notes))
     if plan.cost is not None:
         yield _render_cost(plan.cost)

@@ -153,7 +153,7 @@ def _render_notes(plan: PlanView) -> Iterator[tuple[str, str]]:
     yield "the unchecked resources", _render_list("**Not checked**", unread)
     yield "the unhealthy resources", _render_list("**Unhealthy**", [_escape_sentence(item) for item in plan.unhealthy])
     yield "the pending changes", _render_list("**Pending in AWS**", [_escape_sentence(item) for item in plan.pending])
-    unmanaged_title = "**Changed outside the manifests; apply does not change it**"
+    unmanaged_title = "**Changed outside the manifests (apply leaves these unchanged)**"
     yield "the foreign changes", _render_list(unmanaged_title, [_escape_sentence(item) for item in plan.unmanaged])
     yield "the notes", _render_list("**Notes**", [_escape_sentence(note) for note in plan.notes])
     if plan.cost is not None and plan.cost.lines:

@@ -36,7 +36,11 @@ def render(plan: PlanView, style: Style = PLAIN_STYLE, detail: DetailLevel = "fu
         list(_render_list("Not checked", [f"{item.address}: {item.reason}" for item in plan.unread], style, "yellow")),
         list(_render_list("Unhealthy", plan.unhealthy, style, "yellow")),
         list(_render_list("Pending in AWS", plan.pending, style, "yellow")),
-        list(_render_list("Changed outside the manifests; apply does not change it", plan.unmanaged, style, "yellow")),
+        list(
+            _render_list(
+                "Changed outside the manifests (apply leaves these unchanged)", plan.unmanaged, style, "yellow"
+            )
+        ),
         list(_render_list("Notes", plan.notes, style, "bold")),
         list(_render_cost(plan, style, detail)),
         list(_render_list("Permissions required to apply", plan.permissions, style, "bold")),

@@ -47,13 +47,13 @@ def publish(storage: S3FileStorage, folder: Path, name: str, products: dict[str,
 
 def test_training_is_needed_when_the_shop_has_moved_on(storage: S3FileStorage, run: Run, tmp_path: Path) -> None:
     """Before the first model, never right after, and again over the threshold; scripts read JSON and the exit code."""
-    assert "Training is needed: 100% of the products differ" in run("model", "status").out
+    assert "Training is needed: 100% of the products changed since the training" in run("model", "status").out
     publish(storage, tmp_path, "v1")
     storage.put(f"{PHOTOS}p0/.DS_Store", b"what a desktop leaves")
     calm = run("model", "status", "--detailed-exitcode")
     assert (calm.code, calm.err) == (0, "")
     assert "Model v1; 2 products" in calm.out
-    assert "No training is needed: 0% of the products differ (threshold 10%)." in calm.out
+    assert "No training is needed: 0% of the products changed since the training (threshold 10%)." in calm.out
 
     assert not storage.find("ml-models/training-needed.json")
     storage.put(f"{PHOTOS}pearl/0.jpg", b"new")
@@ -89,7 +89,7 @@ def test_a_mapping_is_remembered(storage: S3FileStorage, run: Run, tmp_path: Pat
     due = run("model", "status").out
     assert "1 with new photos: ring" in due
     assert f"2 new files do not belong to a known product: {PHOTOS}c.jpg, {PHOTOS}p1/2.jpg" in due
-    assert "100% of the products differ" in due
+    assert "100% of the products changed since the training" in due
 
 
 def test_versions_are_listed(storage: S3FileStorage, run: Run, tmp_path: Path) -> None:

@@ -41,8 +41,8 @@ REASONS: dict[str, tuple[Change, str]] = {
     "a replacement": (changed(ROLE, action=Action.REPLACE), "replace"),
     "an update of what holds data": (BUCKET, "it contains data"),
     "what holds data and was never released": (changed(BUCKET, component="bucket.new"), ""),
-    "an interruption": (changed(ROLE, action=Action.UPDATE, effects=("restarts",)), "it can disrupt users"),
-    "an interruption of a creation": (changed(ROLE, effects=("restarts",)), "it can disrupt users"),
+    "an interruption": (changed(ROLE, action=Action.UPDATE, effects=("restarts",)), "it can interrupt the service"),
+    "an interruption of a creation": (changed(ROLE, effects=("restarts",)), "it can interrupt the service"),
 }
 
 

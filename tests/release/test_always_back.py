@@ -190,7 +190,7 @@ def test_a_release_that_can_no_longer_come_back_is_told_before_it_is_needed(serv
     assert code == 2
     assert "release 2 can no longer be restored: image sha256:" in shown
     assert "Release 3" not in shown
-    assert "To restore the missing parts of the current release" in shown
+    assert "to restore the missing parts of the current release" in shown
     assert json.loads(run("drift --format json")[1])["lost_releases"][0].startswith("release 2 can no longer")
 
     service.deploy(version="4")

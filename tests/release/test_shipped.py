@@ -118,7 +118,7 @@ def test_whether_a_pull_request_is_live(repository: Repository, shop: SiteChecko
     assert run("rollback", "--to", "1", "--only", "site").code == 0
     partly = run("live", "12")
     assert partly.code == 1
-    assert "but not in site:bucket.web of release 1 (held back)." in partly.out
+    assert "not live: site:bucket.web of release 1, which is pinned." in partly.out
     assert "No longer included" not in run("releases", "show", "2").out
 
 

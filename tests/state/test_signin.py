@@ -181,4 +181,4 @@ def test_a_github_that_is_away_is_said_to_be(store: Store) -> None:
         answer = through(made.open_client())
 
     assert answer.status_code == 503
-    assert "cannot get the identity from GitHub" in answer.json()["detail"]
+    assert "cannot get your identity from GitHub" in answer.json()["detail"]

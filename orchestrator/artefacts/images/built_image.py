@@ -74,7 +74,7 @@ def push(
     if existing is not None:
         on_output(f"Another run has pushed {target.repository}:{target.tag}.")
         return existing.digest
-    on_output(f"Push the image {digest}, built without credentials.")
+    on_output(f"Pushing image {digest} from the build job.")
     try:
         _push_blobs(folder, manifest, target, credentials, on_output)
     except Problems:
@@ -100,7 +100,7 @@ def _push_blobs(
         for blob in image_layout.list_blobs(manifest):
             path = image_layout.blob_path(folder, blob)
             _verify_blob(path, blob)
-            on_output(f"Push {blob} ({path.stat().st_size:,} bytes).")
+            on_output(f"Pushing {blob} ({path.stat().st_size:,} bytes).")
             repository.push_blob_file(path, blob)
         repository.push_manifest(manifest, image_layout.MANIFEST_MEDIA_TYPE, target.tag)
 

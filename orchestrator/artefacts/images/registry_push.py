@@ -134,4 +134,4 @@ def open_repository(registry: str, name: str, credentials: tuple[str, str]) -> I
         ) as client:
             yield Repository(client, f"{scheme_for(registry)}://{registry}/v2/{name}")
     except (httpx.HTTPError, KeyError) as error:
-        raise Problems.from_message(f"{registry}/{name} cannot be read or written: {error}") from None
+        raise Problems.from_message(f"cannot access {registry}/{name}: {error}") from None

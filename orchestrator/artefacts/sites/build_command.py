@@ -72,9 +72,9 @@ def _install_packages(
     """Run ``spa.install``, or install by the lock file unless that was done since it changed."""
     if spa.get("install") is not None:
         if spa["install"]:
-            _run(component, "the installation", [str(word) for word in spa["install"]], folder, {}, log)
+            _run(component, "installing the packages", [str(word) for word in spa["install"]], folder, {}, log)
     elif project is not None and not project.is_installed():
-        _run(component, "the installation", project.install_command(), project.root, {}, log)
+        _run(component, "installing the packages", project.install_command(), project.root, {}, log)
 
 
 def _run(

@@ -46,7 +46,8 @@ def restore(components: Iterable[Component], source: Path) -> None:
         built, folder = source / component.handle, _site_folder(component)
         if not built.is_dir():
             raise Problems.from_message(
-                f"the build job did not build the site of {component.handle}; nothing was changed"
+                f"the output of the build job does not contain the site of {component.handle}; nothing was changed",
+                hint="run all jobs of the workflow again",
             )
         for path in _list_files(folder):
             if not (built / path).exists():

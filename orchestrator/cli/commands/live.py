@@ -52,7 +52,10 @@ def command(settings: Settings, change: str) -> int:
         settings.terminal.print_out(f"{title} is live in {environment} {since}.")
         return ExitCode.OK
     missing = ", ".join(f"{part.name} of release {part.release.number}" for part in parts if part not in having)
-    settings.terminal.print_out(f"{title} is live in {environment} {since}, but not in {missing} (held back).")
+    settings.terminal.print_out(
+        f"{title} is partly live in {environment}, {since}; not live: {missing}, which is pinned."
+    )
+    settings.terminal.print_out("To see why and how to deploy it: orchestrator status")
     return ExitCode.FAILED
 
 

@@ -174,7 +174,7 @@ def format_comparison(comparison: CatalogueComparison, location: str = "") -> st
         f"{comparison.photos_added} added, {comparison.photos_changed} replaced, {comparison.photos_removed} removed"
     )
     lines.append(f"  photos: {counts}")
-    share = f"{comparison.share:.0%} of the products differ (threshold {comparison.threshold:.0%})"
+    share = f"{comparison.share:.0%} of the products changed since the training (threshold {comparison.threshold:.0%})"
     advice = "Training is needed" if comparison.is_retraining_due else "No training is needed"
     lines.append(
         f"{advice}: {share}."

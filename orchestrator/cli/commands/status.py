@@ -18,7 +18,7 @@ _CLEAR_SCREEN = "\x1b[2J\x1b[H"
     "orchestrator status --watch",
     "orchestrator status --format json | jq -r '.components[].url'",
 )
-@click.option("--watch", is_flag=True, help=f"Show it again every {WATCH_SECONDS} seconds, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help=f"Refresh every {WATCH_SECONDS} seconds until you press Ctrl-C.")
 @format_option("text", "json")
 @project_options
 def command(settings: Settings, watch: bool, output_format: str) -> int:

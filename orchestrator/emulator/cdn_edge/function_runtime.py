@@ -36,7 +36,7 @@ def run_viewer_request(code: bytes, request: Request, distribution: Distribution
     if "statusCode" in result:
         return _to_response(result)
     if not str(result.get("uri", "")).startswith("/"):
-        raise FunctionError("the returned request has no uri that starts with /")
+        raise FunctionError("the function returned a request whose `uri` is missing or does not start with `/`")
     query = _format_query(result.get("querystring", {}))
     target = quote(unquote(result["uri"]), safe="/:@!$&'()*+,;=~") + (f"?{query}" if query else "")
     read_only_headers = tuple((name, value) for name, value in request.headers if name.lower() in _READ_ONLY_HEADERS)

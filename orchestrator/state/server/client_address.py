@@ -28,7 +28,7 @@ def parse_trusted_proxies(setting: str) -> tuple[Network, ...]:
             ]
         except ValueError:
             raise Problems.from_message(
-                f"State__TrustedProxies: {entry!r} is not an address or a network",
+                f"State__TrustedProxies: {entry!r} is not an IP address or a CIDR range",
                 hint=f"use {', '.join(PROXIES_BY_RUNTIME)}, or addresses such as 10.0.0.0/8",
             ) from None
     return tuple(networks)

@@ -119,7 +119,7 @@ def _fetch_login_and_role(settings: Settings, code: str) -> tuple[str, Role | No
             response = client.get(f"{settings.github_api}/repos/{settings.repository}", headers=headers)
             repository = response.json() if response.is_success else {}
     except (httpx.HTTPError, KeyError, ValueError):
-        raise HTTPException(503, "cannot get the identity from GitHub; try again") from None
+        raise HTTPException(503, "cannot get your identity from GitHub; sign in again") from None
     return login, role_for_repository(repository)
 
 

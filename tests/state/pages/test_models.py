@@ -86,10 +86,10 @@ def test_the_page_shows_what_the_bucket_shows(house: ApiService, bucket: LocalFi
     client, _ = house.sign_in("viewer-bea", "viewer")
     page = client.get("/models").text
     assert "current: v1" in page
-    assert "Training needed.</b> 1 new: 50% of the products differ (threshold 10%)." in page
+    assert "Training needed.</b> 1 new: 50% of the products changed since the training (threshold 10%)." in page
     fresh = model_stores.parse_model_stores(f"shop/prod=file:{bucket.root}").status("shop/prod")
     assert (fresh.current, fresh.is_readable) == ("v1", True)
-    assert fresh.training_reason == "1 new: 50% of the products differ (threshold 10%)."
+    assert fresh.training_reason == "1 new: 50% of the products changed since the training (threshold 10%)."
 
 
 def _worse(known: ModelMetadata) -> ModelMetadata:

@@ -77,7 +77,8 @@ def _create_sqlite_engine(url: Any) -> Engine:
     )
     if engine is None:
         raise Problems.from_message(
-            "an in-memory database loses all records", hint="use a file: `--database sqlite:///state.db`"
+            "an in-memory database loses all records when the service stops",
+            hint="use a file: `--database sqlite:///state.db`",
         )
 
     @event.listens_for(engine, "connect")
