@@ -7,7 +7,7 @@ import re
 from botocore import exceptions
 
 from orchestrator.aws.error_catalogue import canonical_code, find_advice
-from orchestrator.aws.iam_actions import list_required_actions
+from orchestrator.iam_actions import list_required_actions
 from orchestrator.steps import to_operation_name
 
 _DENIED_CODES = frozenset(

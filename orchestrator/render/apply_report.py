@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from orchestrator.aws import error_catalogue
-from orchestrator.aws.iam_actions import list_required_actions
+from orchestrator.iam_actions import list_required_actions
 from orchestrator.render.plan_view import clean_name, clean_paragraph, clean_sentence
 from orchestrator.render.style import Style
 from orchestrator.vocabulary import Action, Actuation, Health, Outcome

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from orchestrator.aws.iam_actions import list_required_actions
+from orchestrator.iam_actions import list_required_actions
 from orchestrator.redaction.redact import redact, sanitise, sanitise_lines
 from orchestrator.render.field_values import MAX_VALUE_CHARACTERS, FieldView, build_field_views, format_value, shorten
 from orchestrator.render.resource_summary import summarize_resource

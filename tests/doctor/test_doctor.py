@@ -218,7 +218,7 @@ def test_workflows_that_github_does_not_have(office: Office) -> None:
     [
         (False, {"access_level": "none"}, None, ""),
         (True, {"access_level": "organization"}, None, ""),
-        (True, {"access_level": "none"}, "missing", "does not let other repositories call its workflows"),
+        (True, {"access_level": "none"}, "missing", "does not allow other repositories to call its workflows"),
         (True, 403, "not checked", "cannot read which repositories can call the workflows of team/orchestrator"),
     ],
 )
@@ -241,7 +241,7 @@ def test_a_private_tool_repository_has_to_let_its_workflows_be_called(
 @pytest.mark.parametrize(
     ("files", "what", "fix"),
     [
-        ({".gitignore": "dist\n", "dist/index.html": "x"}, "dist/index.html is not in git", "add `build`"),
+        ({".gitignore": "dist\n", "dist/index.html": "x"}, "dist/index.html is not committed to Git", "add `build`"),
         (
             {"web/package.json": '{"dependencies": {"vite": "7"}}'},
             "web has packages but no lock file",
@@ -249,7 +249,7 @@ def test_a_private_tool_repository_has_to_let_its_workflows_be_called(
         ),
         (
             {".gitignore": "package-lock.json\n", "web/package.json": "{}", "web/package-lock.json": "{}"},
-            "web/package-lock.json is not in git",
+            "web/package-lock.json is not committed to Git",
             "git add -f web/package-lock.json",
         ),
     ],

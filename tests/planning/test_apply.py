@@ -366,14 +366,15 @@ def test_ctrl_c_stops_a_batch_between_two_calls() -> None:
     made: list[str] = []
     begun = threading.Event()
     client = Slow(made, begun)
+    prepared = shipping(20_000)
 
     def interrupt() -> None:
-        begun.wait(5)
-        os.kill(os.getpid(), signal.SIGINT)  # what a terminal sends
+        if begun.wait(60):
+            os.kill(os.getpid(), signal.SIGINT)  # what a terminal sends
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(InterruptedApplyError) as stopped:
-        apply(shipping(20_000), StepExecutor(client).perform, ignore_event)
+        apply(prepared, StepExecutor(client).perform, ignore_event)
 
     assert stopped.value.outcomes[0].reason == "the run was stopped during this change; run the command again"
     assert 0 < len(made) < 10_000

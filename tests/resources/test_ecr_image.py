@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.aws.iam_actions import list_required_actions
+from orchestrator.iam_actions import list_required_actions
 from orchestrator.problems import Problems
 from orchestrator.resources import ecr_image
 from orchestrator.steps import to_planned_step, trace_steps

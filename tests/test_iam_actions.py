@@ -10,11 +10,11 @@ import botocore.session
 from botocore import xform_name
 
 from orchestrator.aws.errors import AwsError
-from orchestrator.aws.iam_actions import IAM_ACTIONS_BY_API_CALL, list_required_actions
+from orchestrator.iam_actions import IAM_ACTIONS_BY_API_CALL, list_required_actions
 from tests.bootstrap.service_authorization import find_action
 from tests.resources import cases
 
-PRODUCT = Path(__file__).parents[2] / "orchestrator"
+PRODUCT = Path(__file__).parents[1] / "orchestrator"
 _WORD = re.compile(r'"([a-z0-9]+(?:_[a-z0-9]+)+)"')
 _PAIR = re.compile(r'"([a-z0-9-]+)",\s*"([a-z0-9_]+)"')
 
