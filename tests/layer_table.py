@@ -46,6 +46,7 @@ PURPOSES = {
     "artefacts": "images and sites of a checkout, and their hashes",
     "postgresql": "query, compare and copy databases with PostgreSQL's own programs",
     "canonical_json": "structs to canonical JSON and back",
+    "iam_actions": "IAM actions that API calls require, by name",
     "steps": "steps of a change, as data",
     "ownership_tags": "ownership marks",
     "secret_rotation": "rotations of generated values, named by the ids of versions",

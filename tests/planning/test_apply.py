@@ -407,7 +407,7 @@ def test_ctrl_c_ends_whatever_waits_for_aws(step: Step) -> None:
         return executor.perform(step)
 
     def interrupt() -> None:
-        begun.wait(5)
+        begun.wait(60)
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
