@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.artefacts import Artefacts, Image, Site, repository_paths
+from orchestrator.quantities import format_count
 from orchestrator.vocabulary import Component
 
 if TYPE_CHECKING:
@@ -129,6 +130,6 @@ def _note_unknown_types(component: Component, site: Site, options: SiteOptions) 
     if unknown:
         named = ", ".join(unknown[:MAX_NAMED_FILES]) + (" ..." if len(unknown) > MAX_NAMED_FILES else "")
         yield (
-            f"{component.handle}: {len(unknown):,} file(s) have an unknown media type and are served as "
+            f"{component.handle}: the media type of {format_count(len(unknown), 'file')} is unknown; served as "
             f"{media_types.UNKNOWN_TYPE}: {named}. Set the type with `spa.headers`."
         )

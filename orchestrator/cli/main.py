@@ -40,7 +40,7 @@ COMMANDS = {
     "blame": "Name the component at fault in a rolled-back release.",
     "status": "Show the current release and the health of every component on one screen.",
     "logs": "Print the logs of a service's containers.",
-    "open": "Open the site, a service, the dashboard or AWS's console in a browser.",
+    "open": "Open the site, a service, the dashboard or the AWS console in a browser.",
     "exec": "Run a command in a container of a service.",
     "console": "Open a psql prompt on a database.",
     "graph": "Draw the dependencies between components.",

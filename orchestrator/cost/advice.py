@@ -66,8 +66,8 @@ def _advise_storage(database: Resource, region: str, prices: PriceList) -> Itera
     zones = 2 if spec.get("multi_az") else 1
     saving = (current.usd - other.usd) * size * zones
     yield (
-        f"{database.address}: gp3 storage costs {saving:.2f} USD a month less than gp2 and has 3,000 IOPS at every "
-        "size. Set `storage.type: gp3`; the change causes no outage."
+        f"{database.address}: gp3 storage costs {saving:.2f} USD a month less than gp2 and has at least 3,000 IOPS "
+        "at any size. Set `storage.type: gp3`; the change causes no outage."
     )
 
 

@@ -184,7 +184,7 @@ def check_adoption_losses(change: Change, context: GuardContext) -> Iterator[Vet
     losses = list(adoption.list_losses(change, task))
     if losses:
         message = f"adopting {change.physical} removes {'; '.join(losses)}"
-        remedy = f"Run `orchestrator adopt {change.component}` to declare what the manifest can keep"
+        remedy = f"To declare those that a manifest can express, run `orchestrator adopt {change.component}`"
         yield Veto("AdoptionLoses", f"{message}. {remedy}.", token_lifts=True)
 
 

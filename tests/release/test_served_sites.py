@@ -249,7 +249,7 @@ def test_a_type_that_is_not_known_is_told(shop: Shop, capsys: pytest.CaptureFixt
     shop.build("web", {"index.html": "1", "data.unheard-of": "1"})
     assert shop.deploy() == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "1 file(s) have an unknown media type" in shown
+    assert "the media type of 1 file is unknown" in shown
     assert "data.unheard-of. Set the type with `spa.headers`" in shown
 
 

@@ -124,7 +124,7 @@ def _read_dockerfile(recipe: Recipe) -> str:
     try:
         return recipe.dockerfile.read_bytes().decode("utf-8", "surrogateescape")
     except OSError as error:
-        hint = "create one with `orchestrator init --template NAME` (dotnet, python or node)"
+        hint = "create one with `orchestrator init --template NAME` (dotnet, python, node or go)"
         message = f"cannot read the Dockerfile: {error.strerror}"
         raise Problems.from_message(message, where=Position(str(recipe.dockerfile)), hint=hint) from None
 

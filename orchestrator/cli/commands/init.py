@@ -220,7 +220,8 @@ def _checked_environment(name: str) -> str:
 
 def _print_found(terminal: Terminal, lines: list[str]) -> None:
     found = (
-        "\n".join(f"  {line}" for line in lines) or "  no application; specify one with --api, --api-folder and --site"
+        "\n".join(f"  {line}" for line in lines)
+        or "  no application; for an API, set --api and --api-folder; for a site, set --site"
     )
     terminal.print_out(f"Found:\n{found}\n")
 

@@ -1,4 +1,4 @@
-"""``orchestrator open``: open the site, a service, the dashboard or AWS's console in a browser."""
+"""``orchestrator open``: open the site, a service, the dashboard or the AWS console in a browser."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from orchestrator.runs.settings import Settings
 @click.argument("component", default="", shell_complete=complete_component)
 @project_options
 def command(settings: Settings, page: str, component: str) -> None:
-    """Open the site, a service, the dashboard or AWS's console in a browser.
+    """Open the site, a service, the dashboard or the AWS console in a browser.
 
     Prints the address, and opens it if this is a terminal. `console` opens the AWS console in the environment's region,
     or on the page of a component. `dashboard` opens the environment's page in the state service.
