@@ -17,7 +17,6 @@ from typing import Any, Protocol, cast
 
 from msgspec import Struct, convert
 
-from orchestrator.aws.errors import AwsError
 from orchestrator.ownership_tags import Ownership, from_aws_tags, parse_ownership
 from orchestrator.steps import Steps
 from orchestrator.values import Value
@@ -177,6 +176,8 @@ def read_tags(
     that tags match, but an apparent difference is checked with the service itself.
     """
     if desired_tags:
+        from orchestrator.aws.errors import AwsError  # imports botocore, which `validate` does without
+
         try:
             tagged_resources = list_tagged(aws, scope)
         except AwsError:

@@ -38,6 +38,17 @@ def test_validating_starts_light() -> None:
     assert (run.stdout.strip(), run.stderr) == ("", "")
 
 
+def test_the_command_starts_light() -> None:
+    """Expanding the manifests names fields of resources, and needs no AWS library for it."""
+    probe = "import sys; from orchestrator.cli.main import main; main(['validate']); print({names})"
+    names = "*sorted({'boto3', 'botocore', 'lark', 'orchestrator.aws'} & set(sys.modules))"
+    command = [sys.executable, "-c", probe.replace("{names}", names)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert "are valid" in run.stdout
+    assert run.stdout.splitlines()[-1] == ""
+
+
 def test_loading_needs_no_validator() -> None:
     """jsonschema is the heaviest import of all, and only checking uses it."""
     probe = "import sys, orchestrator.manifest.load, orchestrator.manifest.overlay; print('jsonschema' in sys.modules)"
