@@ -111,9 +111,9 @@ def _note_revalidated(component: Component, site: Site) -> Iterator[str]:
     asked = [file for file in site.files.values() if not file.entry and file.cache_control == REVALIDATE_CACHE_CONTROL]
     if asked:
         yield (
-            f"{component.handle}: {len(asked):,} file(s) have names that look hashed, but no bundler manifest lists "
-            "them, so browsers revalidate them on every visit. With Vite, set `build.manifest: true`; otherwise, set "
-            "`cacheControl` for them in `spa.headers`."
+            f"{component.handle}: the names of {format_count(len(asked), 'file')} look hashed, but no bundler manifest "
+            "lists them, so browsers revalidate them on every visit. With Vite, set `build.manifest: true`; otherwise, "
+            "set `cacheControl` for them in `spa.headers`."
         )
 
 

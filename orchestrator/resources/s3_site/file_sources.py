@@ -13,6 +13,7 @@ from orchestrator import canonical_json
 from orchestrator.artefacts import Site, SiteFile, SiteOrigin
 from orchestrator.artefacts.sites.site_options import METADATA_HEADER_PREFIX, METADATA_STATUS
 from orchestrator.problems import Problems
+from orchestrator.quantities import format_count
 from orchestrator.resources.s3_site.live_site import ARCHIVE_PREFIX
 from orchestrator.steps import ApiCall, Batch, Steps
 from orchestrator.values import Value
@@ -157,7 +158,8 @@ class ArchivedSource:
         """
         missing = [path for path in paths if self._site.files[path].sha256 not in self._archived_hashes]
         if missing:
-            message = f"{self._bucket} no longer has {len(missing)} file(s) of site {self._site.digest[:12]}"
+            count = format_count(len(missing), "file")
+            message = f"{self._bucket} no longer has {count} of site {self._site.digest[:12]}"
             hint = "list the releases you can roll back to: `orchestrator releases`"
             raise Problems.from_message(f"{message}, such as {missing[0]}", hint=hint)
         if paths:
