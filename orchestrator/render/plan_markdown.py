@@ -23,6 +23,8 @@ _RESERVED_BYTES: Final = 2_500
 _LIST_OVERHEAD_BYTES: Final = 300
 """Bytes of markup around a list of components."""
 _MAX_LIST_ITEMS: Final = 12
+_MAX_SENTENCE_CHARACTERS: Final = 600
+"""More than any sentence of the product has: one that is cut in the middle loses its advice."""
 _MAX_CHANGE_LINES: Final = 80
 _MARKDOWN_CHARACTERS: Final = re.compile(r"([\\`*_{}\[\]<>#|~&$]|^[-+=])")
 _QUOTED_PATTERN: Final = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
@@ -184,7 +186,7 @@ def _render_cost_changes(changes: Sequence[tuple[str, float, float]]) -> str:
 
 def _escape_sentence(text: str) -> str:
     """Return a sentence, escaped and short enough that a list of them fits."""
-    return render_sentence(shorten(text, 400))
+    return render_sentence(shorten(text, _MAX_SENTENCE_CHARACTERS))
 
 
 def _render_list(title: str, items: list[str]) -> str:

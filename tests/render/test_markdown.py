@@ -89,3 +89,12 @@ def test_the_comment_is_found_again() -> None:
 
     assert seen.startswith(plan_markdown.marker("joiabagur/prod") + "\n")
     assert plan_markdown.marker("joiabagur/prod") != plan_markdown.marker("joiabagur/dev")
+
+
+def test_a_note_keeps_its_advice() -> None:
+    """The longest notes have about 450 characters, and the advice is at their end or in their middle."""
+    words = " ".join(f"word{number}" for number in range(60))
+    seen = plan_markdown.render(plan_view.build_view(replace(FULL_PLAN, notes=(f"{words} and run it",))))
+
+    assert len(words) > 450
+    assert f"{words} and run it" in seen
