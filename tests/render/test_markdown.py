@@ -93,7 +93,7 @@ def test_the_comment_is_found_again() -> None:
 
 def test_a_note_keeps_its_advice() -> None:
     """The longest notes have about 450 characters, and the advice is at their end or in their middle."""
-    words = " ".join(f"word{number}" for number in range(60))
+    words = " ".join(f"word{number}" for number in range(70))
     seen = plan_markdown.render(plan_view.build_view(replace(FULL_PLAN, notes=(f"{words} and run it",))))
 
     assert len(words) > 450
