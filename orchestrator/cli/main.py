@@ -23,7 +23,7 @@ COMMANDS = {
     "explain": "Explain a manifest field.",
     "cost": "Estimate the monthly cost of the stack that the manifests define.",
     "review": "Print a page for a monthly review, as Markdown.",
-    "outlook": "List the dates on which AWS changes costs or upgrades a database.",
+    "outlook": "List dates: changed costs, upgrades by AWS, outdated actions.",
     "prices": "Download AWS's current list prices, and show the prices that estimates use.",
     "plan": "Show what would change in AWS. Changes nothing.",
     "apply": "Make AWS match the manifests.",

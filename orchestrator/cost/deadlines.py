@@ -35,19 +35,14 @@ def list_deadlines(resources: Iterable[Resource]) -> list[Deadline]:
     return sorted(deadline for resource in resources for deadline in _deadlines_of(resource))
 
 
-def upcoming(resources: Iterable[Resource], on: date, days: int = WARN_DAYS) -> list[Deadline]:
-    """Return the deadlines from ``on`` to ``days`` later."""
-    return [item for item in list_deadlines(resources) if on <= item.on <= on + timedelta(days=days)]
-
-
-def list_due(resources: Iterable[Resource], on: date) -> list[Deadline]:
-    """Return the deadlines that are at most ``WARN_DAYS`` away, or past and still in effect."""
-    return [deadline for deadline in list_deadlines(resources) if deadline.on <= on + timedelta(days=WARN_DAYS)]
+def select_due(deadlines: Iterable[Deadline], on: date, days: int = WARN_DAYS) -> list[Deadline]:
+    """Return the deadlines that are at most ``days`` away, or past and still in effect, in the order of their dates."""
+    return sorted(deadline for deadline in deadlines if deadline.on <= on + timedelta(days=days))
 
 
 def list_warnings(resources: Iterable[Resource], on: date) -> Iterator[str]:
     """Yield a warning for each deadline that is near, or past and still in effect."""
-    for deadline in list_due(resources, on):
+    for deadline in select_due(list_deadlines(resources), on):
         yield f"{deadline.address}: {deadline.effect}, {describe_day(deadline, on)} ({deadline.source})."
 
 

@@ -186,14 +186,14 @@ def render_drift(drift_view: drifts.DriftView, marker: str, commit: str, run_url
 
 
 def render_dates(due: Sequence[Deadline], title: str, marker: str, on: date, run_url: str) -> str:
-    """Render the issue about the dates on which AWS changes the stack ``title``, as seen from ``on``."""
+    """Render the issue about the dates of the stack ``title``, as seen from ``on``."""
     rows = [
         f"| {item.on} | {code_span(item.address)} | {escape(item.effect)} | {escape(item.source)} |" for item in due
     ]
     table = ["| date | resource | what happens | source |", "|---|---|---|---|", *rows]
     parts = [
         marker,
-        f"AWS changes what {code_span(title)} costs, or changes it by itself, on these dates:",
+        f"On these dates AWS changes {code_span(title)} or its cost, or GitHub changes its runners:",
         "\n".join(table) if due else f"No date is due within {WARN_DAYS} days.",
         _DATES_NOTE,
         _render_small(f"Checked on {on} in [this run]({run_url})."),

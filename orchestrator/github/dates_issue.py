@@ -1,4 +1,4 @@
-"""Raise the dates on which AWS changes a stack in one issue for each environment, each date once.
+"""Raise the dates on which AWS or GitHub changes something in one issue for each environment, each date once.
 
 The body records in a hidden line which dates it has raised.  Whoever closes the issue has seen them: only a date that
 is not in that line opens it again.
@@ -15,22 +15,21 @@ from orchestrator.cost import deadlines
 from orchestrator.cost.deadlines import Deadline
 from orchestrator.github import comment_body, tracking_issue
 from orchestrator.github.client import GitHub
-from orchestrator.vocabulary import Resource
 
 _RAISED = re.compile(r"<!-- orchestrator:raised((?: [0-9a-f]{16})*) -->\s*\Z")
 
 
-def report(github: GitHub, marker: str, stack: str, resources: Iterable[Resource], on: date, run_url: str) -> str:
+def report(github: GitHub, marker: str, stack: str, known: Iterable[Deadline], on: date, run_url: str) -> str:
     """Open, update or close the issue about the dates of ``stack``, and return its URL; "" if no issue is open.
 
-    ``on`` is today.  Raises Problems.
+    ``known`` are all dates, near or not; ``on`` is today.  Raises Problems.
     """
-    due = deadlines.list_due(resources, on)
+    due = deadlines.select_due(known, on)
     keys = [_key(deadline) for deadline in due]
     body = comment_body.render_dates(due, stack, marker, on, run_url)
     text = f"{body.rstrip()}\n\n<!-- orchestrator:raised{''.join(f' {key}' for key in keys)} -->\n"
     if not due:
-        return tracking_issue.close(github, marker, text, "None of these dates applies to the manifests any longer.")
+        return tracking_issue.close(github, marker, text, "None of these dates applies any longer.")
     issue = tracking_issue.find(github, marker)
     if issue is not None and issue["state"] == "closed" and set(keys) <= _read_raised(issue.get("body") or ""):
         return str(issue["html_url"])

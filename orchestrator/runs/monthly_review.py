@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from orchestrator import cost
+from orchestrator.artefacts.repository_paths import find_repository
 from orchestrator.aws.errors import AwsError
 from orchestrator.cost import advice, deadlines, project_prices
 from orchestrator.cost.by_component import ComponentCost, sum_by_component
 from orchestrator.cost.stack_cost import BudgetLimit, list_budgets
+from orchestrator.cost.workflow_deadlines import list_workflow_deadlines
 from orchestrator.planning import pipeline, planned_cost
 from orchestrator.quantities import format_count
 from orchestrator.render import drift
@@ -83,6 +85,10 @@ def gather(settings: Settings, *, is_actual: bool = False, now: datetime | None 
     estimate = cost.estimate(
         resources, planned.scope.region, project_prices.load(), on=moment.date(), usage=planned.usage
     )
+    known = [
+        *deadlines.list_deadlines(resources),
+        *list_workflow_deadlines(find_repository(settings.manifests.resolve())),
+    ]
     title = f"{planned.plan.project}/{planned.plan.environment}"
     not_checked: list[str] = []
     reader = Reader(clients)
@@ -104,7 +110,7 @@ def gather(settings: Settings, *, is_actual: bool = False, now: datetime | None 
         keys=tuple(_try(not_checked, "access keys", lambda: _list_keys(reader, moment))),
         drift=drift.build_view(planned.plan).headline,
         due_drills=due_drills.list_due(planned),
-        dates=tuple(deadlines.upcoming(resources, moment.date())),
+        dates=tuple(deadlines.select_due(known, moment.date())),
         advice=tuple(advice.advise(resources, region, planned.live, prices=project_prices.load())),
         not_checked=tuple(not_checked),
     )

@@ -103,7 +103,7 @@ def test_an_unknown_version_has_no_dates() -> None:
 def test_two_databases_have_their_own_dates_in_order() -> None:
     second = Resource("rds_instance", "old", "old", database("13").spec, "database.old", Position("x.yaml"))
 
-    found = deadlines.upcoming([database("14"), second], date(2026, 1, 1), 3650)
+    found = deadlines.select_due(deadlines.list_deadlines([database("14"), second]), date(2026, 1, 1), 3650)
 
     assert [(item.address, item.on) for item in found] == [
         ("rds_instance.old", date(2026, 2, 28)),

@@ -37,7 +37,9 @@ class Shop:
         self.client = GitHub("shop/shop", fake_github.WRITE_TOKEN, api_url=hub.url)
 
     def report(self, on: date, *databases: Resource, marker: str = MARKER) -> str:
-        return dates_issue.report(self.client, marker, "shop/prod", databases, on, "https://run/7")
+        return dates_issue.report(
+            self.client, marker, "shop/prod", deadlines.list_deadlines(databases), on, "https://run/7"
+        )
 
     @property
     def issue(self) -> dict[str, Any]:
@@ -79,7 +81,7 @@ def test_it_is_one_issue_every_week_and_after_the_date(shop: Shop) -> None:
 
     assert shop.report(END, NEW) == shop.issue["html_url"]
     assert (shop.issue["state"], shop.issue["state_reason"]) == ("closed", "completed")
-    assert shop.comments == ["None of these dates applies to the manifests any longer."]
+    assert shop.comments == ["None of these dates applies any longer."]
     assert shop.report(END, NEW) == ""
     assert len(shop.comments) == 1
 

@@ -1,4 +1,4 @@
-"""``orchestrator outlook``: list the dates on which AWS changes what the stack costs, or refuses it."""
+"""``orchestrator outlook``: list the dates on which AWS changes what the stack costs, or GitHub its workflows."""
 
 from __future__ import annotations
 
@@ -17,20 +17,27 @@ from orchestrator.runs.settings import Settings
 @format_option("text", "json")
 @project_options
 def command(settings: Settings, days: int, output_format: str) -> None:
-    """List the dates on which AWS changes costs or upgrades a database.
+    """List dates: changed costs, upgrades by AWS, outdated actions.
 
-    Works offline and without AWS credentials. Plans start to warn 180 days before each date.
+    A date in the past is listed while it still matters. Works offline and without AWS credentials. Plans start to warn
+    180 days before each date that AWS sets; the `drift` workflow raises every date in an issue.
     """
     from datetime import UTC, datetime
 
     from orchestrator import canonical_json
+    from orchestrator.artefacts.repository_paths import find_repository
     from orchestrator.cost import deadlines
+    from orchestrator.cost.workflow_deadlines import list_workflow_deadlines
     from orchestrator.planning import pipeline
     from orchestrator.render import cost_report
 
     desired = pipeline.load_desired(settings.manifests, settings.environment, include_artefacts=False)
     today = datetime.now(UTC).date()
-    upcoming = deadlines.upcoming(desired.resources, today, days)
+    known = [
+        *deadlines.list_deadlines(desired.resources),
+        *list_workflow_deadlines(find_repository(settings.manifests.resolve())),
+    ]
+    upcoming = deadlines.select_due(known, today, days)
     if output_format == "json":
         settings.terminal.print_out(canonical_json.dump(upcoming).decode())
         return

@@ -53,7 +53,7 @@ TARGETS_PATTERN = r"[A-Za-z0-9_.:, /-]{1,500}"
 def command(settings: Settings, answer: DriftAction, targets: str, allow: str, build: BuildJob | None) -> int:
     """Check for drift, and report it in one issue, which is closed when the drift is resolved.
 
-    A second issue lists the dates on which AWS changes the stack; see `orchestrator outlook`.
+    A second issue lists the dates on which AWS changes the stack or GitHub its runners; see `orchestrator outlook`.
 
     `--answer accept` opens a pull request that edits the manifests and keeps their comments and layout. `--answer
     revert` deploys the manifests; starting the workflow approves this deploy. Exits 0 with or without drift.
@@ -127,21 +127,28 @@ def _report_drift(settings: Settings, notifier: GitHubNotifier) -> tuple[Release
         url = tracking_issue.update(github, marker, body)
     else:
         url = tracking_issue.close(github, marker, body, f"Healed: {drift_view.headline}. [Run]({notifier.run.url})")
-    dates_url = _report_dates(notifier, drift_view.title, candidate.desired)
+    dates_url = _report_dates(settings, notifier, drift_view.title, candidate.desired)
     notifier.run.set_outputs(issue=url, dates_issue=dates_url)
     return candidate, planned
 
 
-def _report_dates(notifier: GitHubNotifier, title: str, desired: DesiredState) -> str:
-    """Keep one issue about the dates on which AWS changes what the manifests declare, and return its URL or ""."""
+def _report_dates(settings: Settings, notifier: GitHubNotifier, title: str, desired: DesiredState) -> str:
+    """Keep one issue about the dates on which AWS or GitHub changes what is declared, and return its URL or ""."""
     from datetime import UTC, datetime
 
+    from orchestrator.artefacts.repository_paths import find_repository
+    from orchestrator.cost.deadlines import list_deadlines
+    from orchestrator.cost.workflow_deadlines import list_workflow_deadlines
     from orchestrator.github import dates_issue
     from orchestrator.render import plan_markdown
 
     assert notifier.github is not None
     marker, today = plan_markdown.marker(notifier.marker, "dates-issue"), datetime.now(UTC).date()
-    return dates_issue.report(notifier.github, marker, title, desired.resources, today, notifier.run.url)
+    known = [
+        *list_deadlines(desired.resources),
+        *list_workflow_deadlines(find_repository(settings.manifests.resolve())),
+    ]
+    return dates_issue.report(notifier.github, marker, title, known, today, notifier.run.url)
 
 
 def _accept_drift(settings: Settings, notifier: GitHubNotifier, targets: list[str]) -> int:
