@@ -54,13 +54,13 @@ def list_workflow_deadlines(root: Path | None) -> list[Deadline]:
     """
     if root is None:
         return []
-    found = []
+    file_deadlines = []
     for path in sorted((root / ".github" / "workflows").glob("*.y*ml")):
         outdated = list(_list_outdated(_read(path)))
         if outdated:
             effect = f"GitHub removes Node.js 20 from its runners; use {', '.join(outdated)}"
-            found.append(Deadline(NODE_20_REMOVED, str(path.relative_to(root)), effect, _SOURCE))
-    return found
+            file_deadlines.append(Deadline(NODE_20_REMOVED, str(path.relative_to(root)), effect, _SOURCE))
+    return file_deadlines
 
 
 def _list_outdated(text: str) -> Iterator[str]:

@@ -19,12 +19,12 @@ from orchestrator.github.client import GitHub
 _RAISED = re.compile(r"<!-- orchestrator:raised((?: [0-9a-f]{16})*) -->\s*\Z")
 
 
-def report(github: GitHub, marker: str, stack: str, known: Iterable[Deadline], on: date, run_url: str) -> str:
+def report(github: GitHub, marker: str, stack: str, all_dates: Iterable[Deadline], on: date, run_url: str) -> str:
     """Open, update or close the issue about the dates of ``stack``, and return its URL; "" if no issue is open.
 
-    ``known`` are all dates, near or not; ``on`` is today.  Raises Problems.
+    ``all_dates`` are all dates, near or not; ``on`` is today.  Raises Problems.
     """
-    due = deadlines.select_due(known, on)
+    due = deadlines.select_due(all_dates, on)
     keys = [_key(deadline) for deadline in due]
     body = comment_body.render_dates(due, stack, marker, on, run_url)
     text = f"{body.rstrip()}\n\n<!-- orchestrator:raised{''.join(f' {key}' for key in keys)} -->\n"

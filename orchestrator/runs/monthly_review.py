@@ -85,7 +85,7 @@ def gather(settings: Settings, *, is_actual: bool = False, now: datetime | None 
     estimate = cost.estimate(
         resources, planned.scope.region, project_prices.load(), on=moment.date(), usage=planned.usage
     )
-    known = [
+    all_dates = [
         *deadlines.list_deadlines(resources),
         *list_workflow_deadlines(find_repository(settings.manifests.resolve())),
     ]
@@ -110,7 +110,7 @@ def gather(settings: Settings, *, is_actual: bool = False, now: datetime | None 
         keys=tuple(_try(not_checked, "access keys", lambda: _list_keys(reader, moment))),
         drift=drift.build_view(planned.plan).headline,
         due_drills=due_drills.list_due(planned),
-        dates=tuple(deadlines.select_due(known, moment.date())),
+        dates=tuple(deadlines.select_due(all_dates, moment.date())),
         advice=tuple(advice.advise(resources, region, planned.live, prices=project_prices.load())),
         not_checked=tuple(not_checked),
     )

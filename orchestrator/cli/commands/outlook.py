@@ -33,13 +33,13 @@ def command(settings: Settings, days: int, output_format: str) -> None:
 
     desired = pipeline.load_desired(settings.manifests, settings.environment, include_artefacts=False)
     today = datetime.now(UTC).date()
-    known = [
+    all_dates = [
         *deadlines.list_deadlines(desired.resources),
         *list_workflow_deadlines(find_repository(settings.manifests.resolve())),
     ]
-    upcoming = deadlines.select_due(known, today, days)
+    upcoming = deadlines.select_due(all_dates, today, days)
     if output_format == "json":
         settings.terminal.print_out(canonical_json.dump(upcoming).decode())
         return
     text = cost_report.render_deadlines(upcoming)
-    settings.terminal.print_out(text or f"No known date in the next {format_count(days, 'day')}.")
+    settings.terminal.print_out(text or f"No all_dates date in the next {format_count(days, 'day')}.")

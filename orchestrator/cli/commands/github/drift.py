@@ -144,11 +144,11 @@ def _report_dates(settings: Settings, notifier: GitHubNotifier, title: str, desi
 
     assert notifier.github is not None
     marker, today = plan_markdown.marker(notifier.marker, "dates-issue"), datetime.now(UTC).date()
-    known = [
+    all_dates = [
         *list_deadlines(desired.resources),
         *list_workflow_deadlines(find_repository(settings.manifests.resolve())),
     ]
-    return dates_issue.report(notifier.github, marker, title, known, today, notifier.run.url)
+    return dates_issue.report(notifier.github, marker, title, all_dates, today, notifier.run.url)
 
 
 def _accept_drift(settings: Settings, notifier: GitHubNotifier, targets: list[str]) -> int:
