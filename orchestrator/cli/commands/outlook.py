@@ -42,4 +42,4 @@ def command(settings: Settings, days: int, output_format: str) -> None:
         settings.terminal.print_out(canonical_json.dump(upcoming).decode())
         return
     text = cost_report.render_deadlines(upcoming)
-    settings.terminal.print_out(text or f"No all_dates date in the next {format_count(days, 'day')}.")
+    settings.terminal.print_out(text or f"No known date in the next {format_count(days, 'day')}.")
