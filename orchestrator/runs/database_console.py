@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator import shell
 from orchestrator.runs import container_exec
-from orchestrator.runs.database_tunnel import find_container, open_tunnel
+from orchestrator.runs.database_tunnel import open_tunnel, reach_container
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 def open_console(settings: Settings, name: str, *, via: str = "", can_write: bool = False) -> int:
     """Run ``psql`` on the database ``name`` and return its exit code; it only reads unless ``can_write``.
 
-    A database without a public address is reached through a container of the service ``via``, or of the first one on
-    ECS Express.  Raises Problems if there is no way, a program is missing, or the password cannot be read.
+    A database without a public address is reached through a container of the service ``via``, or a task that is started
+    for it.  Raises Problems if there is no way, a program is missing, or the password cannot be read.
     """
-    from orchestrator.aws import Clients, Reader
+    from orchestrator.aws import Clients
     from orchestrator.planning import pipeline
     from orchestrator.postgresql.connection import require_programs
     from orchestrator.recovery.database_restore import find_database
@@ -33,8 +33,9 @@ def open_console(settings: Settings, name: str, *, via: str = "", can_write: boo
     pipeline.check_connection(clients)
     if database.spec["public"]:
         return _run_psql(find_target(manifest, clients, name, ""), can_write=can_write)
-    container = find_container(desired, database.component, via, Reader(clients))
-    return run_through(container, find_target(manifest, clients, name, ""), can_write=can_write)
+    target = find_target(manifest, clients, name, "")
+    with reach_container(desired, database, via, clients, settings.terminal.print_err) as container:
+        return run_through(container, target, can_write=can_write)
 
 
 def run_through(container: container_exec.ExecTarget, target: ConnectionTarget, *, can_write: bool) -> int:

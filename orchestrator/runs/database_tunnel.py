@@ -1,4 +1,4 @@
-"""Reach a private database through a container of the project, with a port that Session Manager forwards.
+"""Reach a private database through a container in its network, with a port that Session Manager forwards.
 
 Source: AWS Systems Manager User Guide, "Start a session (port forwarding to remote host)"; the target of an ECS task is
 ``ecs:CLUSTER_TASK_RUNTIME``.
@@ -17,36 +17,34 @@ from msgspec.structs import replace
 from orchestrator import shell
 from orchestrator.problems import Problems
 from orchestrator.runs import container_exec
+from orchestrator.runs.tunnel_task import run_tunnel_task
 
 if TYPE_CHECKING:
+    from orchestrator.aws import Clients
     from orchestrator.postgresql.connection import ConnectionTarget
-    from orchestrator.resources import AwsReader
-    from orchestrator.vocabulary import DesiredState
+    from orchestrator.vocabulary import DesiredState, Resource
 
 FORWARD_TIMEOUT_SECONDS = 30.0
 POLL_SECONDS = 0.1
 LOCAL_ADDRESS = "127.0.0.1"
 
 
-def find_container(desired: DesiredState, database: str, via: str, reader: AwsReader) -> container_exec.ExecTarget:
-    """Return a container of the service ``via``, or of the first one on ECS Express if it is "".
+@contextmanager
+def reach_container(
+    desired: DesiredState, database: Resource, via: str, clients: Clients, report: Callable[[str], None]
+) -> Iterator[container_exec.ExecTarget]:
+    """Yield a container that reaches the database: of the service ``via``, or one that is started for it if that is "".
 
-    Raises Problems if there is none, it has no ECS Exec, or a program is missing.
+    Raises Problems if the service has no ECS Exec, no service connects to the database, or a program is missing.
     """
-    service = via or find_service_for(desired, database)
+    from orchestrator.aws import Reader
+
     container_exec.require_programs()
-    return container_exec.find_target(desired, service, reader)
-
-
-def find_service_for(desired: DesiredState, database: str) -> str:
-    """Return the first service on ECS Express.  Raises Problems if there is none."""
-    for resource in desired.resources:
-        if resource.type == "ecs_express_service":
-            return resource.component
-    raise Problems.from_message(
-        f"{database} cannot be reached through a container: no ECS Express service connects to it",
-        hint="open a VPC environment of AWS CloudShell in the database's subnets and security group, and use its psql",
-    )
+    if via:
+        yield container_exec.find_target(desired, via, Reader(clients))
+        return
+    with run_tunnel_task(desired, database, clients, report) as container:
+        yield container
 
 
 @contextmanager

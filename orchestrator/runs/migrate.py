@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +35,7 @@ class MigrateOptions(Struct, frozen=True):
 
     ``rehearse``: copy into a database beside the target, which is dropped afterwards. ``cut_over``: the file for the
     list of steps, with the times of this run. ``name`` of the Database, for the commands in it. ``via``: ``direct``,
-    ``vpc`` for a container of the first service that has ECS Exec, or the name of a service.
+    ``vpc`` for a task that is started for this, or the name of a service on ECS Express.
     """
 
     source_url: str
@@ -70,13 +70,13 @@ def migrate_database(settings: Settings, name: str, options: MigrateOptions) -> 
     manifest = pipeline.validate(settings.manifests, settings.environment)
     clients = Clients.for_scope(manifest.scope)
     if options.check_only:
-        with _reach_target(manifest, clients, name, options) as target:
+        with _reach_target(manifest, clients, name, options, settings.terminal.print_err) as target:
             _check(settings, source, target, options)
         return ExitCode.OK
     store = checkout.find_store(manifest, clients)
     with (
         write_lock(settings, manifest.scope, "migrate", options.run, clients, store) as lock,
-        _reach_target(manifest, lock.clients, name, options) as target,
+        _reach_target(manifest, lock.clients, name, options, settings.terminal.print_err) as target,
     ):
         if not options.rehearse:
             return _migrate(settings, source, target, replace(options, name=name))
@@ -89,20 +89,23 @@ def migrate_database(settings: Settings, name: str, options: MigrateOptions) -> 
 
 @contextmanager
 def _reach_target(
-    manifest: Manifest, clients: Clients, name: str, options: MigrateOptions
+    manifest: Manifest, clients: Clients, name: str, options: MigrateOptions, report: Callable[[str], None]
 ) -> Iterator[ConnectionTarget]:
-    """Yield how the project's database is reached, through a container of the project if ``via`` says so."""
-    from orchestrator.aws import Reader
+    """Yield how the project's database is reached, through a container in its network if ``via`` says so."""
     from orchestrator.planning import pipeline
-    from orchestrator.runs.database_tunnel import find_container, open_tunnel
+    from orchestrator.recovery.database_restore import find_database
+    from orchestrator.runs.database_tunnel import open_tunnel, reach_container
 
+    direct = find_target(manifest, clients, name, options.ca_file)
     if options.via == VIA_DIRECT:
-        yield find_target(manifest, clients, name, options.ca_file)
+        yield direct
         return
     desired = pipeline.expand_manifest(manifest, include_artefacts=False)
     service = "" if options.via == VIA_VPC else options.via
-    container = find_container(desired, f"database.{name}", service, Reader(clients))
-    with open_tunnel(container, find_target(manifest, clients, name, options.ca_file)) as target:
+    with (
+        reach_container(desired, find_database(desired, name), service, clients, report) as container,
+        open_tunnel(container, direct) as target,
+    ):
         yield target
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.aws import AwsError, StepExecutor
 from orchestrator.emulator import Emulator, start
 from orchestrator.emulator.database_engine import find_binaries
 from orchestrator.postgresql.comparison import compare
@@ -25,6 +27,9 @@ from orchestrator.postgresql.transfer import copy_database
 from orchestrator.problems import Problems
 from orchestrator.runs.container_exec import ExecTarget
 from orchestrator.runs.database_tunnel import open_tunnel
+from orchestrator.runs.tunnel_task import delete_old_roles
+from orchestrator.steps import execute_steps
+from orchestrator.vocabulary import Scope
 from tests.postgresql.rich_database import fill
 from tests.proofs.real_stack import aws_environment
 from tests.recovery.project import Project
@@ -130,10 +135,24 @@ def test_a_rehearsal_changes_nothing_and_times_the_move(project: Project, source
     assert (exit_code, "was not created by a rehearsal; nothing was changed" in told) == (1, True), told
 
 
+SERVICE = """
+apiVersion: orchestrator/v1
+kind: ContainerService
+metadata: {name: api}
+spec:
+  runtime: app-runner
+  image: {prebuilt: "public.ecr.aws/acme/shop:1"}
+  port: 8080
+  health: {path: /health}
+  access: [database.main]
+"""
+
 AWS_CLI = """
-import json, socket, sys, threading
+import json, os, socket, sys, threading
 wanted = {name: values[0] for name, values in json.loads(sys.argv[-1]).items()}
 assert "AWS-StartPortForwardingSessionToRemoteHost" in sys.argv
+with open(os.environ["SESSIONS"], "a") as sessions:
+    print(sys.argv[sys.argv.index("--target") + 1], file=sessions)
 def forward(origin, goal):
     while data := origin.recv(65536):
         goal.sendall(data)
@@ -147,13 +166,23 @@ with socket.create_server(("127.0.0.1", int(wanted["localPortNumber"]))) as list
 """A stand-in for the AWS CLI with its plugin: it forwards the port, as the agent in the container does."""
 
 
+@pytest.fixture
+def session_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the stand-ins; ``sessions`` has the targets of the sessions."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    for name in ("aws", "session-manager-plugin"):
+        (folder / name).write_text(f"#!{sys.executable}\n{AWS_CLI}")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("SESSIONS", str(folder / "sessions"))
+    return folder
+
+
 def test_a_private_database_is_filled_through_a_container(
-    project: Project, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    project: Project, source: str, tmp_path: Path, session_programs: Path
 ) -> None:
     """Every program goes through the tunnel, and still checks the server's certificate against the server's name."""
-    (tmp_path / "aws").write_text(f"#!{sys.executable}\n{AWS_CLI}")
-    (tmp_path / "aws").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     direct = project.login()
     container = ExecTarget("eu-west-1", "arn:aws:ecs:eu-west-1:123456789012:task/default/0f9d", "Main", "0f9d-1")
 
@@ -181,9 +210,57 @@ def test_roles_of_the_source_are_named(project: Project, source: str) -> None:
     assert tables == (0,)
 
 
-def test_without_a_container_nothing_is_reached(project: Project, source: str) -> None:
+def test_without_a_service_nothing_is_reached(project: Project, source: str, session_programs: Path) -> None:
     exit_code, told = migrate(project, source, "--via", "vpc")
-    assert (exit_code, "no ECS Express service connects to it" in told) == (1, True), told
+    assert (exit_code, "no service of the project connects to database.main" in told) == (1, True), told
+
+
+def test_a_private_database_of_an_app_runner_service_is_filled(
+    project: Project, source: str, session_programs: Path
+) -> None:
+    """Through a task of its own in the service's network, of which nothing remains; a killed run's role is deleted.
+
+    What ECS Exec needs: ECS developer guide, "Monitor Amazon ECS containers with ECS Exec".
+    """
+    (project.folder / "api.yaml").write_text(SERVICE)
+    project.succeed("apply", "--auto-approve", "--target", "database.main")
+    api = project.clients
+
+    exit_code, told = migrate(project, source, "--via", "vpc")
+
+    assert exit_code == 0, told
+    assert "about 0.02 USD an hour, which reaches shop-prod-main; it is removed at the end" in told
+    assert dump(project.dsn()) == dump(source)
+    (task,) = (session_programs / "sessions").read_text().splitlines()
+    assert re.fullmatch(r"ecs:default_[0-9a-f]{32}_[0-9a-f]{32}-0", task)
+    arn = f"arn:aws:ecs:eu-west-1:123456789012:task/default/{task.split('_')[1]}"
+    (shown,) = api.call("ecs", "describe_tasks", {"cluster": "default", "tasks": [arn]})["tasks"]
+    assert (shown["lastStatus"], shown["enableExecuteCommand"]) == ("STOPPED", True)
+    definition = {"taskDefinition": shown["taskDefinitionArn"]}
+    with pytest.raises(AwsError):
+        api.call("ecs", "describe_task_definition", definition)
+    assert api.call("iam", "list_roles", {"PathPrefix": "/orchestrator-tunnel/"})["Roles"] == []
+    assert "No changes" in project.succeed("plan", "--target", "database.main")
+
+
+@pytest.mark.parametrize(("hours", "remaining"), [(11, ["shop-prod-tunnel-0"]), (13, [])])
+def test_a_role_that_a_killed_run_left_is_deleted(project: Project, hours: int, remaining: list[str]) -> None:
+    """Once its task has ended by itself; not before, because a colleague's command can use it."""
+    trust = {
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ]
+    }
+    for path in ("/orchestrator-tunnel/shop/prod/", "/orchestrator-tunnel/other/prod/"):
+        role = {"RoleName": f"{path.split('/')[2]}-prod-tunnel-0", "Path": path}
+        project.clients.call("iam", "create_role", {**role, "AssumeRolePolicyDocument": json.dumps(trust)})
+    scope = Scope("shop", "prod", "123456789012", "eu-west-1")
+    now = datetime.now(UTC) + timedelta(hours=hours)
+
+    execute_steps(delete_old_roles(project.clients, scope, now), StepExecutor(project.clients).perform)
+
+    roles = project.clients.call("iam", "list_roles", {"PathPrefix": "/orchestrator-tunnel/"})["Roles"]
+    assert sorted(role["RoleName"] for role in roles) == ["other-prod-tunnel-0", *remaining]
 
 
 def test_a_copy_that_broke_off_is_continued(project: Project, source: str) -> None:

@@ -50,7 +50,7 @@ def command() -> None:
     default="direct",
     show_default=True,
     metavar="direct|vpc|SERVICE",
-    help="How to reach the Database: from this machine, or through a container of a service on ECS Express.",
+    help="How to reach the Database: directly, through a task in its network, or through a service on ECS Express.",
 )
 @click.option("--rehearse", is_flag=True, help="Copy into a temporary database on the same server, then drop it.")
 @click.option(

@@ -56,7 +56,7 @@ def start(instructions: Mapping[str, Any], build: str) -> Steps:
     """Start the task, and return its ``arn``.  Raises Problems if Fargate has no capacity or the network no subnet."""
     task_spec = instructions["task"]
     network = _network(task_spec)
-    yield from _prepare_cluster()
+    yield from prepare_cluster()
     yield from _prepare_log_group(task_spec)
     registered = yield ApiCall("ecs", "register_task_definition", _definition(instructions, build))
     definition = registered["taskDefinition"]["taskDefinitionArn"]
@@ -221,7 +221,7 @@ class _TaskWatch:
                 return
 
 
-def _prepare_cluster() -> Steps:
+def prepare_cluster() -> Steps:
     """Create the default cluster, unless the account has it, and wait until it is there."""
     codes = ("InvalidParameterException: idempotent",)  # somebody has made it, with other settings
     yield ApiCall(
@@ -236,7 +236,7 @@ def _prepare_cluster() -> Steps:
         "clusters[0].status",
         ("ACTIVE",),
         timeout_seconds=120.0,
-        stuck_hint="Check the cluster `default` in the ECS console. Nothing was migrated.",
+        stuck_hint="Check the cluster `default` in the ECS console.",
         description="the cluster",
     )
     return {}

@@ -3,6 +3,8 @@
 As AWS's API reference says: a client token starts one task per cluster for 24 hours, but no longer than an hour after
 the task stopped; with other parameters it is a conflict. A stopped task is shown for an hour. A task that cannot be
 started (image, secret, log group) stops without an exit code, one whose essential container ends stops with it.
+A task with ECS Exec needs a task role and lists the agent of its container (ECS developer guide, "ECS Exec").  Images
+of public registries are out of reach here: such a task idles until it is stopped.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from orchestrator.emulator.services.pagination import paginate
 TASKS_PRINCIPAL = "ecs-tasks.amazonaws.com"
 STOPPED_TASK_SECONDS = 3600.0
 """How long a stopped task is shown, and its client token kept."""
+PUBLIC_REGISTRIES = ("public.ecr.aws/",)
 _PAGE_SIZE = 100
 _STARTING_STATUSES = ("PROVISIONING", "PENDING")
 _OWN_REASONS = {"EssentialContainerExited": "Essential container in task exited"}
@@ -60,6 +63,11 @@ class StandaloneTask:
         return "RUNNING"
 
     @property
+    def has_exec(self) -> bool:
+        """Return whether ECS Exec is enabled."""
+        return bool(self.request.get("enableExecuteCommand"))
+
+    @property
     def is_forgotten(self) -> bool:
         """Return whether ECS no longer shows the task."""
         return self.stopped_clock is not None and time.monotonic() - self.stopped_clock > STOPPED_TASK_SECONDS
@@ -68,6 +76,12 @@ class StandaloneTask:
         """Stop."""
         self.stopped_at, self.stopped_clock = datetime.now(UTC), time.monotonic()
         self.stop_code, self.stopped_reason, self.exit_code = code, reason or _OWN_REASONS.get(code, ""), exit_code
+
+    def _agents(self) -> list[Params]:
+        if not self.has_exec:
+            return []
+        is_running = self.status == "RUNNING"
+        return [{"name": "ExecuteCommandAgent", "lastStatus": "RUNNING" if is_running else "PENDING"}]
 
     def shape(self) -> Params:
         """Return the Task shape."""
@@ -80,6 +94,8 @@ class StandaloneTask:
             "image": container["image"],
             "lastStatus": self.status,
             "exitCode": self.exit_code,
+            "runtimeId": f"{self.arn.rpartition('/')[2]}-0" if self.started_at else None,
+            "managedAgents": self._agents() or None,
         }
         return {
             "taskArn": self.arn,
@@ -88,6 +104,7 @@ class StandaloneTask:
             "lastStatus": self.status,
             "desiredStatus": "STOPPED" if self.stopped_at else "RUNNING",
             "launchType": "FARGATE",
+            "enableExecuteCommand": self.has_exec,
             "cpu": self.definition.get("cpu"),
             "memory": self.definition.get("memory"),
             "group": f"family:{self.definition['family']}",
@@ -198,6 +215,8 @@ class StandaloneTasks(ExpressListing):
     def _check_request(self, params: Params, definition: Params) -> None:
         if definition.get("networkMode") == "awsvpc" and not params.get("networkConfiguration"):
             raise invalid_parameter("Network Configuration must be provided when networkMode 'awsvpc' is specified.")
+        if params.get("enableExecuteCommand") and not definition.get("taskRoleArn"):
+            raise invalid_parameter("A valid taskRoleArn is not being used. Specify a valid task role and try again.")
         for key in ("executionRoleArn", "taskRoleArn"):
             role = definition.get(key)
             if role and not can_assume_role(self.state, role, TASKS_PRINCIPAL):
@@ -219,7 +238,7 @@ class StandaloneTasks(ExpressListing):
         reason = self._start_failure(container, region)
         if reason:
             task.finish("TaskFailedToStart", reason)
-        elif self.state.container_runtime is not None:
+        elif self.state.container_runtime is not None and not container["image"].startswith(PUBLIC_REGISTRIES):
             task.run = self.state.container_runtime.run_task(_build_workload(task, container, region))
 
     def _start_failure(self, container: Params, region: str) -> str:
@@ -248,9 +267,10 @@ class StandaloneTasks(ExpressListing):
         if task.stopped_at is not None or elapsed < settle / 2:
             return
         if task.run is None:
+            container = task.definition["containerDefinitions"][0]
             task.started_at = task.started_at or datetime.now(UTC)
-            if elapsed >= settle:
-                is_failing = is_failing_image(self.state, task.definition["containerDefinitions"][0]["image"])
+            if elapsed >= settle and not container["image"].startswith(PUBLIC_REGISTRIES):
+                is_failing = is_failing_image(self.state, container["image"])
                 task.finish("EssentialContainerExited", exit_code=int(is_failing))
             return
         if task.run.is_started:
