@@ -182,6 +182,17 @@ def ca_option(function: F) -> F:
     return wrapper  # type: ignore[return-value]
 
 
+def via_option(function: F) -> F:
+    """Add ``--via``, for commands that connect to a Database; the command receives it as ``via``."""
+    return click.option(
+        "--via",
+        default="direct",
+        show_default=True,
+        metavar="direct|vpc|SERVICE",
+        help="How to reach the Database: directly, through a task in its network, or through a service on ECS Express.",
+    )(function)
+
+
 def plan_only_option(function: F) -> F:
     """Add ``--plan``; the command receives it as ``plan_only``."""
     return click.option("--plan", "plan_only", is_flag=True, help="Show what would change; change nothing.")(function)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -32,11 +32,15 @@ SESSION_OPTIONS = (
 """Settings of a session: two servers must print the same value alike, no policy may hide rows, no lock stops us."""
 
 
+Route = Callable[[str, int], tuple[str, int]]
+"""Returns the address and port at which this machine reaches a host and port. Raises Problems if there is no way."""
+
+
 class ConnectionTarget(Struct, frozen=True):
     """One database: host, port and name, and who connects. ``ca_file`` verifies the server's certificate.
 
-    ``host_address``: where it is reached instead of what ``host`` resolves to; the certificate has to be that of
-    ``host`` all the same.
+    ``route`` reaches it elsewhere than at what ``host`` resolves to; the certificate has to be that of ``host`` all the
+    same.
     """
 
     host: str
@@ -46,7 +50,7 @@ class ConnectionTarget(Struct, frozen=True):
     port: int = 5432
     ssl_mode: str = ""
     ca_file: str = ""
-    host_address: str = ""
+    route: Route | None = None
     lock_timeout_ms: int = LOCK_TIMEOUT_SECONDS * 1000
 
     def __repr__(self) -> str:
@@ -58,13 +62,14 @@ class ConnectionTarget(Struct, frozen=True):
         return f"{self.username}@{self.host}:{self.port}/{self.database}"
 
     def environment(self, *, read_only: bool = True) -> dict[str, str]:
-        """Return the variables that PostgreSQL's programs read."""
+        """Return the variables that PostgreSQL's programs read. Raises Problems if the route leads nowhere."""
+        address, port = self.route(self.host, self.port) if self.route else ("", self.port)
         values = {"read_only": "on" if read_only else "off", "lock_timeout_ms": self.lock_timeout_ms}
         options = " ".join(f"-c {option.format_map(values)}" for option in SESSION_OPTIONS)
         ssl_mode = "verify-full" if self.ca_file else self.ssl_mode or "prefer"
         return {
             "PGHOST": self.host,
-            "PGPORT": str(self.port),
+            "PGPORT": str(port),
             "PGDATABASE": self.database,
             "PGUSER": self.username,
             "PGSSLMODE": ssl_mode,
@@ -73,7 +78,7 @@ class ConnectionTarget(Struct, frozen=True):
             "PGCLIENTENCODING": "UTF8",
             "LC_ALL": "C.UTF-8",  # the programs' messages are read
             "PGOPTIONS": options,
-            **({"PGHOSTADDR": self.host_address} if self.host_address else {}),
+            **({"PGHOSTADDR": address} if address else {}),
             **({"PGPASSWORD": self.password} if self.password else {}),
             **({"PGSSLROOTCERT": self.ca_file} if self.ca_file else {}),
         }
@@ -189,8 +194,10 @@ _HINTS: Mapping[str, str] = {
     "password authentication failed": "the password is wrong for this user: check the secret",
     "certificate verify failed": "pass the server's CA certificate with --ca",
     "no encryption": "the server requires TLS: add ?sslmode=require to the URL",
-    "timeout expired": "this machine cannot reach the database: run the command inside the database's network",
-    "could not translate host name": "cannot resolve the host: run the command inside the database's network",
+    "timeout expired": "this machine cannot reach the database: run the command in its network, or pass --via vpc if "
+    "it is a Database of the project",
+    "could not translate host name": "this machine cannot resolve the host: check its name, or run the command in "
+    "its network",
     "server version": "install a PostgreSQL client that is at least as new as the server",
     "No space left on device": "free some disk space, or pass --work with a folder on another disk",
     "lock timeout": "another session has locked a table: end it (see pg_stat_activity), then run the command again",

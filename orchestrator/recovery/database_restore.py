@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator import cost
+from orchestrator.postgresql.connection import Route
 from orchestrator.problems import Problems
 from orchestrator.quantities import format_count
 from orchestrator.recovery.database_backups import DatabaseBackups, format_time
@@ -20,10 +21,11 @@ INSTANCE_TYPE = "rds_instance"
 
 
 class RestoreSettings(Struct, frozen=True):
-    """How to restore. ``should_verify``: connect to the restored database before anything uses it."""
+    """How to restore. ``should_verify``: connect to the restored database, by ``route``, before anything uses it."""
 
     should_verify: bool = True
     ca_file: str = ""
+    route: Route | None = None
 
 
 def find_database(desired: DesiredState, name: str) -> Resource:
@@ -45,7 +47,12 @@ def build_desired(
     now: datetime,
 ) -> DesiredState:
     """Return the desired state in which ``database`` was restored from ``point``."""
-    options = {"verify": settings.should_verify, "ca_file": settings.ca_file, "source_id": backups.source_id}
+    options = {
+        "verify": settings.should_verify,
+        "ca_file": settings.ca_file,
+        "route": settings.route,
+        "source_id": backups.source_id,
+    }
     is_continuation = bool(backups.unfinished)
     extra = {} if is_continuation else {"restored_from": str(point)}
     restored = replace(database, spec={**database.spec, **extra, "restore_options": WriteOnly(options)})

@@ -11,7 +11,7 @@ from orchestrator.problems import Problems
 if TYPE_CHECKING:
     from orchestrator.aws import Clients
     from orchestrator.planning.plan import PreparedPlan
-    from orchestrator.postgresql.connection import ConnectionTarget
+    from orchestrator.postgresql.connection import ConnectionTarget, Route
     from orchestrator.vocabulary import DesiredState, LiveResource, Resource
 
 
@@ -37,7 +37,9 @@ def find_live(desired: DesiredState, clients: Clients, name: str) -> LiveDatabas
     return LiveDatabase(database, live, desired, planned)
 
 
-def find_connection(database: LiveDatabase, clients: Clients, ca_file: str) -> ConnectionTarget:
+def find_connection(
+    database: LiveDatabase, clients: Clients, ca_file: str, route: Route | None = None
+) -> ConnectionTarget:
     """Return how to connect, with the password that the application uses. Raises Problems if it cannot be read."""
     from orchestrator.aws import StepExecutor
     from orchestrator.aws.step_executor import StepFailedError
@@ -53,4 +55,4 @@ def find_connection(database: LiveDatabase, clients: Clients, ca_file: str) -> C
     except StepFailedError as error:
         raise Problems.from_message(f"cannot read the password of {database.resource.physical}: {error}") from None
     host, port = str(live.outputs["host"]), int(spec["port"])
-    return ConnectionTarget(host, spec["database"], spec["username"], password, port, "require", ca_file)
+    return ConnectionTarget(host, spec["database"], spec["username"], password, port, "require", ca_file, route)

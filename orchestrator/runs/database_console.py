@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchestrator import shell
-from orchestrator.runs import container_exec
-from orchestrator.runs.database_tunnel import open_tunnel, reach_container
+from orchestrator.runs.database_access import find_connection, find_live
+from orchestrator.runs.database_tunnel import VIA_DIRECT, VIA_VPC, open_route
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,28 +23,17 @@ def open_console(settings: Settings, name: str, *, via: str = "", can_write: boo
     from orchestrator.planning import pipeline
     from orchestrator.postgresql.connection import require_programs
     from orchestrator.recovery.database_restore import find_database
-    from orchestrator.runs.migrate import find_target
 
     require_programs("psql")
-    manifest = pipeline.validate(settings.manifests, settings.environment)
-    desired = pipeline.expand_manifest(manifest, include_artefacts=False)
+    desired = pipeline.load_desired(settings.manifests, settings.environment, include_artefacts=False)
     database = find_database(desired, name)
     clients = Clients.for_scope(desired.scope)
-    pipeline.check_connection(clients)
-    if database.spec["public"]:
-        return _run_psql(find_target(manifest, clients, name, ""), can_write=can_write)
-    target = find_target(manifest, clients, name, "")
-    with reach_container(desired, database, via, clients, settings.terminal.print_err) as container:
-        return run_through(container, target, can_write=can_write)
+    via = VIA_DIRECT if database.spec["public"] else via or VIA_VPC
+    with open_route(desired, database, via, clients, settings.terminal.print_err) as route:
+        return run_psql(find_connection(find_live(desired, clients, name), clients, "", route), can_write=can_write)
 
 
-def run_through(container: container_exec.ExecTarget, target: ConnectionTarget, *, can_write: bool) -> int:
-    """Run ``psql`` on the database through a tunnel."""
-    with open_tunnel(container, target) as reached:
-        return _run_psql(reached, can_write=can_write)
-
-
-def _run_psql(target: ConnectionTarget, *, can_write: bool) -> int:
+def run_psql(target: ConnectionTarget, *, can_write: bool) -> int:
     """Run ``psql``; the password is in its environment, never on a command line."""
     options = "" if can_write else "-c default_transaction_read_only=on"
     environment = {**target.environment(), "PGOPTIONS": options, "PGAPPNAME": "orchestrator console"}

@@ -7,12 +7,11 @@ Source: AWS Systems Manager User Guide, "Start a session (port forwarding to rem
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
-
-from msgspec.structs import replace
 
 from orchestrator import shell
 from orchestrator.problems import Problems
@@ -21,44 +20,79 @@ from orchestrator.runs.tunnel_task import run_tunnel_task
 
 if TYPE_CHECKING:
     from orchestrator.aws import Clients
-    from orchestrator.postgresql.connection import ConnectionTarget
+    from orchestrator.postgresql.connection import Route
     from orchestrator.vocabulary import DesiredState, Resource
 
+VIA_DIRECT, VIA_VPC = "direct", "vpc"
 FORWARD_TIMEOUT_SECONDS = 30.0
 POLL_SECONDS = 0.1
 LOCAL_ADDRESS = "127.0.0.1"
 
 
 @contextmanager
-def reach_container(
+def open_route(
     desired: DesiredState, database: Resource, via: str, clients: Clients, report: Callable[[str], None]
-) -> Iterator[container_exec.ExecTarget]:
-    """Yield a container that reaches the database: of the service ``via``, or one that is started for it if that is "".
+) -> Iterator[Route | None]:
+    """Yield how this machine reaches hosts in the network of ``database``, for the length of a ``with`` block.
 
-    Raises Problems if the service has no ECS Exec, no service connects to the database, or a program is missing.
+    ``via``: VIA_DIRECT yields None; VIA_VPC starts a task in the network, and the name of a service on ECS Express uses
+    one of its containers.  The container, and a session for each host, begin when the route is first used, and end with
+    the block.  Raises Problems if a program is missing; using the route does, if the service has no ECS Exec or no
+    service connects to the database.
     """
-    from orchestrator.aws import Reader
-
-    container_exec.require_programs()
-    if via:
-        yield container_exec.find_target(desired, via, Reader(clients))
+    if via == VIA_DIRECT:
+        yield None
         return
-    with run_tunnel_task(desired, database, clients, report) as container:
-        yield container
+    container_exec.require_programs()
+    with ExitStack() as stack:
+
+        def open_container() -> container_exec.ExecTarget:
+            return stack.enter_context(_reach_container(desired, database, via, clients, report))
+
+        yield Tunnels(open_container, stack).reach
 
 
 @contextmanager
-def open_tunnel(container: container_exec.ExecTarget, target: ConnectionTarget) -> Iterator[ConnectionTarget]:
-    """Forward a free local port through the container for the length of a ``with`` block.
+def _reach_container(
+    desired: DesiredState, database: Resource, via: str, clients: Clients, report: Callable[[str], None]
+) -> Iterator[container_exec.ExecTarget]:
+    from orchestrator.aws import Reader
 
-    Yields the target as it is reached: its certificate is still checked against the name of its own host.
-    """
-    with socket.create_server((LOCAL_ADDRESS, 0)) as server:
-        port: int = server.getsockname()[1]
-    command = container_exec.build_forward_command(container, target.host, target.port, port)
-    with shell.run_in_background(command) as exit_code:
-        wait_for_port(port, exit_code)
-        yield replace(target, host_address=LOCAL_ADDRESS, port=port)
+    if via == VIA_VPC:
+        with run_tunnel_task(desired, database, clients, report) as container:
+            yield container
+    else:
+        yield container_exec.find_target(desired, via, Reader(clients))
+
+
+class Tunnels:
+    """Local ports that lead through one container, one for each host. May be used by several threads."""
+
+    def __init__(self, open_container: Callable[[], container_exec.ExecTarget], stack: ExitStack) -> None:
+        self._open_container = open_container
+        self._stack = stack
+        self._lock = threading.Lock()
+        self._container: container_exec.ExecTarget | None = None
+        self._ports: dict[tuple[str, int], tuple[int, Callable[[], int | None]]] = {}
+
+    def reach(self, host: str, port: int) -> tuple[str, int]:
+        """Return the local address and port that lead to a host; a session that has ended is opened again."""
+        with self._lock:
+            local_port, exit_code = self._ports.get((host, port), (0, None))
+            if exit_code is None or exit_code() is not None:
+                local_port = self._forward(host, port)
+            return LOCAL_ADDRESS, local_port
+
+    def _forward(self, host: str, port: int) -> int:
+        if self._container is None:
+            self._container = self._open_container()
+        with socket.create_server((LOCAL_ADDRESS, 0)) as server:
+            local_port: int = server.getsockname()[1]
+        command = container_exec.build_forward_command(self._container, host, port, local_port)
+        exit_code = self._stack.enter_context(shell.run_in_background(command))
+        wait_for_port(local_port, exit_code)
+        self._ports[host, port] = local_port, exit_code
+        return local_port
 
 
 def wait_for_port(

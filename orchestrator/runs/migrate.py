@@ -15,6 +15,7 @@ from orchestrator.problems import ExitCode, Problems
 from orchestrator.quantities import format_count
 from orchestrator.runs.approval import Approval
 from orchestrator.runs.database_access import find_connection, find_live
+from orchestrator.runs.database_tunnel import VIA_DIRECT, open_route
 from orchestrator.runs.lock import write_lock
 from orchestrator.runs.reporter import RunOptions
 from orchestrator.runs.settings import Settings
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from orchestrator.postgresql.inventory import Inventory
 
 MAX_LISTED_DIFFERENCES = 30
-VIA_DIRECT, VIA_VPC = "direct", "vpc"
 
 
 class MigrateOptions(Struct, frozen=True):
@@ -91,30 +91,13 @@ def migrate_database(settings: Settings, name: str, options: MigrateOptions) -> 
 def _reach_target(
     manifest: Manifest, clients: Clients, name: str, options: MigrateOptions, report: Callable[[str], None]
 ) -> Iterator[ConnectionTarget]:
-    """Yield how the project's database is reached, through a container in its network if ``via`` says so."""
+    """Yield how the project's database is reached, with the password that the application uses. Raises Problems."""
     from orchestrator.planning import pipeline
     from orchestrator.recovery.database_restore import find_database
-    from orchestrator.runs.database_tunnel import open_tunnel, reach_container
-
-    direct = find_target(manifest, clients, name, options.ca_file)
-    if options.via == VIA_DIRECT:
-        yield direct
-        return
-    desired = pipeline.expand_manifest(manifest, include_artefacts=False)
-    service = "" if options.via == VIA_VPC else options.via
-    with (
-        reach_container(desired, find_database(desired, name), service, clients, report) as container,
-        open_tunnel(container, direct) as target,
-    ):
-        yield target
-
-
-def find_target(manifest: Manifest, clients: Clients, name: str, ca_file: str) -> ConnectionTarget:
-    """Return the project's database, with the password that the application uses. Raises Problems."""
-    from orchestrator.planning import pipeline
 
     desired = pipeline.expand_manifest(manifest, include_artefacts=False)
-    return find_connection(find_live(desired, clients, name), clients, ca_file)
+    with open_route(desired, find_database(desired, name), options.via, clients, report) as route:
+        yield find_connection(find_live(desired, clients, name), clients, options.ca_file, route)
 
 
 def _check(

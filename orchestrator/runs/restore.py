@@ -12,6 +12,7 @@ from msgspec import Struct
 from orchestrator.problems import ExitCode, Problems
 from orchestrator.runs.apply import MAX_PARALLEL_CHANGES, apply_with_progress
 from orchestrator.runs.approval import review_plan
+from orchestrator.runs.database_tunnel import VIA_DIRECT, open_route
 from orchestrator.runs.lock import WriteLock, write_lock
 from orchestrator.runs.reporter import record_refusal
 from orchestrator.runs.restore_options import DatabaseRestoreOptions
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.aws import Clients
     from orchestrator.manifest.check import Manifest
     from orchestrator.planning.plan import PreparedPlan
+    from orchestrator.postgresql.connection import Route
     from orchestrator.recovery.database_backups import DatabaseBackups
     from orchestrator.vocabulary import DesiredState, Resource
 
@@ -50,22 +52,30 @@ def restore_database(settings: Settings, name: str, options: RestoreOptions) -> 
     """
     from orchestrator.aws import Clients
     from orchestrator.planning import pipeline
+    from orchestrator.recovery import database_restore
     from orchestrator.release import checkout
 
     manifest = pipeline.validate(settings.manifests, settings.environment)
     clients = Clients.for_scope(manifest.scope)
     if options.plan_only:
-        restore = _plan_restore(manifest, clients, name, options)
+        restore = _plan_restore(manifest, clients, name, options, None)
         review_plan(restore.planned, settings, RunReporter(), options.approval)
         settings.terminal.print_out(f"To restore this backup, run: {_repeat_command(settings, name, restore, options)}")
         return ExitCode.VETOED if restore.planned.plan.is_vetoed else ExitCode.OK
     store = checkout.find_store(manifest, clients)
-    with write_lock(settings, manifest.scope, "restore", options.run, clients, store) as lock:
-        restore = _plan_restore(manifest, lock.clients, name, options)
+    desired = pipeline.expand_manifest(manifest, include_artefacts=False)
+    database = database_restore.find_database(desired, name)
+    with (
+        write_lock(settings, manifest.scope, "restore", options.run, clients, store) as lock,
+        open_route(desired, database, options.via, lock.clients, settings.terminal.print_err) as route,
+    ):
+        restore = _plan_restore(manifest, lock.clients, name, options, route)
         return _execute(settings, lock, manifest, restore, options)
 
 
-def _plan_restore(manifest: Manifest, clients: Clients, name: str, options: RestoreOptions) -> _PlannedRestore:
+def _plan_restore(
+    manifest: Manifest, clients: Clients, name: str, options: RestoreOptions, route: Route | None
+) -> _PlannedRestore:
     """Read the backups, choose, and plan. Raises Problems."""
     from orchestrator.aws import AwsError, Reader
     from orchestrator.planning import pipeline
@@ -81,7 +91,7 @@ def _plan_restore(manifest: Manifest, clients: Clients, name: str, options: Rest
     point = database_backups.choose_point(
         backups, to=options.to, snapshot=options.snapshot, latest=options.latest, undo=options.undo
     )
-    how = database_restore.RestoreSettings(options.should_verify, options.ca_file)
+    how = database_restore.RestoreSettings(options.should_verify, options.ca_file, route)
     restored_state = database_restore.build_desired(desired, database, point, backups, how, datetime.now(UTC))
     planned = pipeline.plan(restored_state, targets=(database.address,), clients=clients)
     return _PlannedRestore(planned, desired, database, backups, str(point))
@@ -112,7 +122,8 @@ def _repeat_command(settings: Settings, name: str, restore: _PlannedRestore, opt
     """Return the command that restores the same point: what has begun needs none."""
     kind, _, value = restore.point.partition(" ")
     choice = {"time": ("--to", value), "snapshot": ("--snapshot", value), "instance": ("--undo",)}[kind]
-    flags = () if options.should_verify else ("--no-verify",)
+    flags: tuple[str, ...] = () if options.should_verify else ("--no-verify",)
+    flags += () if options.via == VIA_DIRECT else ("--via", options.via)
     return settings.command_line("restore", "database", name, *(() if restore.backups.unfinished else choice), *flags)
 
 

@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.problems import ExitCode, Problems
 from orchestrator.runs.database_access import LiveDatabase, find_connection, find_live
+from orchestrator.runs.database_tunnel import open_route
 from orchestrator.runs.lock import drill_lock
 from orchestrator.runs.restore_options import DatabaseRestoreOptions
 from orchestrator.runs.settings import Settings
@@ -18,7 +20,7 @@ from orchestrator.runs.settings import Settings
 if TYPE_CHECKING:
     from orchestrator.aws import Clients
     from orchestrator.manifest.check import Manifest
-    from orchestrator.postgresql.connection import ConnectionTarget
+    from orchestrator.postgresql.connection import ConnectionTarget, Route
     from orchestrator.postgresql.inventory import Inventory
     from orchestrator.recovery.drill_verdict import DrillVerdict
     from orchestrator.resources.rds_instance.drill_result import DrillResult
@@ -37,15 +39,22 @@ class DrillOptions(DatabaseRestoreOptions, frozen=True, kw_only=True):
 
 
 class _Drill(Struct, frozen=True):
-    """What a drill restores (``point``), and the name of its throwaway."""
+    """What a drill restores (``point``), the name of its throwaway, and how the network of both is reached."""
 
     database: LiveDatabase
     point: RestorePoint
     throwaway: str
+    route: Route | None = None
 
     @property
     def name(self) -> str:
         return self.database.resource.physical
+
+    def find_login(self, clients: Clients, options: DrillOptions) -> ConnectionTarget | None:
+        """Return how to connect to the live database, None if nothing is verified. Raises Problems."""
+        if not options.should_verify:
+            return None
+        return find_connection(self.database, clients, options.ca_file, self.route)
 
 
 def run_drill(
@@ -69,17 +78,23 @@ def run_drill(
     manifest = pipeline.validate(settings.manifests, settings.environment)
     clients = Clients.for_scope(manifest.scope)
     drill = _plan_drill(manifest, clients, name, options)
-    _check_upgrade(settings, clients, drill, options)
-    _print_plan(settings, drill)
-    if options.plan_only:
-        return ExitCode.OK
+    database, store = drill.database, checkout.find_store(manifest, clients)
+    with open_route(database.desired, database.resource, options.via, clients, settings.terminal.print_err) as route:
+        drill = replace(drill, route=route)
+        _check_upgrade(settings, clients, drill, options)
+        _print_plan(settings, drill)
+        if options.plan_only:
+            return ExitCode.OK
+        _confirm(settings, drill, options)
+        with drill_lock(settings, manifest.scope, options.run, clients, store) as locked_clients:
+            return _execute(settings, locked_clients, drill, options, on_result, clock)
+
+
+def _confirm(settings: Settings, drill: _Drill, options: DrillOptions) -> None:
     question = (
         f"Restore {drill.name} to {drill.throwaway}, and delete the new instance afterwards? Only 'yes' is accepted:"
     )
     options.approval.confirm(settings.terminal, question, "yes")
-    store = checkout.find_store(manifest, clients)
-    with drill_lock(settings, manifest.scope, options.run, clients, store) as locked_clients:
-        return _execute(settings, locked_clients, drill, options, on_result, clock)
 
 
 def _check_upgrade(settings: Settings, clients: Clients, drill: _Drill, options: DrillOptions) -> None:
@@ -87,8 +102,7 @@ def _check_upgrade(settings: Settings, clients: Clients, drill: _Drill, options:
     from orchestrator.runs.upgrade_database import check_upgrade
 
     if options.upgrade_to:
-        login = find_connection(drill.database, clients, options.ca_file) if options.should_verify else None
-        check_upgrade(settings, clients, drill.database, login, options.upgrade_to)
+        check_upgrade(settings, clients, drill.database, drill.find_login(clients, options), options.upgrade_to)
 
 
 def _plan_drill(manifest: Manifest, clients: Clients, name: str, options: DrillOptions) -> _Drill:
@@ -156,7 +170,7 @@ def _execute(
     from orchestrator.resources.rds_instance.throwaway import record_result
 
     # Before anything costs money: what this machine cannot read now, it cannot compare later.
-    live_login = find_connection(drill.database, clients, options.ca_file) if options.should_verify else None
+    live_login = drill.find_login(clients, options)
     live_inventory = _read_live(settings, drill, live_login, options) if live_login else None
     _remove_leftovers(settings, clients, drill)
     began_at = clock()
@@ -221,8 +235,6 @@ def _restore(
     clock: Callable[[], float],
 ) -> tuple[ConnectionTarget | None, float]:
     """Restore the throwaway; return how to connect, None if nobody will, and the seconds it took. Raises Problems."""
-    from msgspec.structs import replace
-
     from orchestrator.aws import StepExecutor
     from orchestrator.aws.step_executor import StepFailedError, WaitTimeoutError
     from orchestrator.resources.rds_instance.throwaway import restore_throwaway

@@ -12,6 +12,7 @@ from orchestrator.quantities import format_count
 from orchestrator.runs.apply import MAX_PARALLEL_CHANGES, apply_with_progress
 from orchestrator.runs.approval import Approval, review_plan
 from orchestrator.runs.database_access import LiveDatabase, find_connection, find_live
+from orchestrator.runs.database_tunnel import VIA_DIRECT, open_route
 from orchestrator.runs.lock import WriteLock, write_lock
 from orchestrator.runs.reporter import RunOptions, record_refusal
 from orchestrator.runs.settings import Settings
@@ -21,19 +22,22 @@ if TYPE_CHECKING:
     from orchestrator.planning.plan import PreparedPlan
     from orchestrator.postgresql.connection import ConnectionTarget
     from orchestrator.postgresql.inventory import Inventory
+    from orchestrator.release.ledger_store import LedgerStore
     from orchestrator.vocabulary import DesiredState
 
 
 class UpgradeOptions(Struct, frozen=True):
     """Options of ``upgrade database``: the version (the manifest's by default), and when.
 
-    ``is_immediate``: now, also if the manifest wants outages in the maintenance window.
+    ``is_immediate``: now, also if the manifest wants outages in the maintenance window. ``via``: how the database's
+    network is reached (``database_tunnel.open_route``).
     """
 
     to: str = ""
     is_immediate: bool = False
     should_verify: bool = True
     ca_file: str = ""
+    via: str = VIA_DIRECT
     plan_only: bool = False
     approval: Approval = field(default_factory=Approval)
     run: RunOptions = field(default_factory=RunOptions)
@@ -52,12 +56,25 @@ def upgrade_database(settings: Settings, name: str, options: UpgradeOptions) -> 
     clients = Clients.for_scope(manifest.scope)
     desired = pipeline.expand_manifest(manifest, include_artefacts=False)
     database = find_live(desired, clients, name)
-    target = find_connection(database, clients, options.ca_file) if options.should_verify else None
     _require_manifest_version(database, options.to)
     store = checkout.find_store(manifest, clients)
+    with open_route(desired, database.resource, options.via, clients, settings.terminal.print_err) as route:
+        target = find_connection(database, clients, options.ca_file, route) if options.should_verify else None
+        return _upgrade(settings, clients, store, database, target, options)
+
+
+def _upgrade(
+    settings: Settings,
+    clients: Clients,
+    store: LedgerStore | None,
+    database: LiveDatabase,
+    target: ConnectionTarget | None,
+    options: UpgradeOptions,
+) -> int:
+    scope, name = database.desired.scope, database.resource.name
     if major_of(live_version(database)) == major_of(str(database.resource.spec["version"])):
         if _is_apply_mode_left(database) and not options.plan_only:
-            with write_lock(settings, manifest.scope, "apply", options.run, clients, store) as lock:
+            with write_lock(settings, scope, "apply", options.run, clients, store) as lock:
                 retry_command = settings.command_line("upgrade", "database", name)
                 exit_code = _restore_apply_mode(settings, lock, database, retry_command)
                 if exit_code != ExitCode.OK:
@@ -68,7 +85,7 @@ def upgrade_database(settings: Settings, name: str, options: UpgradeOptions) -> 
     _print_steps(settings, database, _next_snapshot(clients, database), options)
     if options.plan_only:
         return ExitCode.OK
-    with write_lock(settings, manifest.scope, "apply", options.run, clients, store) as lock:
+    with write_lock(settings, scope, "apply", options.run, clients, store) as lock:
         return _execute(settings, lock, database, target, options)
 
 

@@ -11,6 +11,7 @@ from orchestrator.problems import ExitCode, Problems
 from orchestrator.quantities import format_count
 from orchestrator.redaction.redact import sanitise
 from orchestrator.runs.database_access import find_connection, find_live
+from orchestrator.runs.database_tunnel import VIA_DIRECT, open_route
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 MAX_LISTED_KEYS = 20
 
 
-def verify_data(settings: Settings, name: str, ca_file: str, report: Path | None) -> int:
+def verify_data(settings: Settings, name: str, ca_file: str, report: Path | None, via: str = VIA_DIRECT) -> int:
     """Compare the ``fileReferences`` of the Database ``name`` with the buckets, and return the exit code.
 
     UNHEALTHY if a row refers to a missing file. Files without a row are listed, and are no failure. Raises Problems
@@ -41,8 +42,9 @@ def verify_data(settings: Settings, name: str, ca_file: str, report: Path | None
             f"{component.handle} has no file references",
             hint="add `fileReferences` to the manifest, with a query and a bucket",
         )
-    target = find_connection(database, clients, ca_file)
-    results = [(item, _compare(desired, clients, target, item)) for item in references]
+    with open_route(desired, database.resource, via, clients, settings.terminal.print_err) as route:
+        target = find_connection(database, clients, ca_file, route)
+        results = [(item, _compare(desired, clients, target, item)) for item in references]
     for reference, result in results:
         _print_result(settings, reference, result)
     if report is not None:

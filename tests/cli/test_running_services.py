@@ -6,12 +6,14 @@ import json
 import os
 import re
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import botocore.session
 import pytest
 from botocore.validate import ParamValidator
+from msgspec.structs import replace
 
 from orchestrator.aws import Reader
 from orchestrator.cli.main import main
@@ -159,7 +161,9 @@ def test_a_private_database_is_reached_through_a_container(tmp_path: Path, monke
     container = container_exec.ExecTarget("eu-west-1", TASK_ARN, "Main", RUNTIME_ID)
     target = ConnectionTarget("main.abc.eu-west-1.rds.amazonaws.com", "shop", "shop", "hunter2", 5432, "require")
 
-    assert database_console.run_through(container, target, can_write=False) == 7
+    with ExitStack() as stack:
+        route = database_tunnel.Tunnels(lambda: container, stack).reach
+        assert database_console.run_psql(replace(target, route=route), can_write=False) == 7
 
     (aws_arguments, aws_environment), (psql_arguments, psql_environment) = (
         json.loads((tmp_path / name).read_text()) for name in ("aws", "psql")

@@ -50,6 +50,19 @@ spec:
     Dsn: ${database.main.url}
 """
 
+SERVICE = """
+apiVersion: orchestrator/v1
+kind: ContainerService
+metadata: {name: api}
+spec:
+  runtime: app-runner
+  image: {prebuilt: "public.ecr.aws/acme/shop:1"}
+  port: 8080
+  health: {path: /health}
+  access: [database.main]
+"""
+"""A service on App Runner, which connects to the database."""
+
 
 class Project:
     """The project in an emulated account, and its command line."""

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,17 +23,16 @@ from orchestrator.emulator import Emulator, start
 from orchestrator.emulator.database_engine import find_binaries
 from orchestrator.postgresql.comparison import compare
 from orchestrator.postgresql.connection import parse_url
-from orchestrator.postgresql.inventory import read_both, read_inventory
-from orchestrator.postgresql.transfer import copy_database
+from orchestrator.postgresql.inventory import read_inventory
 from orchestrator.problems import Problems
 from orchestrator.runs.container_exec import ExecTarget
-from orchestrator.runs.database_tunnel import open_tunnel
+from orchestrator.runs.database_tunnel import Tunnels
 from orchestrator.runs.tunnel_task import delete_old_roles
 from orchestrator.steps import execute_steps
 from orchestrator.vocabulary import Scope
 from tests.postgresql.rich_database import fill
 from tests.proofs.real_stack import aws_environment
-from tests.recovery.project import Project
+from tests.recovery.project import SERVICE, Project
 from tests.state.postgres import Cluster, run_cluster
 
 pytestmark = [
@@ -135,66 +135,27 @@ def test_a_rehearsal_changes_nothing_and_times_the_move(project: Project, source
     assert (exit_code, "was not created by a rehearsal; nothing was changed" in told) == (1, True), told
 
 
-SERVICE = """
-apiVersion: orchestrator/v1
-kind: ContainerService
-metadata: {name: api}
-spec:
-  runtime: app-runner
-  image: {prebuilt: "public.ecr.aws/acme/shop:1"}
-  port: 8080
-  health: {path: /health}
-  access: [database.main]
-"""
-
-AWS_CLI = """
-import json, os, socket, sys, threading
-wanted = {name: values[0] for name, values in json.loads(sys.argv[-1]).items()}
-assert "AWS-StartPortForwardingSessionToRemoteHost" in sys.argv
-with open(os.environ["SESSIONS"], "a") as sessions:
-    print(sys.argv[sys.argv.index("--target") + 1], file=sessions)
-def forward(origin, goal):
-    while data := origin.recv(65536):
-        goal.sendall(data)
-    goal.shutdown(socket.SHUT_WR)
-with socket.create_server(("127.0.0.1", int(wanted["localPortNumber"]))) as listener:
-    while True:
-        client, server = listener.accept()[0], socket.create_connection((wanted["host"], int(wanted["portNumber"])))
-        for pair in ((client, server), (server, client)):
-            threading.Thread(target=forward, args=pair, daemon=True).start()
-"""
-"""A stand-in for the AWS CLI with its plugin: it forwards the port, as the agent in the container does."""
-
-
-@pytest.fixture
-def session_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the stand-ins; ``sessions`` has the targets of the sessions."""
-    folder = tmp_path / "programs"
-    folder.mkdir()
-    for name in ("aws", "session-manager-plugin"):
-        (folder / name).write_text(f"#!{sys.executable}\n{AWS_CLI}")
-        (folder / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("SESSIONS", str(folder / "sessions"))
-    return folder
-
-
-def test_a_private_database_is_filled_through_a_container(
-    project: Project, source: str, tmp_path: Path, session_programs: Path
-) -> None:
-    """Every program goes through the tunnel, and still checks the server's certificate against the server's name."""
+def test_a_session_that_ended_is_opened_again(project: Project, session_log: Path) -> None:
+    """Every program goes through it, and still checks the server's certificate against the server's own name."""
     direct = project.login()
     container = ExecTarget("eu-west-1", "arn:aws:ecs:eu-west-1:123456789012:task/default/0f9d", "Main", "0f9d-1")
 
-    with open_tunnel(container, direct) as target:
-        assert (target.host, target.port == direct.port) == (direct.host, False)
-        before = read_both(parse_url(source), target)
-        copy_database(parse_url(source), target, before, tmp_path / "work", 2, lambda text: None)
-        assert compare(*read_both(parse_url(source), target)) == ()
+    with ExitStack() as stack:
+        reach = Tunnels(lambda: container, stack).reach
+        read_inventory(replace(direct, route=reach))
+        (session,) = session_log.read_text().splitlines()
+        process = int(session.split()[2])
+        os.kill(process, signal.SIGKILL)
+        os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
+
+        read_inventory(replace(direct, route=reach))
+        assert len(session_log.read_text().splitlines()) == 2
+        address = reach(direct.host, direct.port)
+        assert address[1] != direct.port
         with pytest.raises(Problems, match="does not match"):
-            read_inventory(replace(target, host="other.example"), with_checksums=False)
+            read_inventory(replace(direct, host="other.example", route=lambda host, port: address))
     with pytest.raises(Problems, match="Connection refused"):
-        read_inventory(target, with_checksums=False)
+        read_inventory(replace(direct, route=lambda host, port: address))
 
 
 def test_roles_of_the_source_are_named(project: Project, source: str) -> None:
@@ -210,13 +171,13 @@ def test_roles_of_the_source_are_named(project: Project, source: str) -> None:
     assert tables == (0,)
 
 
-def test_without_a_service_nothing_is_reached(project: Project, source: str, session_programs: Path) -> None:
+def test_without_a_service_nothing_is_reached(project: Project, source: str, session_log: Path) -> None:
     exit_code, told = migrate(project, source, "--via", "vpc")
     assert (exit_code, "no service of the project connects to database.main" in told) == (1, True), told
 
 
 def test_a_private_database_of_an_app_runner_service_is_filled(
-    project: Project, source: str, session_programs: Path
+    project: Project, source: str, session_log: Path
 ) -> None:
     """Through a task of its own in the service's network, of which nothing remains; a killed run's role is deleted.
 
@@ -231,7 +192,9 @@ def test_a_private_database_of_an_app_runner_service_is_filled(
     assert exit_code == 0, told
     assert "about 0.02 USD an hour, which reaches shop-prod-main; it is removed at the end" in told
     assert dump(project.dsn()) == dump(source)
-    (task,) = (session_programs / "sessions").read_text().splitlines()
+    (session,) = session_log.read_text().splitlines()
+    task, host, _ = session.split()
+    assert host == project.login().host
     assert re.fullmatch(r"ecs:default_[0-9a-f]{32}_[0-9a-f]{32}-0", task)
     arn = f"arn:aws:ecs:eu-west-1:123456789012:task/default/{task.split('_')[1]}"
     (shown,) = api.call("ecs", "describe_tasks", {"cluster": "default", "tasks": [arn]})["tasks"]

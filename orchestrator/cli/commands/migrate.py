@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from orchestrator.cli.command import CliCommand
-from orchestrator.cli.options import ca_option, common_options, data_options
+from orchestrator.cli.options import ca_option, common_options, data_options, via_option
 from orchestrator.cli.value_completion import complete_database
 from orchestrator.runs.reporter import RunOptions
 from orchestrator.runs.settings import Settings
@@ -45,13 +45,7 @@ def command() -> None:
     help="Name of the Database in the manifests.",
 )
 @click.option("--check", "check_only", is_flag=True, help="Only check and compare; change nothing.")
-@click.option(
-    "--via",
-    default="direct",
-    show_default=True,
-    metavar="direct|vpc|SERVICE",
-    help="How to reach the Database: directly, through a task in its network, or through a service on ECS Express.",
-)
+@via_option
 @click.option("--rehearse", is_flag=True, help="Copy into a temporary database on the same server, then drop it.")
 @click.option(
     "--jobs", type=click.IntRange(1, 32), default=4, show_default=True, help="Number of tables to copy at once."

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from orchestrator.cli.command import CliCommand
-from orchestrator.cli.options import ca_option, common_options, data_options, plan_only_option
+from orchestrator.cli.options import ca_option, common_options, data_options, plan_only_option, via_option
 from orchestrator.cli.value_completion import complete_database
 from orchestrator.runs.reporter import RunOptions
 from orchestrator.runs.settings import Settings
@@ -27,6 +27,7 @@ def command() -> None:
         "orchestrator restore database main --snapshot before-the-import",
         "orchestrator restore database main --undo",
         "orchestrator restore database main --drill",
+        "orchestrator restore database main --drill --via vpc     # a database without a public address",
     ),
 )
 @click.argument("name", metavar="NAME", shell_complete=complete_database)
@@ -42,6 +43,7 @@ def command() -> None:
     help="Skip the check: do not connect to the restored database before it replaces the old one.",
 )
 @ca_option
+@via_option
 @click.option("--expect", default="", metavar="DIGEST", help="Apply only the plan with this digest.")
 @data_options
 @common_options

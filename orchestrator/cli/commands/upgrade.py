@@ -7,7 +7,14 @@ from typing import Any
 import click
 
 from orchestrator.cli.command import CliCommand, CliGroup
-from orchestrator.cli.options import ca_option, common_options, data_options, format_option, plan_only_option
+from orchestrator.cli.options import (
+    ca_option,
+    common_options,
+    data_options,
+    format_option,
+    plan_only_option,
+    via_option,
+)
 from orchestrator.runs.reporter import RunOptions
 from orchestrator.runs.settings import Settings
 
@@ -73,6 +80,7 @@ def command(settings: Settings, check: bool, repository: str, output_format: str
 @plan_only_option
 @click.option("--no-verify", is_flag=True, help="Do not connect to the database.")
 @ca_option
+@via_option
 @data_options
 @common_options
 def database(

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.command import CliCommand
-from orchestrator.cli.options import ca_option, project_options
+from orchestrator.cli.options import ca_option, project_options, via_option
 from orchestrator.runs.settings import Settings
 
 
@@ -23,11 +23,12 @@ def command() -> None:
 )
 @click.argument("name", metavar="NAME")
 @ca_option
+@via_option
 @click.option(
     "--report", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write every finding as CSV."
 )
 @project_options
-def data(settings: Settings, name: str, ca_file: str, report: Path | None) -> int:
+def data(settings: Settings, name: str, ca_file: str, via: str, report: Path | None) -> int:
     """Compare the files that the Database NAME refers to with the files in its buckets, in both directions.
 
     `fileReferences` in the manifest defines which columns contain keys of which bucket. Exits 4 if a row refers to a
@@ -35,4 +36,4 @@ def data(settings: Settings, name: str, ca_file: str, report: Path | None) -> in
     """
     from orchestrator.runs.verify_data import verify_data
 
-    return verify_data(settings, name, ca_file, report)
+    return verify_data(settings, name, ca_file, report, via)

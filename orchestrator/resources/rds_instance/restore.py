@@ -250,6 +250,7 @@ def _verify(response: Value, spec: Mapping[str, Value], options: Mapping[str, Va
         "database": spec["database"],
         "username": spec["username"],
         "ca_file": options.get("ca_file", ""),
+        "route": options.get("route"),
     }
     yield LocalCall(
         "verify",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from orchestrator.postgresql.connection import ConnectionTarget
 from orchestrator.postgresql.inventory import Inventory, read_inventory
 from orchestrator.problems import Problems
@@ -34,6 +36,7 @@ def verify_restored(
         int(login["port"] or 5432),
         "require",
         str(login["ca_file"]),
+        login["route"],
     )
     try:
         restored = read_inventory(target, with_checksums=False)
@@ -43,7 +46,7 @@ def verify_restored(
             f"the restored database cannot be verified: {problem.message}; nothing uses it yet",
             hint=f"{problem.hint}, or restore without the check (--no-verify)",
         ) from None
-    old = _read_old(ConnectionTarget(old_host, *_login_of(target))) if old_host else None
+    old = _read_old(replace(target, host=old_host)) if old_host else None
     for line in describe(restored, old):
         on_output(line)
     return {"rows": restored.rows}
@@ -89,7 +92,3 @@ def _read_old(target: ConnectionTarget) -> Inventory | None:
         return read_inventory(target, with_checksums=False)
     except Problems:
         return None
-
-
-def _login_of(target: ConnectionTarget) -> tuple[str, str, str, int, str, str]:
-    return target.database, target.username, target.password, target.port, target.ssl_mode, target.ca_file
