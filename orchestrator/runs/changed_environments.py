@@ -29,12 +29,14 @@ class RepositoryEnvironment(Struct, frozen=True):
     """One environment of one folder of manifests, both relative to the repository.
 
     ``scope`` is None if the manifests are invalid; ``inputs`` are files and folders, None if any file may be one.
+    ``promotes_from``: the environment whose releases this one gets, or "".
     """
 
     manifests: str
     name: str
     scope: Scope | None = None
     inputs: frozenset[str] | None = None
+    promotes_from: str = ""
 
     def is_changed(self, paths: Iterable[str]) -> bool:
         """Return whether one of the changed ``paths`` is an input."""
@@ -89,7 +91,10 @@ def _describe(root: Path, folder: str, name: str) -> RepositoryEnvironment:
     for declared in manifest.declarations.values():
         for layer in declared.layers:
             inputs |= set(_list_named_paths(root, Path(layer.file).parent, declared.value))
-    return RepositoryEnvironment(folder, name, manifest.scope, None if "." in inputs else frozenset(inputs))
+    promotion = manifest.project.spec.get("promotion") or {}
+    return RepositoryEnvironment(
+        folder, name, manifest.scope, None if "." in inputs else frozenset(inputs), str(promotion.get("from", ""))
+    )
 
 
 def _list_manifest_inputs(root: Path, folder: str, name: str) -> Iterator[str]:

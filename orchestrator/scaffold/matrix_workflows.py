@@ -1,22 +1,23 @@
-"""Render workflows for a repository with several applications or environments: those with changes run, at once.  Pure.
+"""Render workflows for a repository with several applications or environments: those that are concerned run, at once.
 
-`changed.yml` of the orchestrator makes the matrix, and `gather.yml` one comment of all plans.
+`changed.yml` of the orchestrator makes the matrix, and `gather.yml` one comment of all plans.  Pure.
 """
 
 from __future__ import annotations
 
-import json
-import re
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from orchestrator.doctor.workflow_checks import CALLER_PERMISSIONS
+from orchestrator.scaffold import workflows
 
-_CHANGED: Final = """\
+_WORKFLOW: Final = """\
+name: {name}
+{head}permissions: {{}}
+jobs:
   changed:
     permissions: {{actions: read, contents: read}}
     uses: {repository}/.github/workflows/changed.yml@{commit}
-"""
-_MATRIX: Final = """\
+{selected}  {name}:
     needs: changed
     if: needs.changed.outputs.count != '0'
     strategy:
@@ -28,20 +29,8 @@ _MATRIX: Final = """\
     with:
       environment: ${{{{ matrix.target.environment }}}}
       manifests: ${{{{ matrix.target.manifests }}}}
-"""
-_PLAN: Final = (
-    """\
-name: plan
-on: pull_request
-permissions: {{}}
-jobs:
-"""
-    + _CHANGED
-    + "  plan:\n"
-    + _MATRIX
-    + """\
-      role: ${{{{ matrix.target.plan-role }}}}
-      sections: ${{{{ fromJSON(needs.changed.outputs.count) }}}}
+{passed}"""
+_GATHER: Final = """\
   gather:
     needs: [changed, plan]
     if: ${{{{ !cancelled() && needs.changed.result == 'success' }}}}
@@ -50,48 +39,82 @@ jobs:
     with:
       targets: ${{{{ needs.changed.outputs.targets }}}}
 """
-)
-_DEPLOY: Final = (
-    """\
-name: deploy
-on:
-  push: {{branches: [{branch}]}}
-  workflow_dispatch:
-    inputs:
-      environment: {{description: Environment to deploy; the default is every environment with changes, type: string}}
-      digest: {{description: Digest of a plan to approve, type: string}}
-      allow: {{description: Token that lifts the vetoes of one plan, type: string}}
-      unpin: {{description: "Pinned parts to update: all, or a comma-separated list", type: string}}
-permissions: {{}}
-jobs:
-"""
-    + _CHANGED
-    + """\
-    with:
-      only: ${{{{ inputs.environment }}}}
-"""
-    + "  deploy:\n"
-    + _MATRIX
-    + """\
-      role: ${{{{ matrix.target.deploy-role }}}}
-      digest: ${{{{ inputs.digest }}}}
-      allow: ${{{{ inputs.allow }}}}
-      unpin: ${{{{ inputs.unpin }}}}
-"""
-)
+_EVERY: Final = "all"
+"""The choice of every application, where a workflow can run all."""
+_CHOSEN: Final = {"only": "inputs.environment", "application": "inputs.application"}
+_CHOSEN_OR_EVERY: Final = {
+    "only": "inputs.environment",
+    "application": f"inputs.application != '{_EVERY}' && inputs.application || ''",
+}
+_SELECTED: Final[Mapping[str, Mapping[str, str]]] = {
+    "plan": {},
+    "deploy": _CHOSEN_OR_EVERY,
+    "rollback": {**_CHOSEN, "list": "'all'", "single": "true"},
+    "promote": {**_CHOSEN, "list": "'promoting'", "single": "github.event_name == 'workflow_dispatch'"},
+    "drift": {
+        **_CHOSEN_OR_EVERY,
+        "list": "'all'",
+        "single": "inputs.answer == 'accept' || inputs.answer == 'revert'",
+    },
+}
+"""The inputs of `changed.yml` in each workflow.  A promotion by hand, a rollback and an answer to drift concern one."""
+_DEPLOY_ROLE: Final = {"role": "deploy-role"}
+_ROLES: Final[Mapping[str, Mapping[str, str]]] = {
+    "plan": {"role": "plan-role"},
+    "deploy": _DEPLOY_ROLE,
+    "rollback": _DEPLOY_ROLE,
+    "promote": _DEPLOY_ROLE,
+    "drift": {"plan-role": "plan-role", "deploy-role": "deploy-role"},
+}
+"""The role inputs of each workflow, and where an entry of the matrix has their values."""
+_RUNS_EVERY: Final = frozenset({"deploy", "drift"})
 
 
-def render_files(tool: str, branch: str) -> dict[str, str]:
-    """Return the two workflows by their path; ``tool`` is ``OWNER/NAME@COMMIT``, ``branch`` is deployed."""
+def render_files(
+    tool: str, branch: str, folders: Iterable[str] = (), *, with_promotion: bool = False
+) -> dict[str, str]:
+    """Return the workflows by their path; ``tool`` is ``OWNER/NAME@COMMIT``, ``branch`` is deployed.
+
+    ``folders`` of manifests are offered as choices.  ``with_promotion``: whether an environment gets the releases of
+    another one.
+    """
+    names = [name for name in _SELECTED if name != "promote" or with_promotion]
+    return {f".github/workflows/{name}.yml": _render(name, tool, branch, tuple(folders)) for name in names}
+
+
+def _render(name: str, tool: str, branch: str, folders: tuple[str, ...]) -> str:
     repository, _, commit = tool.partition("@")
-    branch_text = json.dumps(branch) if re.search(r"[^\w./-]", branch) else branch
-    return {
-        f".github/workflows/{name}.yml": template.format(
-            name=name,
-            repository=repository,
-            commit=commit,
-            branch=branch_text,
-            permissions=", ".join(f"{scope}: {level}" for scope, level in CALLER_PERMISSIONS[name].items()),
-        )
-        for name, template in (("plan", _PLAN), ("deploy", _DEPLOY))
-    }
+    passed = {input_name: f"matrix.target.{role}" for input_name, role in _ROLES[name].items()}
+    if name == "plan":
+        passed["sections"] = "fromJSON(needs.changed.outputs.count)"
+    passed |= workflows.list_inputs(name)
+    inputs = _format_choices(name, folders)
+    template = _WORKFLOW + (_GATHER if name == "plan" else "")
+    selected = _format_expressions(_SELECTED[name])
+    return template.format(
+        name=name,
+        head=workflows.render_trigger(name, branch, inputs),
+        repository=repository,
+        commit=commit,
+        permissions=workflows.format_permissions(name),
+        selected=f"    with:\n{selected}" if selected else "",
+        passed=_format_expressions(passed),
+    )
+
+
+def _format_choices(name: str, folders: tuple[str, ...]) -> str:
+    """Return the inputs that choose an application and an environment, as lines of YAML."""
+    runs_every = name in _RUNS_EVERY
+    options = [*([_EVERY] if runs_every else []), *(workflows.quote(folder) for folder in folders)]
+    kind = f"type: choice, options: [{', '.join(options)}]" if folders else "type: string"
+    default = f", default: {_EVERY}" if runs_every else ""
+    which = "every environment" + (" with changes" if name == "deploy" else "")
+    described = f"Environment; the default is {which}" if runs_every else "Environment"
+    return (
+        f"      application: {{description: Folder of manifests, {kind}{default}}}\n"
+        f"      environment: {{description: {described}, type: string{'' if runs_every else ', default: prod'}}}\n"
+    )
+
+
+def _format_expressions(expressions: Mapping[str, str]) -> str:
+    return "".join(f"      {name}: ${{{{ {expression} }}}}\n" for name, expression in expressions.items())

@@ -151,10 +151,9 @@ def render_files(
     """
     names = REQUIRED_PERMISSIONS if environment == DEFAULT_NAME else _ROLE_INPUTS
     suffix = "" if environment == DEFAULT_NAME else f"-{environment}"
-    branch_text = json.dumps(branch) if re.search(r"[^\w./-]", branch) else branch
     texts = {
         f".github/workflows/{name}{suffix}.yml": _render_file(name, tool, environment, suffix).replace(
-            _BRANCH, branch_text
+            _BRANCH, quote(branch)
         )
         for name in names
     }
@@ -167,7 +166,7 @@ def _render_promote_job(tool: str, environment: str) -> str:
     repository, _, commit = tool.partition("@")
     role = "" if environment == DEFAULT_NAME else variable_name(DEPLOY_ROLE_VARIABLE, environment)
     return _PROMOTE_JOB.format(
-        permissions=_format_permissions("promote"),
+        permissions=format_permissions("promote"),
         repository=repository,
         commit=commit,
         environment=environment,
@@ -175,13 +174,30 @@ def _render_promote_job(tool: str, environment: str) -> str:
     )
 
 
-def _format_permissions(name: str) -> str:
+def render_trigger(name: str, branch: str, choices: str) -> str:
+    """Return the events that start a workflow; ``choices``, lines of YAML, replace its input ``environment``."""
+    head = _ENVIRONMENT_INPUT.sub("", _TRIGGERS[name]).replace(_BRANCH, quote(branch))
+    return head.replace("    inputs:\n", f"    inputs:\n{choices}")
+
+
+def list_inputs(name: str) -> dict[str, str]:
+    """Return the expression of each input that a workflow passes on."""
+    return {input_name: _input_expression(input_name) for input_name in _INPUTS[name]}
+
+
+def quote(text: str) -> str:
+    """Return a text as a YAML scalar that also fits into a list in one line."""
+    return json.dumps(text) if re.search(r"[^\w./-]", text) else text
+
+
+def format_permissions(name: str) -> str:
+    """Return the permissions that a caller of a workflow grants, as the inside of a YAML mapping."""
     return ", ".join(f"{scope}: {level}" for scope, level in CALLER_PERMISSIONS[name].items())
 
 
 def _render_file(name: str, tool: str, environment: str, suffix: str) -> str:
     repository, _, commit = tool.partition("@")
-    head, inputs = _TRIGGERS[name], {input_name: _input_expression(input_name) for input_name in _INPUTS[name]}
+    head, inputs = _TRIGGERS[name], list_inputs(name)
     if suffix:
         head = _ENVIRONMENT_INPUT.sub("", head)
         variables = {key: variable_name(variable, environment) for key, variable in _ROLE_INPUTS[name].items()}
@@ -190,7 +206,7 @@ def _render_file(name: str, tool: str, environment: str, suffix: str) -> str:
         title=f"{name}{suffix}",
         name=name,
         head=head,
-        permissions=_format_permissions(name),
+        permissions=format_permissions(name),
         repository=repository,
         commit=commit,
         environment="${{ inputs.environment || 'prod' }}" if _ENVIRONMENT_INPUT.search(head) else environment,

@@ -53,6 +53,12 @@ FILES: dict[str, str | None] = {
     "packages/button/index.js": "",
     "README.md": "",
 }
+PROMOTION = """\
+apiVersion: orchestrator/v1
+kind: Project
+metadata: {name: shop}
+spec: {promotion: {from: staging}}
+"""
 SHOP, BLOG = {"shop/prod", "shop/staging"}, {"blog/prod"}
 CHANGES: dict[str, set[str]] = {
     "apps/shop/api/server.js": SHOP,
@@ -197,6 +203,20 @@ def test_one_comment_of_what_changed(shop: ShopRepository) -> None:
     deployed = shop.run_deploy(environment=WORKFLOW)
     assert deployed.code == 0, deployed.log
     assert shop.list_buckets() == {"blog-releases", "shop-posts"}
+    roll_back_and_check(shop)
+
+
+def roll_back_and_check(shop: ShopRepository) -> None:
+    """The other workflows work on the one environment that is chosen, and on every one by the clock."""
+    inputs = {"application": "apps/blog/manifests", "environment": "prod", "plan-only": "true"}
+    planned = shop.run_dispatched("rollback.yml", inputs)
+    assert "no release to roll back to" in planned.log, planned.log
+    unclear = shop.run_dispatched("drift.yml", {"application": "all", "answer": "accept"})
+    assert "-f application=apps/shop/manifests -f environment=prod" in unclear.log, unclear.log
+
+    checked = shop.run_scheduled("drift.yml", vars={"ORCHESTRATOR_PLAN_ROLE": "arn"})
+    assert checked.code == 0, checked.log
+    assert checked.log.count("Run Main Check for drift") == 2, checked.log
 
 
 WORKFLOW = {"GITHUB_WORKFLOW_REF": "shop/shop/.github/workflows/deploy.yml@refs/heads/main"}
@@ -234,16 +254,96 @@ def test_the_matrix_of_a_deploy(shop: ShopRepository) -> None:
     assert [target["manifests"] for target in list_targets()] == ["apps/blog/manifests", "apps/shop/manifests"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "listed"),
+    [
+        (("--list", "all"), ["blog/prod", "shop/prod", "shop/staging"]),
+        (("--list", "promoting"), ["shop/prod"]),
+        (("--only", "staging"), ["shop/staging"]),
+        (("--application", "apps/shop/manifests"), ["shop/prod", "shop/staging"]),
+        (("--application", "apps/shop/manifests/", "--only", "prod", "--single"), ["shop/prod"]),
+    ],
+)
+def test_environments_are_chosen(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], listed: list[str]
+) -> None:
+    exit_code, outputs = run_changed(repository, monkeypatch, *arguments)
+
+    targets = json.loads(read_output(outputs, "targets"))
+    assert exit_code == ExitCode.OK
+    assert [f"{item['manifests'].split('/')[1]}/{item['environment']}" for item in targets] == listed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--only", "stagign"), "the repository has no environment stagign in any folder"),
+        (("--application", "apps/other"), "the repository has no environment of any name in apps/other"),
+        (("--only", "prod", "--single"), "this workflow works on one environment, and 2 environments match"),
+        (("--list", "all", "--single"), "this workflow works on one environment, and 3 environments match"),
+        (("--application", "../x; echo"), "invalid application"),
+    ],
+)
+def test_a_choice_of_none_or_several_is_refused(
+    repository: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    """A misspelt environment is no green run of nothing; the message has the inputs to type."""
+    exit_code, outputs = run_changed(repository, monkeypatch, *arguments)
+
+    printed = capsys.readouterr().err
+    assert (exit_code, message in printed) == (ExitCode.FAILED, True), printed
+    assert "invalid" in message or "-f application=apps/blog/manifests -f environment=prod" in printed
+    assert not outputs.exists()
+
+
+def run_changed(repository: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, Path]:
+    """The exit code, and the file of the outputs."""
+    (repository / "apps/shop/manifests/environments/prod.yaml").write_text(PROMOTION)
+    monkeypatch.setenv("GITHUB_REPOSITORY", "shop/shop")
+    outputs = repository / "outputs"
+    monkeypatch.setenv("GITHUB_OUTPUT", str(outputs))
+    monkeypatch.chdir(repository)
+    return main(["github", "changed", *arguments]), outputs
+
+
 def test_the_workflows_say_what_they_call(tmp_path: Path) -> None:
     tool = f"team/tool@{'a' * 40}"
     assert main(["init", "--matrix", "--tool", tool, "--branch", "trunk", str(tmp_path)]) == ExitCode.OK
 
     written = {path.name: yaml.safe_load(path.read_text()) for path in (tmp_path / ".github/workflows").iterdir()}
-    assert set(written) == {"plan.yml", "deploy.yml"}
+    assert set(written) == {"plan.yml", "deploy.yml", "drift.yml", "rollback.yml"}
     assert written["deploy.yml"][True]["push"] == {"branches": ["trunk"]}
     calls = {name: [job["uses"] for job in content["jobs"].values()] for name, content in written.items()}
     prefix, commit = "team/tool/.github/workflows", "a" * 40
     assert calls == {
         "plan.yml": [f"{prefix}/{name}.yml@{commit}" for name in ("changed", "plan", "gather")],
-        "deploy.yml": [f"{prefix}/{name}.yml@{commit}" for name in ("changed", "deploy")],
+        **{
+            f"{name}.yml": [f"{prefix}/{name}.yml@{commit}" for name in ("changed", name)]
+            for name in ("deploy", "drift", "rollback")
+        },
     }
+
+
+def test_applications_are_choices(repository: Path) -> None:
+    """Each workflow of the matrix passes only inputs that the one it calls declares, and everything a person types."""
+    (repository / "apps/shop/manifests/environments/prod.yaml").write_text(PROMOTION)
+    tool = f"team/tool@{'a' * 40}"
+    assert main(["init", "--matrix", "--tool", tool, "--branch", "trunk", str(repository)]) == ExitCode.OK
+
+    folder, called = repository / ".github/workflows", Path(__file__).parents[2] / ".github/workflows"
+    names = {"deploy", "drift", "rollback", "promote"}
+    assert {path.stem for path in folder.iterdir()} == {*names, "plan"}
+    folders = ["apps/blog/manifests", "apps/shop/manifests"]
+    for name in names:
+        written = yaml.safe_load((folder / f"{name}.yml").read_text())
+        inputs = written[True]["workflow_dispatch"]["inputs"]
+        assert inputs["application"]["options"] == (["all", *folders] if name in {"deploy", "drift"} else folders)
+        for job, call in written["jobs"].items():
+            declared = yaml.safe_load((called / f"{job}.yml").read_text())[True]["workflow_call"]["inputs"]
+            assert set(call["with"]) <= set(declared)
+        passed = json.dumps([call["with"] for call in written["jobs"].values()])
+        assert [typed for typed in inputs if f"inputs.{typed}" not in passed] == []

@@ -10,9 +10,11 @@ import click
 
 from orchestrator.cli.command import cli_command
 from orchestrator.cli.options import common_options
+from orchestrator.problems import Problems
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
+    from orchestrator.runs.changed_environments import RepositoryEnvironment
     from orchestrator.runs.terminal import Terminal
     from orchestrator.scaffold.file_writer import WriteResult
 
@@ -64,7 +66,9 @@ def answer_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--template", type=click.Choice(TEMPLATES), help="Write only a Dockerfile for this kind of application.")
 @click.option("--add-environment", metavar="NAME", help="Write only the overlay and the workflows of an environment.")
 @click.option(
-    "--matrix", is_flag=True, help="Write only workflows that run all environments with changes, of all applications."
+    "--matrix",
+    is_flag=True,
+    help="Write only workflows that serve all applications and environments of a repository.",
 )
 @click.option("--check", is_flag=True, help="Deploy a fresh clone of FOLDER to an emulated AWS, and write nothing.")
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
@@ -86,7 +90,7 @@ def command(
     Inspects FOLDER, reports what it found, and writes manifests, GitHub workflows, a production Dockerfile, .gitignore
     and sections of README.md and AGENTS.md. On a terminal, asks for every value that no option sets. Keeps existing
     files, and lists them. If FOLDER contains manifests, asks nothing and writes only the workflows. With -e or
-    --add-environment NAME, writes only the overlay and the workflows of that environment. With --matrix, writes the two
+    --add-environment NAME, writes only the overlay and the workflows of that environment. With --matrix, writes the
     workflows of a repository with several applications or environments. With --template, writes only a Dockerfile and
     its .dockerignore, with a multi-stage build, a non-root user, port 8080 and a health check on /health. With --check,
     deploys a fresh clone to an emulated AWS on this machine, and writes nothing.
@@ -117,23 +121,37 @@ def _write_dockerfile(terminal: Terminal, template: str, folder: Path, *, force:
 
 
 def _write_matrix(terminal: Terminal, folder: Path, option_values: Mapping[str, str | None], *, force: bool) -> None:
-    """Write the workflows that plan and deploy every environment of the repository whose inputs changed."""
+    """Write the workflows that serve every environment of the repository."""
     from orchestrator.scaffold import detection, file_writer, matrix_workflows, questions
 
     guesses = detection.guess_answers(folder)
     tool, branch = (
         questions.validate_answer(name, option_values.get(name) or guesses[name]) for name in ("tool", "branch")
     )
-    result = file_writer.write_missing(folder, matrix_workflows.render_files(tool, branch), force=force)
+    environments = _list_environments(folder)
+    folders = dict.fromkeys(item.manifests for item in environments)
+    with_promotion = any(item.promotes_from for item in environments)
+    texts = matrix_workflows.render_files(tool, branch, folders, with_promotion=with_promotion)
+    result = file_writer.write_missing(folder, texts, force=force)
     _print_report(terminal, result, [])
     replaced = sorted(
         path
         for path in (folder / ".github" / "workflows").glob("*.yml")
-        if path.name.startswith(("plan-", "deploy-")) and path not in result.skipped
+        if path.name.startswith(("plan-", "deploy-", "drift-")) and path not in result.skipped
     )
     if replaced:
         names = " ".join(str(path) for path in replaced)
         terminal.print_out(f"These workflows replace those of single environments. Delete the old ones: git rm {names}")
+
+
+def _list_environments(folder: Path) -> list[RepositoryEnvironment]:
+    """Return the environments of the repository; none if it is not one yet."""
+    from orchestrator.runs import changed_environments
+
+    try:
+        return changed_environments.list_environments(folder)
+    except Problems:
+        return []
 
 
 def _write_project(settings: Settings, folder: Path, option_values: Mapping[str, str | None], *, force: bool) -> None:
