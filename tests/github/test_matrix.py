@@ -296,7 +296,7 @@ def test_a_choice_of_none_or_several_is_refused(
 
     printed = capsys.readouterr().err
     assert (exit_code, message in printed) == (ExitCode.FAILED, True), printed
-    assert "invalid" in message or "-f application=apps/blog/manifests -f environment=prod" in printed
+    assert ("-f application=apps/blog/manifests -f environment=prod" in printed) == ("invalid" not in message)
     assert not outputs.exists()
 
 
