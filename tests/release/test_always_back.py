@@ -17,11 +17,15 @@ from orchestrator.emulator import Emulator
 from orchestrator.planning import pipeline
 from orchestrator.release import rollback
 from orchestrator.render import deploy_view
+from orchestrator.state.client import release_payloads
+from orchestrator.state.protocol import records
+from orchestrator.state.server.store import Store
 from tests.release.manifests import WEB
 from tests.release.service_project import API, ServiceProject
 from tests.release.shop_project import ShopProject
 from tests.release.test_deploy import back, failing
 
+KEY = "shop/prod"
 Run = Callable[..., tuple[int, str]]
 
 
@@ -109,6 +113,38 @@ def test_the_list_and_the_command_agree(service: ServiceProject, run: Run) -> No
     number = int(advice[1].rpartition(" ")[2])
     code, shown = run(f"rollback --to {number} --auto-approve")
     assert code == 0, shown
+
+
+def test_the_releases_page_agrees_with_the_list(
+    service: ServiceProject, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run reports its newest releases; what the ledger drops is known at once, what is deleted by the next check."""
+    monkeypatch.setattr(release_payloads, "MAX_RELEASES", 1)
+    store = Store.open(f"sqlite:///{tmp_path}/state.db")
+
+    def report(number: int) -> dict[int, bool]:
+        made_by = records.Run(f"r{number}", KEY, "deploy", "ana", "c", "2026-12-01T10:00:00Z") if number else None
+        reader = Reader(service.clients)
+        for item in release_payloads.build_release_payloads(
+            service.ledger, KEY, made_by, number, service.store, reader, service.folder
+        ):
+            store.record_release(item.record, item.content, "ci")
+        return {item.release.number: item.restorable for item in store.list_releases(KEY).items}
+
+    assert report(0) == {1: True, 2: True, 3: True}
+    service.deploy(version="4", keep=3)
+    assert report(4) == {1: False, 2: True, 3: True, 4: True}
+    delete_image(service, 2)
+
+    page = report(0)
+    listed = {row["number"]: row["restorable"] for row in json.loads(run("releases --format json")[1])}
+
+    assert page == {**listed, 1: False}
+    assert listed == {2: False, 3: True, 4: True}
+    dropped = store.get_release(KEY, 1)
+    assert dropped is not None
+    assert "the ledger no longer lists it" in dropped.obstacle
+    store.engine.dispose()
 
 
 def test_the_values_of_a_secret_come_back_to_the_process(service: ServiceProject, run: Run) -> None:

@@ -21,18 +21,18 @@ from orchestrator.state.protocol.records import ReleaseContent, ReleaseRecord, R
 from orchestrator.state.protocol.requests import ReleasePayload
 
 MAX_RELEASES = 8
-"""Number of newest releases reported after every run; older ones were reported before."""
+"""Number of newest releases reported after a run, which must not wait for more; the check for drift reports all."""
 
 
 def build_release_payloads(
     ledger: Ledger, environment: str, run: Run | None, number: int, store: LedgerStore, reader: Reader, folder: Path
 ) -> Iterator[ReleasePayload]:
-    """Yield the newest releases, oldest first.
+    """Yield the newest releases, oldest first; without a ``run``, all of them.
 
     Release ``number`` was made by ``run``, if any, from the checkout of ``folder``; it includes its content and its
     commits.
     """
-    for release in ledger.releases[-MAX_RELEASES:]:
+    for release in ledger.releases[-MAX_RELEASES:] if run else ledger.releases:
         obstacles = rollback.find_obstacles(ledger, release, store, reader)
         obstacle = clean_text("; ".join(problem.message for problem in obstacles))
         made_by = run if run is not None and release.number == number else None
@@ -40,6 +40,8 @@ def build_release_payloads(
         record = ReleaseRecord(environment, cleaned, made_by.id if made_by else "", not obstacle, obstacle)
         if release is ledger.last_complete:
             record = replace(record, pins=tuple(map(_clean_pin, ledger.pins)))
+        if release is ledger.releases[-1]:
+            record = replace(record, listed=tuple(item.number for item in ledger.releases))
         if made_by:
             record = replace(record, commits=_list_commits(ledger, release, folder))
         yield ReleasePayload(record, _build_content(ledger, release, environment, store) if made_by else None)

@@ -143,7 +143,8 @@ class ReleaseRecord(Struct, frozen=True):
     """One release of the ledger; ``obstacle`` says why it cannot be restored if ``restorable`` is False.
 
     ``commits`` are those since the complete release before it; None if its run did not say.  ``pins`` are those of the
-    environment, with its newest complete release only.  ``addresses`` are the URLs at which it was probed.
+    environment, with its newest complete release only.  ``addresses`` are the URLs at which it was probed.  ``listed``
+    are the numbers of all releases in the ledger, with the newest of them only.
     """
 
     environment: str
@@ -154,6 +155,7 @@ class ReleaseRecord(Struct, frozen=True):
     commits: ShippedCommits | None = None
     pins: tuple[Pin, ...] = ()
     addresses: tuple[str, ...] = ()
+    listed: tuple[int, ...] = ()
 
 
 class ReleaseContent(Struct, frozen=True):

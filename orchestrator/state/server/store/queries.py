@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import Engine, Select, and_, select, tuple_
 
 from orchestrator.state.protocol.records import (
@@ -36,6 +37,7 @@ from orchestrator.state.server.store.overview_queries import read_leases, read_o
 
 T = TypeVar("T")
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 50, 500
+DROPPED_OBSTACLE = "the ledger no longer lists it: it keeps as many releases as `releases.keep` of the Project says"
 MAX_CACHED_ENVIRONMENTS = 100
 """Number of environments whose delivery metrics are cached."""
 
@@ -113,13 +115,22 @@ class StoreQueries:
         query = select(t.releases.c.body, t.releases.c.number).where(t.releases.c.environment == environment)
         if cursor:
             query = query.where(t.releases.c.number < pagination.decode_number(cursor))
-        return self._read_page(query.order_by(t.releases.c.number.desc()), ReleaseRecord, limit, ("number",))
+        page = self._read_page(query.order_by(t.releases.c.number.desc()), ReleaseRecord, limit, ("number",))
+        listed = self._read_listed_numbers(environment)
+        return replace(page, items=tuple(_mark_dropped(item, listed) for item in page.items))
 
     def get_release(self, environment: str, number: int) -> ReleaseRecord | None:
         """Return a release, or None."""
-        return self._read_one(
+        record = self._read_one(
             select(t.releases.c.body).where(*_number_conditions(t.releases, environment, number)), ReleaseRecord
         )
+        return record and _mark_dropped(record, self._read_listed_numbers(environment))
+
+    def _read_listed_numbers(self, environment: str) -> tuple[int, ...]:
+        """Return the numbers of the releases in the ledger, as its newest release says; () if it does not."""
+        query = select(t.releases.c.body).where(t.releases.c.environment == environment)
+        newest = self._read_one(query.order_by(t.releases.c.number.desc()).limit(1), ReleaseRecord)
+        return newest.listed if newest else ()
 
     def get_release_content(self, environment: str, number: int) -> ReleaseContent | None:
         """Return the content of a release, or None if it was not reported."""
@@ -267,6 +278,13 @@ class StoreQueries:
         with read_connection(self.engine) as connection:
             bodies = connection.execute(query).scalars().all()
         return tuple(msgspec.json.decode(body, type=record_type) for body in bodies)
+
+
+def _mark_dropped(record: ReleaseRecord, listed: tuple[int, ...]) -> ReleaseRecord:
+    """Return the record of a release; one that the ledger has dropped since cannot be restored."""
+    if not listed or record.release.number in listed:
+        return record
+    return replace(record, restorable=False, obstacle=DROPPED_OBSTACLE)
 
 
 def _filter_runs(query: Select[Any], filters: RunFilter) -> Select[Any]:
