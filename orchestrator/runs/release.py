@@ -252,7 +252,8 @@ def plan_rollback(settings: Settings, options: RollbackOptions) -> tuple[Rollbac
 def describe_rollback(target: RollbackTarget) -> str:
     """Return one line about what a rollback does."""
     release = target.release
-    scope = "all parts" if target.is_full else ", ".join(sorted(target.parts))
+    parts = ", ".join(sorted(target.parts))
+    scope = f"everything that differs ({parts})" if target.is_full else parts
     numbers = f"from release {target.current_release.number} to release {release.number}"
     return f"Rollback of {scope} {numbers} ({release.at})."
 

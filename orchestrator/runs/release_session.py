@@ -193,7 +193,12 @@ class ReleaseSession(Struct, frozen=True):
         def send_releases() -> None:
             ledger, reader = self.store.read(), Reader(self.clients)
             releases = release_payloads.build_release_payloads(
-                ledger, run.environment, run, run_result.release or 0, self.store, reader, self.settings.manifests
+                ledger,
+                run.environment,
+                replace(run, release=run_result.release),
+                self.store,
+                reader,
+                self.settings.manifests,
             )
             addresses = tuple(url for _, url in view.addresses)
             record.report_releases(

@@ -177,7 +177,7 @@ def record_releases(settings: Settings, ledger: Ledger, store: LedgerStore, read
 
     def send() -> None:
         folder = settings.manifests
-        for item in release_payloads.build_release_payloads(ledger, environment, None, 0, store, reader, folder):
+        for item in release_payloads.build_release_payloads(ledger, environment, None, store, reader, folder):
             number = item.record.release.number
             client.request("PUT", f"{path}/{number}", item, timeout_seconds=BEST_EFFORT_TIMEOUT_SECONDS)
 

@@ -115,18 +115,19 @@ def test_the_list_and_the_command_agree(service: ServiceProject, run: Run) -> No
     assert code == 0, shown
 
 
-def test_the_releases_page_agrees_with_the_list(
-    service: ServiceProject, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_releases_page_agrees_with_the_list(service: ServiceProject, run: Run, tmp_path: Path) -> None:
     """A run reports its newest releases; what the ledger drops is known at once, what is deleted by the next check."""
-    monkeypatch.setattr(release_payloads, "MAX_RELEASES", 1)
     store = Store.open(f"sqlite:///{tmp_path}/state.db")
 
     def report(number: int) -> dict[int, bool]:
-        made_by = records.Run(f"r{number}", KEY, "deploy", "ana", "c", "2026-12-01T10:00:00Z") if number else None
+        made_by = (
+            records.Run(f"r{number}", KEY, "deploy", "ana", "c", "2026-12-01T10:00:00Z", release=number)
+            if number
+            else None
+        )
         reader = Reader(service.clients)
         for item in release_payloads.build_release_payloads(
-            service.ledger, KEY, made_by, number, service.store, reader, service.folder
+            service.ledger, KEY, made_by, service.store, reader, service.folder, max_releases=1
         ):
             store.record_release(item.record, item.content, "ci")
         return {item.release.number: item.restorable for item in store.list_releases(KEY).items}

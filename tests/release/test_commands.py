@@ -110,7 +110,7 @@ def test_a_release_goes_out_and_comes_back(shop: SiteCheckout, run: Run) -> None
 
     shop.emulator.clear_calls()
     tried = run("rollback", "--plan")
-    assert (tried.code, "Rollback of all parts from release 2 to release 1" in tried.out) == (0, True), tried
+    assert (tried.code, "Rollback of everything that differs (" in tried.out) == (0, True), tried
     assert [call.operation for call in shop.emulator.calls if not is_read(_snake(call.operation))] == []
 
     with bucket_lease.acquire(store(shop), "ben", "deploy"):

@@ -25,17 +25,23 @@ MAX_RELEASES = 8
 
 
 def build_release_payloads(
-    ledger: Ledger, environment: str, run: Run | None, number: int, store: LedgerStore, reader: Reader, folder: Path
+    ledger: Ledger,
+    environment: str,
+    run: Run | None,
+    store: LedgerStore,
+    reader: Reader,
+    folder: Path,
+    *,
+    max_releases: int = MAX_RELEASES,
 ) -> Iterator[ReleasePayload]:
-    """Yield the newest releases, oldest first; without a ``run``, all of them.
+    """Yield the ``max_releases`` newest releases, oldest first; without a ``run``, all of them.
 
-    Release ``number`` was made by ``run``, if any, from the checkout of ``folder``; it includes its content and its
-    commits.
+    The release of ``run`` was made from the checkout of ``folder``; it includes its content and its commits.
     """
-    for release in ledger.releases[-MAX_RELEASES:] if run else ledger.releases:
+    for release in ledger.releases[-max_releases:] if run else ledger.releases:
         obstacles = rollback.find_obstacles(ledger, release, store, reader)
         obstacle = clean_text("; ".join(problem.message for problem in obstacles))
-        made_by = run if run is not None and release.number == number else None
+        made_by = run if run is not None and release.number == run.release else None
         cleaned = replace(release, reason=clean_text(release.reason))
         record = ReleaseRecord(environment, cleaned, made_by.id if made_by else "", not obstacle, obstacle)
         if release is ledger.last_complete:
