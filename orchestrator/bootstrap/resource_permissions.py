@@ -236,6 +236,7 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
         ),
     ),
     "rds_subnet_group": (
+        allow("read", "rds", "DescribeDBInstances", f"{_RDS_ARN_PREFIX}db:*"),
         allow("read", "rds", "DescribeDBSubnetGroups", f"{_RDS_ARN_PREFIX}subgrp:*"),
         allow("read", "rds", "ListTagsForResource", f"{_RDS_ARN_PREFIX}subgrp:{{n}}"),
         allow(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
 from orchestrator.resources import AwsReader, read_tags
@@ -46,13 +47,42 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
         "subnets": [subnet["SubnetIdentifier"] for subnet in group.get("Subnets", [])],
         "tags": tags,
     }
-    return LiveResource(normalise(live_spec), {"name": name, "arn": arn}, **parse_ownership(tags))
+    private = {"in_use": list(_iter_used_subnets(aws, group))}
+    return LiveResource(normalise(live_spec), {"name": name, "arn": arn}, private, **parse_ownership(tags))
+
+
+def _iter_used_subnets(aws: AwsReader, group: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the subnets that a database certainly runs in: those that are the only ones of its zone in the group."""
+    instances = [
+        instance
+        for instance in aws.all("rds", "describe_db_instances", "DBInstances")
+        if instance.get("DBSubnetGroup", {}).get("DBSubnetGroupName") == group["DBSubnetGroupName"]
+    ]
+    zones = {
+        instance.get(member) for instance in instances for member in ("AvailabilityZone", "SecondaryAvailabilityZone")
+    }
+    for zone in sorted(zones - {None}):
+        subnets = [item for item in group.get("Subnets", []) if item["SubnetAvailabilityZone"]["Name"] == zone]
+        if len(subnets) == 1:
+            yield subnets[0]["SubnetIdentifier"]
 
 
 def _fetch_tags(aws: AwsReader, arn: str) -> dict[str, str]:
     return from_aws_tags(
         (aws.get("rds", "list_tags_for_resource", ResourceName=arn, missing=NOT_FOUND_CODES) or {}).get("TagList")
     )
+
+
+def refusals(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str]:
+    """Yield why RDS would refuse the change: a database runs in a subnet that the group would lose."""
+    for field in fields:
+        after = field.after if field.path[0] == "subnets" else None
+        used = [subnet for subnet in live.private.get("in_use", ()) if isinstance(after, list) and subnet not in after]
+        if used:
+            yield (
+                f"RDS does not remove {', '.join(used)} from the group, because a database runs there. Keep the "
+                "subnet in `network.subnets` of the Project, or move the database with a snapshot and a restore."
+            )
 
 
 def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str]:

@@ -31,10 +31,11 @@ class SubnetAndParameterGroups(Databases):
         return context.forward({**params, "DBSubnetGroupName": name})
 
     def modify_db_subnet_group(self, params: Params, context: CallContext) -> Params:
-        """Replace the subnets; refuse fewer than two availability zones. moto forgets a group that it modifies."""
+        """Replace the subnets; refuse fewer than two zones, and to drop one in use. moto forgets a modified group."""
         self._check_availability_zones(params["SubnetIds"], context)
         name = params["DBSubnetGroupName"].lower()
         self._require_subnet_group(name, context)
+        self._check_dropped_subnets(name, params["SubnetIds"], context)
         arn = f"arn:aws:rds:{context.region}:{self.state.account}:subgrp:{name}"
         tags = self.state.call("rds", "ListTagsForResource", context.region, ResourceName=arn).get("TagList", [])
         response = context.forward({**params, "DBSubnetGroupName": name})
@@ -114,6 +115,23 @@ class SubnetAndParameterGroups(Databases):
             "Description": f"Default parameter group for {family}",
             "DBParameterGroupArn": f"arn:aws:rds:{context.region}:{self.state.account}:pg:{name}",
         }
+
+    def _check_dropped_subnets(self, group: str, subnets: list[str], context: CallContext) -> None:
+        """Refuse to drop the subnet in which an instance has its network interface: the first of its zone here."""
+        groups = self.state.call("rds", "DescribeDBSubnetGroups", context.region)["DBSubnetGroups"]
+        current = next(item["Subnets"] for item in groups if item["DBSubnetGroupName"] == group)
+        by_zone: dict[str, str] = {}
+        for subnet in sorted(current, key=lambda item: str(item["SubnetIdentifier"])):
+            by_zone.setdefault(subnet["SubnetAvailabilityZone"]["Name"], subnet["SubnetIdentifier"])
+        instances = self.state.call("rds", "DescribeDBInstances", context.region)["DBInstances"]
+        zones = {
+            item.get("AvailabilityZone", "")
+            for item in instances
+            if item.get("DBSubnetGroup", {}).get("DBSubnetGroupName") == group
+        }
+        if in_use := sorted(subnet for zone, subnet in by_zone.items() if zone in zones and subnet not in subnets):
+            message = f"Some of the subnets to be deleted are currently in use: {', '.join(in_use)}"
+            raise AwsError("InvalidParameterValue", message, 400)
 
     def _check_availability_zones(self, subnets: list[str], context: CallContext) -> None:
         try:
