@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Struct
@@ -39,3 +39,15 @@ def sum_by_component(estimate: Estimate, component_of: Mapping[str, str]) -> tup
             active=round(before.active + item.active, 2),
         )
     return tuple(sorted(sums.values(), key=lambda cost: (-max(cost.active, cost.expected), cost.component)))
+
+
+def sum_changes(
+    changed_items: Iterable[tuple[str, float, float]], component_of: Mapping[str, str]
+) -> tuple[tuple[str, float, float], ...]:
+    """Return (component, before, after) of changed resources in USD, in the order of their first resource."""
+    sums: dict[str, tuple[float, float]] = {}
+    for address, before, after in changed_items:
+        name = component_of.get(address) or address
+        old, new = sums.get(name, (0.0, 0.0))
+        sums[name] = round(old + before, 2), round(new + after, 2)
+    return tuple((name, before, after) for name, (before, after) in sums.items())

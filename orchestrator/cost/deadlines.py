@@ -10,7 +10,8 @@ from datetime import date, timedelta
 
 from msgspec import Struct
 
-from orchestrator.cost.support_calendar import STANDARD_SUPPORT_ENDS, extended_support_end
+from orchestrator.cost import retirement_calendar
+from orchestrator.cost.support_calendar import STANDARD_SUPPORT_ENDS, extended_support_charges, extended_support_end
 from orchestrator.quantities import format_count
 from orchestrator.vocabulary import Resource
 
@@ -78,16 +79,17 @@ def _list_supported(on: date) -> str:
 
 
 def _deadlines_of(resource: Resource) -> Iterator[Deadline]:
+    for retirement in retirement_calendar.list_retirements(resource):
+        yield Deadline(retirement.on, resource.address, retirement.effect, retirement.source)
     if resource.type == "rds_instance" and resource.spec.get("engine", "postgres") == "postgres":
         yield from _database_deadlines(resource)
 
 
 def _database_deadlines(database: Resource) -> Iterator[Deadline]:
     major = str(database.spec.get("version", "")).partition(".")[0]
-    end = STANDARD_SUPPORT_ENDS.get(major)
-    if end is None:
+    end, charges = STANDARD_SUPPORT_ENDS.get(major), extended_support_charges(major)
+    if end is None or charges is None:
         return
-    first_day, third_year = date(end.year, 3, 1), date(end.year + 2, 3, 1)
     if database.spec.get("lifecycle_support") != _EXTENDED_SUPPORT:
         effect = (
             f"standard support of PostgreSQL {major} ends, and AWS upgrades the database to a newer major version, "
@@ -95,6 +97,7 @@ def _database_deadlines(database: Resource) -> Iterator[Deadline]:
         )
         yield Deadline(end, database.address, effect, _RDS_CALENDAR)
         return
+    first_day, third_year = charges
     yield Deadline(
         first_day,
         database.address,

@@ -32,7 +32,9 @@ MAX_AGE_DAYS = 90
 
 _INSTANCE = "rds.instance."
 
-POSTGRESQL_FAMILIES = ("t3", "t4g", "m5", "m6g", "m7g", "m8g", "r5", "r6g", "r7g", "r8g")
+POSTGRESQL_FAMILIES = (
+    "t3", "t4g", "m5", "m6g", "m6i", "m7g", "m7i", "m8g", "r5", "r6g", "r6i", "r7g", "r7i", "r8g",
+)  # fmt: skip
 """Families of instance classes that are listed where a price could be sourced; others come from AWS's offer files."""
 
 NORMALIZATION_UNITS: Mapping[str, float] = {

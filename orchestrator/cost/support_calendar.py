@@ -24,7 +24,7 @@ STANDARD_SUPPORT_ENDS: Mapping[str, date] = {
 _FIRST_CHARGES: Mapping[str, date] = {"11": date(2024, 4, 1)}
 """First day of the charges for extended support, where it is not the day after standard support."""
 
-_YEAR_3_YEARS_LATER = 2
+_YEARS_OF_FIRST_CHARGE = 2
 
 _EXTENDED_SUPPORT_ENDS: Mapping[str, date] = {"11": date(2027, 3, 31)}
 """Last day of extended support, where it is not three years after that of standard support."""
@@ -43,12 +43,18 @@ def extended_support_end(major: str) -> date | None:
     return _EXTENDED_SUPPORT_ENDS.get(major) or date(end.year + 3, 3, 1) - timedelta(days=1)
 
 
-def extended_support_period(major: str, on: date) -> str | None:
-    """Return the charge that applies on a day: "year-1" (years 1 and 2), "year-3", or None before the charges begin."""
+def extended_support_charges(major: str) -> tuple[date, date] | None:
+    """Return the first days of the charge for years 1 and 2, and of that for year 3; None for an unlisted version."""
     end = STANDARD_SUPPORT_ENDS.get(major)
     if end is None:
         return None
     first_day = _FIRST_CHARGES.get(major, date(end.year, 3, 1))
-    if on < first_day:
+    return first_day, first_day.replace(year=first_day.year + _YEARS_OF_FIRST_CHARGE)
+
+
+def extended_support_period(major: str, on: date) -> str | None:
+    """Return the charge that applies on a day: "year-1" (years 1 and 2), "year-3", or None before the charges begin."""
+    charges = extended_support_charges(major)
+    if charges is None or on < charges[0]:
         return None
-    return "year-3" if on >= date(end.year + _YEAR_3_YEARS_LATER, 3, 1) else "year-1"
+    return "year-3" if on >= charges[1] else "year-1"

@@ -81,12 +81,17 @@ def _check_free_plan(desired: DesiredState, clients: Clients) -> Iterator[Findin
         return
     end = state.get("accountPlanExpirationDate")
     closing = f"on {end:%Y-%m-%d} or when its credits are used up" if end else "when its credits are used up"
-    yield Finding(
-        "account",
-        "ok",
-        f"the account is on the Free plan: AWS closes it {closing}",
-        "upgrade to the Paid plan in the Billing console before you go to production",
-    )
+    message = f"the account is on the Free plan: AWS closes it {closing}"
+    kept = [component.handle for component in desired.components if component.spec.get("deletionPolicy") == "retain"]
+    if kept:
+        yield Finding(
+            "account",
+            "missing",
+            f"{message}, with all data, although {', '.join(sorted(kept))} must be retained",
+            "upgrade to the Paid plan in the Billing console; credits that are left remain valid",
+        )
+    else:
+        yield Finding("account", "ok", message, "upgrade to the Paid plan in the Billing console before its end")
     for resource in _list_resources(desired, "rds_instance"):
         days = resource.spec.get("backup_retention_days")
         if isinstance(days, int) and days > MAX_FREE_PLAN_BACKUP_DAYS:

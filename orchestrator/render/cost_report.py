@@ -10,6 +10,7 @@ from orchestrator.cost import Estimate, format_headline, format_line_items, list
 from orchestrator.cost.account_offers import CREDITS_SINCE, MAX_CREDITS_USD, months_covered, offer_for
 from orchestrator.cost.deadlines import Deadline
 from orchestrator.cost.declared_usage import UsageByComponent
+from orchestrator.cost.scheduled_changes import ScheduledChange
 from orchestrator.render.spend_report import SpendDocument
 
 
@@ -80,6 +81,15 @@ class MeasuredDocument(TypedDict):
     amounts: list[MeasuredAmount]
 
 
+class ScheduledCost(TypedDict):
+    """The first day of another monthly cost when idle, in USD, and what costs more or less from then on."""
+
+    on: str
+    before_usd: float
+    after_usd: float
+    causes: list[str]
+
+
 class CostDocument(TypedDict):
     """What ``orchestrator cost --format json`` prints.
 
@@ -96,6 +106,7 @@ class CostDocument(TypedDict):
     resources: list[ResourceCost]
     not_estimated: list[UnpricedResource]
     warnings: list[str]
+    scheduled_changes: list[ScheduledCost]
     advice: list[str]
     actual: NotRequired[SpendDocument]
     measured: NotRequired[MeasuredDocument]
@@ -107,13 +118,19 @@ def render_text(
     on: date,
     account_created: date | None,
     advice: Sequence[str] = (),
+    scheduled: Sequence[ScheduledChange] = (),
 ) -> str:
     """Return the report: the headline, a table by component, one line a resource, then warnings, advice and offers."""
     sections = [
         [format_headline(estimate)],
         _render_table(estimate, components) if components else [],
         format_line_items(estimate),
-        [*list_warnings(estimate, on), *advice, *describe_account(estimate, on, account_created)],
+        [
+            *list_warnings(estimate, on),
+            *(change.describe() for change in scheduled),
+            *advice,
+            *describe_account(estimate, on, account_created),
+        ],
     ]
     return "\n\n".join("\n".join(section) for section in sections if any(section))
 
@@ -140,6 +157,7 @@ def to_json(
     on: date,
     account_created: date | None,
     advice: Sequence[str] = (),
+    scheduled: Sequence[ScheduledChange] = (),
 ) -> CostDocument:
     """Return the report as data; amounts are USD per month before VAT."""
     low, expected, high = estimate.by_usage or (None, None, None)
@@ -165,6 +183,15 @@ def to_json(
         ],
         "not_estimated": [{"address": address, "reason": reason} for address, reason in estimate.unpriced],
         "warnings": [*list_warnings(estimate, on), *describe_account(estimate, on, account_created)],
+        "scheduled_changes": [
+            {
+                "on": change.on.isoformat(),
+                "before_usd": change.before,
+                "after_usd": change.after,
+                "causes": list(change.causes),
+            }
+            for change in scheduled
+        ],
         "advice": list(advice),
     }
 

@@ -96,7 +96,7 @@ class UnreadView(Struct, frozen=True):
 
 
 class CostView(Struct, frozen=True):
-    """The monthly cost of the stack: a headline and its line items; ``changes`` are (address, before, after) in USD."""
+    """The monthly cost of the stack: a headline and its items; ``changes`` are (component, before, after) in USD."""
 
     headline: str
     lines: tuple[str, ...]
@@ -105,7 +105,7 @@ class CostView(Struct, frozen=True):
 
 
 class CostChangeRow(Struct, frozen=True):
-    """USD a month of one resource, or of all that change, now and after the plan."""
+    """USD a month of one component, or of all that change, now and after the plan."""
 
     name: str
     before: float

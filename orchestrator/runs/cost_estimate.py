@@ -11,7 +11,14 @@ from msgspec.structs import replace
 
 from orchestrator import cost
 from orchestrator.components.project import awake_schedule
-from orchestrator.cost import account_offers, advice, declared_usage, measured_usage, project_prices
+from orchestrator.cost import (
+    account_offers,
+    advice,
+    declared_usage,
+    measured_usage,
+    project_prices,
+    scheduled_changes,
+)
 from orchestrator.cost.by_component import ComponentCost, sum_by_component
 from orchestrator.cost.declared_usage import UsageByComponent
 from orchestrator.cost.price_list import PriceList
@@ -23,13 +30,14 @@ HOURS_PER_WEEK = 168
 
 
 class CostReport(Struct, frozen=True):
-    """An estimate, its sums by component, the days of the estimate and the account, and advice on what costs less."""
+    """An estimate, its sums by component, its day and that of the account, advice, and costs that will change."""
 
     estimate: cost.Estimate
     components: tuple[ComponentCost, ...]
     on: date
     account_created: date | None
     advice: tuple[str, ...] = ()
+    scheduled: tuple[scheduled_changes.ScheduledChange, ...] = ()
 
 
 def estimate_manifests(
@@ -48,8 +56,10 @@ def estimate_manifests(
         estimate = replace(estimate, usage_source="measured")
     component_of = {resource.address: resource.component for resource in desired.resources}
     components = sum_by_component(estimate, component_of)
+    scheduled = scheduled_changes.list_scheduled_changes(desired.resources, region, prices, day, usage)
     savings = (*advice.advise(desired.resources, region, prices=prices), *_describe_schedule(desired, estimate, prices))
-    return CostReport(estimate, components, day, account_offers.find_created(desired.components), savings)
+    created = account_offers.find_created(desired.components)
+    return CostReport(estimate, components, day, created, savings, tuple(scheduled))
 
 
 def _describe_schedule(desired: DesiredState, awake: cost.Estimate, prices: PriceList) -> Iterator[str]:

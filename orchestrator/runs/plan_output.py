@@ -71,7 +71,7 @@ def cost_view(planned: PreparedPlan) -> plan_view.CostView | None:
     """Return the monthly cost after ``planned``, with line items if it changes; None if no resources remain."""
     from orchestrator import cost as pricing
     from orchestrator.cost import advice as cost_advice
-    from orchestrator.cost import deadlines
+    from orchestrator.cost import by_component, deadlines, project_prices, scheduled_changes
     from orchestrator.planning import planned_cost
     from orchestrator.render import cost_report
 
@@ -81,7 +81,13 @@ def cost_view(planned: PreparedPlan) -> plan_view.CostView | None:
     before, after = cost_estimates
     today = datetime.now(UTC).date()
     resources_after = planned_cost.list_after(planned.tasks.values(), _changed_addresses(planned))
-    deadline_warnings = tuple(deadlines.list_warnings(resources_after, today))
+    scheduled = scheduled_changes.list_scheduled_changes(
+        resources_after, planned.scope.region, project_prices.load(), today, planned.usage
+    )
+    deadline_warnings = (
+        *deadlines.list_warnings(resources_after, today),
+        *(change.describe() for change in scheduled),
+    )
     cost_delta = pricing.compare(before, after)
     changed = [item for item in resources_after if item.address in _changed_addresses(planned)]
     advice = (
@@ -102,7 +108,13 @@ def cost_view(planned: PreparedPlan) -> plan_view.CostView | None:
             *deadline_warnings,
             *advice,
         ),
-        cost_delta.changed_items,
+        by_component.sum_changes(
+            cost_delta.changed_items,
+            {
+                item.address: item.component
+                for item in (*planned_cost.list_before(planned.tasks.values()), *resources_after)
+            },
+        ),
     )
 
 

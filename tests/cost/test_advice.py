@@ -42,7 +42,7 @@ def test_equal_families_have_the_same_memory(family: str) -> None:
     assert MEMORY_OF_LARGE[family] == MEMORY_OF_LARGE[ARM_FAMILIES[family]]
 
 
-@pytest.mark.parametrize("instance_class", ["db.t4g.micro", "db.m7i.large", "db.r9.huge", "odd"])
+@pytest.mark.parametrize("instance_class", ["db.t4g.micro", "db.m7g.large", "db.r9.huge", "odd"])
 def test_nothing_is_advised_without_a_lower_price(instance_class: str) -> None:
     assert list(advice.advise([database(instance_class)], IRELAND)) == []
 

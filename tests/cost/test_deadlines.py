@@ -86,14 +86,17 @@ def test_a_plan_refuses_a_new_database_that_aws_refuses(version: str, support: s
 
 @pytest.mark.parametrize("major", sorted(STANDARD_SUPPORT_ENDS))
 def test_every_version_is_charged_from_the_day_after_its_support(major: str) -> None:
-    """AWS: years 1 and 2, then year 3. PostgreSQL 11 was charged a month later."""
+    """AWS's release calendar: years 1 and 2, then year 3. PostgreSQL 11 was charged a month later, in both."""
     end = STANDARD_SUPPORT_ENDS[major]
     first_day = date(2024, 4, 1) if major == "11" else end + timedelta(days=1)
 
     assert extended_support_period(major, first_day - timedelta(days=1)) is None
     assert extended_support_period(major, first_day) == "year-1"
-    assert extended_support_period(major, date(end.year + 2, 2, 28)) == "year-1"
-    assert extended_support_period(major, date(end.year + 2, 3, 1)) == "year-3"
+    third_year = first_day.replace(year=end.year + 2)
+    assert extended_support_period(major, third_year - timedelta(days=1)) == "year-1"
+    assert extended_support_period(major, third_year) == "year-3"
+    dates = [item.on for item in deadlines.list_deadlines([database(major, CHARGED)])]
+    assert dates[:2] == [first_day, third_year]
 
 
 def test_an_unknown_version_has_no_dates() -> None:

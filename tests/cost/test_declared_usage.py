@@ -94,11 +94,11 @@ def test_use_of_what_is_not_there_counts_nothing() -> None:
 
 
 def test_use_without_a_price_is_named() -> None:
-    """Oregon's list has no price of logs."""
+    """Ohio's list has no price of logs."""
     logs = declared_usage.collect([declare("containerservice.api", logsGb={"expected": 50})])
-    found = cost.estimate([make("iam_role.api", "containerservice.api")], "us-west-2", usage=logs)
+    found = cost.estimate([make("iam_role.api", "containerservice.api")], "us-east-2", usage=logs)
 
-    assert found.unpriced == (("cloudwatch_logs", "no price for GB of logs in us-west-2"),)
+    assert found.unpriced == (("cloudwatch_logs", "no price for GB of logs in us-east-2"),)
 
 
 MEASURES = {

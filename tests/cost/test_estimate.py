@@ -90,15 +90,15 @@ def test_a_second_zone_doubles_a_database() -> None:
     ("changed", "why", "rest"),
     [
         ({"instance_class": "db.r9.huge"}, "instance class db.r9.huge", 2.54),  # 20 GB of gp2
-        ({"storage_type": "io2"}, "storage type io2", 14.6),  # 730 hours of a db.t3.micro
+        ({"storage_type": "standard"}, "storage type standard", 14.6),  # 730 hours of a db.t3.micro
         (
             {"instance_class": "db.t3.metal", "version": "11", "lifecycle_support": "open-source-rds-extended-support"},
             "instance class db.t3.metal in eu-west-1, no price for RDS Extended Support of db.t3.metal",
             2.54,
         ),
         (
-            {"instance_class": "db.r9.huge", "storage_type": "io2"},
-            "instance class db.r9.huge in eu-west-1, no price for storage type io2",
+            {"instance_class": "db.r9.huge", "storage_type": "standard"},
+            "instance class db.r9.huge in eu-west-1, no price for storage type standard",
             None,
         ),
     ],
@@ -130,13 +130,13 @@ def test_a_region_without_prices_is_not_estimated() -> None:
 
 def test_a_total_without_everything_is_a_lower_limit_that_names_what_is_missing() -> None:
     """A class without a price made the total look as if it had fallen."""
-    unlisted = replace(DATABASE, spec={**DATABASE.spec, "instance_class": "db.m7i.large"})
+    unlisted = replace(DATABASE, spec={**DATABASE.spec, "instance_class": "db.x2iedn.large"})
     before, after = cost.estimate([DATABASE, SERVICE, SCALING], IRELAND), cost.estimate([unlisted, SERVICE], IRELAND)
 
     headline = cost.format_headline(after, cost.compare(before, after))
 
     assert headline.startswith("At least 5.10 USD a month idle, ")
-    reason = "no price for instance class db.m7i.large in eu-west-1"
+    reason = "no price for instance class db.x2iedn.large in eu-west-1"
     assert headline.endswith(f"; not estimated: rds_instance.main ({reason}).")
     command = "orchestrator prices refresh --region eu-west-1"
     assert [text for text in cost.list_warnings(after) if text.endswith(command)] != []
@@ -164,7 +164,7 @@ def test_a_change_is_told_as_a_difference() -> None:
 
 def test_what_has_no_price_is_in_no_difference() -> None:
     """A database whose new size is not on the list does not look as if it became free."""
-    unlisted = replace(DATABASE, spec={**DATABASE.spec, "instance_class": "db.m7i.large"})
+    unlisted = replace(DATABASE, spec={**DATABASE.spec, "instance_class": "db.x2iedn.large"})
     before, after = cost.estimate([DATABASE, SERVICE, SCALING], IRELAND), cost.estimate([unlisted], IRELAND)
 
     assert [address for address, _, _ in cost.compare(before, after).changed_items] == [SERVICE.address]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,13 +15,14 @@ import pytest
 from orchestrator.aws import Clients
 from orchestrator.bootstrap.runtime_permissions import SERVICE_LINKED_ROLE_PRINCIPALS
 from orchestrator.cli.main import main
-from orchestrator.doctor import ACCOUNT_CHECKS, finding_report
+from orchestrator.doctor import ACCOUNT_CHECKS, account_readiness, finding_report
 from orchestrator.doctor.account_readiness import LINKED_ROLE_NAMES
 from orchestrator.doctor.runner import ACCOUNT_CHECK_FUNCTIONS
 from orchestrator.emulator import Emulator, Faults
 from orchestrator.emulator.policy_evaluation import PolicyRequest, decide
 from orchestrator.planning import pipeline
-from orchestrator.problems import ExitCode
+from orchestrator.problems import ExitCode, Position
+from orchestrator.vocabulary import Component, DesiredState, Scope
 from tests.bootstrap import full_stack
 from tests.bootstrap.fake_github import TOKEN, serve_github
 from tests.proofs.real_stack import emulated_aws
@@ -88,9 +91,30 @@ def test_the_free_plan_is_told_with_what_it_refuses(doctor: Any) -> None:
     """AWS Free Tier user guide: backups of a day, and an account that closes after six months."""
     found = doctor("account", account_limits=("free-plan",))
 
-    assert any("Free plan: AWS closes it on 20" in text for text in describe(found, "ok"))
-    assert all("`backups.retentionDays: 1`" in text for text in describe(found, "missing"))
-    assert len(describe(found, "missing")) >= 1
+    missing = describe(found, "missing")
+    [closing] = [text for text in missing if "Free plan: AWS closes it on 20" in text]
+    backups = [text for text in missing if text != closing]
+    assert "upgrade to the Paid plan" in closing
+    assert all("`backups.retentionDays: 1`" in text for text in backups)
+    assert len(backups) >= 1
+
+
+@pytest.mark.parametrize(("policy", "state"), [("retain", "missing"), ("delete", "ok")])
+def test_the_free_plan_is_an_error_for_data_that_must_be_retained(policy: str, state: str) -> None:
+    """AWS Billing user guide, "Choosing an AWS Free Tier plan": AWS closes the account at its end."""
+    component = Component("Bucket", "files", {"deletionPolicy": policy}, Position("bucket.yaml"))
+    desired = DesiredState(Scope("shop", "prod", "123456789012", REGION), (), components=(component,))
+    clients: Any = SimpleNamespace(
+        call=lambda *request: {
+            "accountPlanType": "FREE",
+            "accountPlanExpirationDate": datetime(2027, 3, 1, tzinfo=UTC),
+        }
+    )
+
+    [finding] = account_readiness.check_plan(desired, clients)
+
+    assert (finding.state, "bucket.files" in finding.message) == (state, policy == "retain")
+    assert "AWS closes it on 2027-03-01" in finding.message
 
 
 def test_a_missing_linked_role_has_its_command(doctor: Any) -> None:

@@ -58,7 +58,9 @@ def command(
     )
     created = account_created.date() if account_created else report.account_created
     if output_format == "json":
-        data = cost_report.to_json(report.estimate, report.components, report.on, created, report.advice)
+        data = cost_report.to_json(
+            report.estimate, report.components, report.on, created, report.advice, report.scheduled
+        )
         if measured:
             data["measured"] = cost_report.to_measured_json(measured.first_day, measured.last_day, measured.usage)
         if is_actual:
@@ -67,7 +69,7 @@ def command(
         settings.terminal.print_out(canonical_json.dump(data).decode())
         return
     settings.terminal.print_out(
-        cost_report.render_text(report.estimate, report.components, report.on, created, report.advice)
+        cost_report.render_text(report.estimate, report.components, report.on, created, report.advice, report.scheduled)
     )
     if measured:
         text = cost_report.render_measured(measured.first_day, measured.last_day, measured.usage)

@@ -26,7 +26,8 @@ def command(settings: Settings, days: int, output_format: str) -> None:
 
     from orchestrator import canonical_json
     from orchestrator.artefacts.repository_paths import find_repository
-    from orchestrator.cost import deadlines
+    from orchestrator.cost import deadlines, retirement_calendar
+    from orchestrator.cost.deadlines import Deadline
     from orchestrator.cost.workflow_deadlines import list_workflow_deadlines
     from orchestrator.planning import pipeline
     from orchestrator.render import cost_report
@@ -35,6 +36,10 @@ def command(settings: Settings, days: int, output_format: str) -> None:
     today = datetime.now(UTC).date()
     all_dates = [
         *deadlines.list_deadlines(desired.resources),
+        *(
+            Deadline(closure.on, address, closure.effect, closure.source)
+            for address, closure in retirement_calendar.list_closed_services(desired.resources)
+        ),
         *list_workflow_deadlines(find_repository(settings.manifests.resolve())),
     ]
     upcoming = deadlines.select_due(all_dates, today, days)
