@@ -94,17 +94,25 @@ def upload(
     folder, metadata = load_validated(run_folder)
     previous_pointer = registry.read_pointer(storage)
     metadata = publish_checks.check_publishable(
-        metadata, previous_pointer, force_reason, validate_command=_validate_command(run_folder, location)
+        metadata,
+        previous_pointer,
+        force_reason,
+        validate_command=_build_command("ml.validate_model", run_folder, location, str(run_folder)),
+        download_command=_build_command("ml.download_photos", run_folder, location),
     )
     pointer = registry.publish(storage, folder, metadata, previous_pointer)
     is_new = previous_pointer is None or previous_pointer.version != pointer.version
     return UploadResult(metadata, previous_pointer.version if previous_pointer else "", is_new)
 
 
-def _validate_command(run_folder: Path, location: Sequence[str] | None = None) -> str:
-    """Return the command that validates against ``location``, or else where the photos came from."""
+def _build_command(module: str, run_folder: Path, location: Sequence[str] | None, *arguments: str) -> str:
+    """Return the command that uses the storage of ``location``, or else the one where the photos came from."""
     chosen = storage_location.load_arguments(run_folder) if location is None else location
-    return shlex.join(["python", "-m", "ml.validate_model", str(run_folder), *chosen])
+    return shlex.join(["python", "-m", module, *arguments, *chosen])
+
+
+def _validate_command(run_folder: Path) -> str:
+    return _build_command("ml.validate_model", run_folder, None, str(run_folder))
 
 
 def environment_key(args: argparse.Namespace) -> str:

@@ -14,12 +14,17 @@ MAX_NAMED_PRODUCTS = 20
 
 
 def check_publishable(
-    metadata: ModelMetadata, current_pointer: ModelPointer | None, force_reason: str, *, validate_command: str
+    metadata: ModelMetadata,
+    current_pointer: ModelPointer | None,
+    force_reason: str,
+    *,
+    validate_command: str,
+    download_command: str = "python -m ml.download_photos",
 ) -> ModelMetadata:
     """Return ``metadata`` if it may replace ``current_pointer``; ``force_reason`` overrides the checks and is stored.
 
-    ``validate_command`` is used in hints.  Raises Problems if the model is worse, lost products, differs between Keras
-    and browsers, or was compared with another model than the one in use.
+    ``validate_command`` and ``download_command`` are used in hints.  Raises Problems if the model is worse, lost
+    products, differs between Keras and browsers, or was compared with another model than the one in use.
     """
     if current_pointer is not None and current_pointer.version == metadata.version:
         return metadata
@@ -36,7 +41,7 @@ def check_publishable(
             Problem(
                 f"model {metadata.version} does not recognise {_list_names(metadata.verdict.lost)}, which "
                 f"{metadata.verdict.against} recognises and which still have photos",
-                hint="download all photos, then train again: python -m ml.download_photos",
+                hint=f"download all photos, then train again: {download_command}",
             )
         )
     if metadata.verdict.against != (current_pointer.version if current_pointer else ""):

@@ -34,14 +34,16 @@ from tests.storage.test_model_registry import CONTRACT, version
 REASON = "the shop asked for it"
 
 
-def validated(folder: Path, name: str, against: str = "", says: str = "", **more: Any) -> Path:
+def validated(
+    folder: Path, name: str, against: str = "", says: str = "", lost: tuple[str, ...] = (), **more: Any
+) -> Path:
     """A run as ``ml.validate_model`` leaves it, without a network: the upload never looks into one."""
     place = folder / "runs" / name
     place.mkdir(parents=True)
     known = version(place / "web", name)
     contract = Preprocessing(**{**CONTRACT, "classes": tuple(CONTRACT["classes"])})  # type: ignore[arg-type]
     known = replace(known, preprocessing_hash=contract.hash, verdict=Verdict(says or ("same" if against else "first"),
-                    against), **more)  # fmt: skip
+                    against, lost=lost), **more)  # fmt: skip
     (place / "web" / METADATA_FILE).write_bytes(registry.encode_metadata(known))
     training_run.save(make_run(name, contract), place)
     dataset.save(dataset.build(()), place)
@@ -97,6 +99,7 @@ def test_a_model_comes_into_use(upload: Upload) -> None:
         ({"parity": Parity(1e-4, 3, 1e-6, 0.4, "resize: box")}, "failed the parity check: resize: box"),
         ({"parity": Parity(1e-4, 0, None, None)}, "failed the parity check: not compared"),
         ({"against": "v0"}, "the model in use is v1, but v2 was compared with v0"),
+        ({"lost": ("ring",)}, "does not recognise 1 product (ring)"),
     ],
 )
 def test_what_is_not_fit_is_refused(upload: Upload, more: dict[str, Any], sentence: str) -> None:
@@ -106,6 +109,9 @@ def test_what_is_not_fit_is_refused(upload: Upload, more: dict[str, Any], senten
     told = upload(place, code=1)
     assert sentence in told
     assert "nothing was uploaded" in told
+    commands = [line for line in told.splitlines() if "python -m ml." in line]
+    assert all(f"--local {upload.folder / 'bucket'}" in line for line in commands), told
+    assert bool(commands) is (more.get("says") != "worse")
     assert upload.in_use == "v1"
     assert registry.list_versions(upload.storage) == ["v1"]
 
