@@ -82,12 +82,14 @@ def _check_free_plan(desired: DesiredState, clients: Clients) -> Iterator[Findin
     end = state.get("accountPlanExpirationDate")
     closing = f"on {end:%Y-%m-%d} or when its credits are used up" if end else "when its credits are used up"
     message = f"the account is on the Free plan: AWS closes it {closing}"
-    kept = [component.handle for component in desired.components if component.spec.get("deletionPolicy") == "retain"]
-    if kept:
+    retained = [
+        component.handle for component in desired.components if component.spec.get("deletionPolicy") == "retain"
+    ]
+    if retained:
         yield Finding(
             "account",
             "missing",
-            f"{message}, with all data, although {', '.join(sorted(kept))} must be retained",
+            f"{message}, with all data, although {', '.join(sorted(retained))} must be retained",
             "upgrade to the Paid plan in the Billing console; credits that are left remain valid",
         )
     else:

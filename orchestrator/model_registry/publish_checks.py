@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -28,39 +28,38 @@ def check_publishable(
     """
     if current_pointer is not None and current_pointer.version == metadata.version:
         return metadata
-    problems = []
-    if not metadata.parity.is_consistent:
-        reason = metadata.parity.fault or "not compared"
-        problems.append(Problem(f"model {metadata.version} failed the parity check: {reason}", hint=validate_command))
-    if metadata.verdict.says == "worse":
-        problems.append(
-            Problem(f"model {metadata.version} is worse than {metadata.verdict.against}", hint="train again")
-        )
-    if metadata.verdict.lost:
-        problems.append(
-            Problem(
-                f"model {metadata.version} does not recognise {_list_names(metadata.verdict.lost)}, which "
-                f"{metadata.verdict.against} recognises and which still have photos",
-                hint=f"download all photos, then train again: {download_command}",
-            )
-        )
-    if metadata.verdict.against != (current_pointer.version if current_pointer else ""):
-        current_version, compared_version = (
-            (current_pointer.version if current_pointer else "none"),
-            metadata.verdict.against or "none",
-        )
-        problems.append(
-            Problem(
-                f"the model in use is {current_version}, but {metadata.version} was compared with {compared_version}",
-                hint=validate_command,
-            )
-        )
+    problems = list(_list_problems(metadata, current_pointer, validate_command, download_command))
     if problems and not force_reason.strip():
         override_problem = Problem(
             "nothing was uploaded", hint="add --force REASON to upload it anyway; the reason is stored with the model"
         )
         raise Problems([*problems, override_problem])
     return replace(metadata, verdict=replace(metadata.verdict, forced=force_reason.strip() if problems else ""))
+
+
+def _list_problems(
+    metadata: ModelMetadata, current_pointer: ModelPointer | None, validate_command: str, download_command: str
+) -> Iterator[Problem]:
+    if not metadata.parity.is_consistent:
+        reason = metadata.parity.fault or "not compared"
+        yield Problem(f"model {metadata.version} failed the parity check: {reason}", hint=validate_command)
+    if metadata.verdict.says == "worse":
+        yield Problem(f"model {metadata.version} is worse than {metadata.verdict.against}", hint="train again")
+    if metadata.verdict.lost:
+        yield Problem(
+            f"model {metadata.version} does not recognise {_list_names(metadata.verdict.lost)}, which "
+            f"{metadata.verdict.against} recognises and which still have photos",
+            hint=f"download all photos, then train again: {download_command}",
+        )
+    if metadata.verdict.against != (current_pointer.version if current_pointer else ""):
+        current_version, compared_version = (
+            (current_pointer.version if current_pointer else "none"),
+            metadata.verdict.against or "none",
+        )
+        yield Problem(
+            f"the model in use is {current_version}, but {metadata.version} was compared with {compared_version}",
+            hint=validate_command,
+        )
 
 
 def _list_names(names: Sequence[str]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from orchestrator.cost.stack_cost import StackCost
     from orchestrator.planning.plan import PreparedPlan
     from orchestrator.render.release_summary import ReleaseFacts
+    from orchestrator.vocabulary import Resource
 
 PlanFormat = Literal["text", "json", "markdown", "html"]
 
@@ -71,7 +73,7 @@ def cost_view(planned: PreparedPlan) -> plan_view.CostView | None:
     """Return the monthly cost after ``planned``, with line items if it changes; None if no resources remain."""
     from orchestrator import cost as pricing
     from orchestrator.cost import advice as cost_advice
-    from orchestrator.cost import by_component, deadlines, project_prices, scheduled_changes
+    from orchestrator.cost import by_component
     from orchestrator.planning import planned_cost
     from orchestrator.render import cost_report
 
@@ -81,13 +83,8 @@ def cost_view(planned: PreparedPlan) -> plan_view.CostView | None:
     before, after = cost_estimates
     today = datetime.now(UTC).date()
     resources_after = planned_cost.list_after(planned.tasks.values(), _changed_addresses(planned))
-    scheduled = scheduled_changes.list_scheduled_changes(
-        resources_after, planned.scope.region, project_prices.load(), today, planned.usage
-    )
-    deadline_warnings = (
-        *deadlines.list_warnings(resources_after, today),
-        *(change.describe() for change in scheduled),
-    )
+    resources_before = planned_cost.list_before(planned.tasks.values())
+    deadline_warnings = tuple(_describe_dates(planned, resources_after, today))
     cost_delta = pricing.compare(before, after)
     changed = [item for item in resources_after if item.address in _changed_addresses(planned)]
     advice = (
@@ -109,13 +106,21 @@ def cost_view(planned: PreparedPlan) -> plan_view.CostView | None:
             *advice,
         ),
         by_component.sum_changes(
-            cost_delta.changed_items,
-            {
-                item.address: item.component
-                for item in (*planned_cost.list_before(planned.tasks.values()), *resources_after)
-            },
+            cost_delta.changed_items, {item.address: item.component for item in (*resources_before, *resources_after)}
         ),
     )
+
+
+def _describe_dates(planned: PreparedPlan, resources_after: list[Resource], today: date) -> Iterator[str]:
+    """Yield the dates on which AWS changes what exists after ``planned``, and what it costs from then on."""
+    from orchestrator.cost import deadlines, project_prices, scheduled_changes
+
+    yield from deadlines.list_warnings(resources_after, today)
+    prices = project_prices.load()
+    for change in scheduled_changes.list_scheduled_changes(
+        resources_after, planned.scope.region, prices, today, planned.usage
+    ):
+        yield change.describe()
 
 
 def add_summary(view: plan_view.PlanView, planned: PreparedPlan, facts: ReleaseFacts) -> plan_view.PlanView:

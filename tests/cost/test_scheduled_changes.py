@@ -45,16 +45,33 @@ def test_the_table_has_every_version() -> None:
 
 @pytest.mark.parametrize("major", CHARGES)
 def test_the_cost_on_both_sides_of_every_date(major: str) -> None:
-    base = INSTANCE + STORAGE
-    for day, before, after in zip(CHARGES[major], (base, base + FIRST), (base + FIRST, base + LATER), strict=True):
-        eve = day - timedelta(days=1)
-        costs = [cost.estimate([database(major)], "us-east-1", on=on).idle for on in (eve, day)]
-        assert costs == [round(before, 2), round(after, 2)]
-        assert [change.on for change in changes(eve, major)] == [day]
-        assert changes(day, major) == []
-        assert changes(day - timedelta(days=366), major) == []
-        [change] = changes(day - timedelta(days=365), major)
-        assert (change.before, change.after, change.is_complete) == (*costs, True)
+    base = round(INSTANCE + STORAGE, 2)
+    days = [day - timedelta(days=before) for day in CHARGES[major] for before in (1, 0)]
+    table = [
+        (cost.estimate([database(major)], "us-east-1", on=day).idle, [change.on for change in changes(day, major)])
+        for day in days
+    ]
+
+    assert table == [
+        (base, [days[1]]),
+        (round(base + FIRST, 2), []),
+        (round(base + FIRST, 2), [days[3]]),
+        (round(base + LATER, 2), []),
+    ]
+
+
+@pytest.mark.parametrize("major", CHARGES)
+def test_a_change_is_listed_a_year_ahead(major: str) -> None:
+    first, third = CHARGES[major]
+
+    assert changes(first - timedelta(days=366), major) == []
+    [begins] = changes(first - timedelta(days=365), major)
+    [doubles] = changes(third - timedelta(days=365), major)
+    assert (begins.on, doubles.on) == (first, third)
+    assert begins.after - begins.before == pytest.approx(FIRST)
+    assert doubles.after - doubles.before == pytest.approx(LATER - FIRST)
+    assert begins.is_complete
+    assert doubles.is_complete
 
 
 def changes(on: date, major: str, support: str = CHARGED) -> list[scheduled_changes.ScheduledChange]:
