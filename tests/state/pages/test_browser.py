@@ -50,6 +50,33 @@ def test_a_page_is_sound(name: str, look: str, house: str, browser: Any) -> None
         assert find_accessibility_violations(seen.page) == []
 
 
+CURRENT_TAB = """(() => {
+  const bar = document.querySelector(".tabs").getBoundingClientRect();
+  const tab = document.querySelector(".tabs [aria-current]").getBoundingClientRect();
+  return tab.left >= bar.left - 1 && tab.right <= bar.right + 1;
+})()"""
+SWATCHES = """[...document.querySelectorAll(".costs tbody th")].map((cell) => {
+  const range = document.createRange();
+  range.selectNodeContents(cell.childNodes[1]);
+  const text = range.getClientRects()[0], swatch = cell.querySelector(".swatch").getBoundingClientRect();
+  return swatch.right <= text.left && swatch.top >= text.top - 1 && swatch.bottom <= text.bottom + 1;
+})"""
+
+
+def test_on_a_phone_the_current_tab_and_the_colours_of_components_are_in_place(house: str, browser: Any) -> None:
+    with open_page(browser, 390, "light") as seen:
+        visible = {}
+        for name in ("environment", "cost", "review", "recovery", "drift", "releases"):
+            seen.open(house + PAGES[name])
+            visible[name] = seen.page.evaluate(CURRENT_TAB)
+        seen.open(house + PAGES["cost"])
+        swatches = seen.page.evaluate(SWATCHES)
+
+    assert visible == dict.fromkeys(visible, True)
+    assert len(swatches) == 5
+    assert all(swatches)
+
+
 @pytest.mark.parametrize("look", [(1280, "dark"), (390, "light")], ids=str)
 def test_the_other_colours_are_as_legible(look: tuple[int, str], house: str, browser: Any) -> None:
     """The pages that have every colour, as the others do not see them."""

@@ -31,6 +31,10 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { button.textContent = "Copy"; }, 1500);
 });
 
+/* On a narrow screen the tabs scroll, and the current one may be outside of it. */
+const currentTab = document.querySelector(".tabs [aria-current]");
+if (currentTab) currentTab.parentElement.scrollLeft = currentTab.offsetLeft + currentTab.offsetWidth - currentTab.parentElement.offsetWidth;
+
 /* Clocks that show how long a run or a resource has been in progress. */
 function formatDuration(seconds) {
   const pad = (number) => String(Math.floor(number)).padStart(2, "0");
