@@ -34,6 +34,10 @@ def allow(access_level: str, service: str, actions: str, *arns: str, condition: 
     )
 
 
+QUOTA_RULES: Final = (allow("read", "servicequotas", "GetServiceQuota GetAWSDefaultServiceQuota"),)
+"""What a plan that creates something counted by a quota reads."""
+
+
 def crud_actions(resource_name: str) -> str:
     """Return the create, update and delete actions of a resource, separated by spaces."""
     return f"Create{resource_name} Update{resource_name} Delete{resource_name}"

@@ -45,6 +45,13 @@ _ALLOWED_SERVICES: Final = (
     "apprunner", "budgets", "cloudfront", "cloudwatch", "ec2", "ecr", "ecs", "kms", "logs", "rds", "s3",
     "secretsmanager", "sns", "tag",
 )  # fmt: skip
+_ACCOUNT_READ_ACTIONS: Final = (
+    "elasticloadbalancing:DescribeLoadBalancers",
+    "freetier:GetAccountPlanState",
+    "servicequotas:GetAWSDefaultServiceQuota",
+    "servicequotas:GetServiceQuota",
+)
+"""What tells which resources AWS would refuse to the account."""
 _ARTEFACT_TYPES: Final = frozenset({"ecr_image", "migration", "s3_model", "s3_site"})
 _IMAGE_PULL_ACTIONS: Final = (
     "ecr:BatchCheckLayerAvailability",
@@ -150,6 +157,7 @@ def build_workflow_boundary(desired: DesiredState) -> PolicyDocument:
     role_arn = f"{account_arn}{scope.iam_path}*"
     statements = [
         _allow_statement([f"{service}:*" for service in _ALLOWED_SERVICES], ["*"]),
+        _allow_statement(_ACCOUNT_READ_ACTIONS, ["*"]),
         _allow_statement(("iam:GetRole",), [role_arn, f"{account_arn}/{scope.name_prefix}-*"]),
         _allow_statement(("iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"), [role_arn]),
         _allow_statement(("iam:ListRoles",), ["*"]),

@@ -10,6 +10,7 @@ from typing import Final
 
 from orchestrator.bootstrap.permission_rules import (
     PATHLESS_ROLE_ARN,
+    QUOTA_RULES,
     ROLE_ARN,
     SERVICE_LINKED_ROLE_ARN,
     PermissionRule,
@@ -86,6 +87,7 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
         allow("write", "budgets", "ModifyBudget TagResource", _BUDGET_ARN),
     ),
     "cloudfront_distribution": (
+        *QUOTA_RULES,
         allow("read", "cloudwatch", "GetMetricData"),
         allow("read", "cloudfront", "GetDistribution GetDistributionConfig", _DISTRIBUTION_ARN, condition="ours"),
         allow("read", "cloudfront", "ListTagsForResource", _DISTRIBUTION_ARN),
@@ -198,6 +200,9 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
     ),
     "migration": (allow("read", "rds", "DescribeDBSnapshots"),),
     "rds_instance": (
+        *QUOTA_RULES,
+        allow("read", "freetier", "GetAccountPlanState"),
+        allow("read", "rds", "DescribeOrderableDBInstanceOptions"),
         allow("read", "rds", "DescribeDBInstances", f"{_RDS_ARN_PREFIX}db:*"),
         allow("write", "rds", "CreateDBInstance", f"{_RDS_ARN_PREFIX}subgrp:{{p}}-*"),
         allow(

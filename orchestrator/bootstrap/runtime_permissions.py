@@ -11,6 +11,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from orchestrator.bootstrap.permission_rules import (
+    QUOTA_RULES,
     ROLE_ARN,
     SERVICE_LINKED_ROLE_ARN,
     PermissionRule,
@@ -79,6 +80,8 @@ RUNTIME_RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
         allow("write", "iam", "CreateServiceLinkedRole", SERVICE_LINKED_ROLE_ARN, condition="linked"),
     ),
     "ecs_express_service": (
+        *QUOTA_RULES,
+        allow("read", "elasticloadbalancing", "DescribeLoadBalancers"),
         allow(
             "read",
             "ecs",

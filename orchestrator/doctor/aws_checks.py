@@ -9,7 +9,7 @@ from orchestrator.bootstrap import workflow_roles
 from orchestrator.bootstrap.workflow_roles import Repository
 from orchestrator.doctor import Finding, FindingState, findings_from_problems, not_checked_finding
 from orchestrator.manifest.check import Manifest
-from orchestrator.planning import pipeline, snapshot
+from orchestrator.planning import account_limits, pipeline, snapshot
 from orchestrator.problems import Problems
 from orchestrator.quantities import format_count
 from orchestrator.release import checkout
@@ -71,20 +71,15 @@ def check_permissions(desired: DesiredState, clients: Clients, fix: str) -> list
 
 def check_app_runner_availability(desired: DesiredState, clients: Clients) -> Iterator[Finding]:
     """Warn if App Runner may be closed to the account; only creating a service would tell for sure."""
-    service = next((resource for resource in desired.resources if resource.type == "apprunner_service"), None)
-    if service is None:
+    services = [resource for resource in desired.resources if resource.type == "apprunner_service"]
+    if not services:
         return
     try:
-        pages = clients.pages("apprunner", "list_services", {})
+        warnings = account_limits.check_app_runner(services[:1], Reader(clients))
     except AwsError:
         return  # `check_permissions` reports it
-    if not any(page["ServiceSummaryList"] for page in pages):
-        message = (
-            f"cannot check whether the account may create {service.address}: it has no App Runner service, and AWS "
-            "closed App Runner to new customers on 2026-04-30"
-        )
-        fix = f"if AWS rejects it, set `runtime: ecs-express` in {service.component}"
-        yield Finding("permissions", "not checked", message, fix, service.where)
+    for item in warnings:
+        yield Finding("permissions", "not checked", item.message, item.remedy, services[0].where)
 
 
 def check_release_bucket(manifest: Manifest, clients: Clients) -> Iterator[Finding]:

@@ -108,7 +108,7 @@ def plan(
     from msgspec.structs import replace
 
     from orchestrator.aws import Clients, Reader
-    from orchestrator.planning import hibernation, snapshot
+    from orchestrator.planning import account_limits, hibernation, snapshot
     from orchestrator.planning import plan as planning
 
     clients = clients or Clients.for_scope(desired_state.scope)
@@ -130,8 +130,10 @@ def plan(
         configured_region=configured_region,
         today=today.isoformat(),
     )
-    can_move = not destroying and power is None
-    return _note_left_behind(prepared, reader, desired_state, today) if can_move else prepared
+    if destroying or power is not None:
+        return prepared
+    prepared = account_limits.add_vetoes(prepared, reader, allow)
+    return _note_left_behind(prepared, reader, desired_state, today)
 
 
 def _note_left_behind(prepared: PreparedPlan, reader: Reader, desired: DesiredState, today: date) -> PreparedPlan:

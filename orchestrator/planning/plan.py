@@ -41,6 +41,8 @@ from orchestrator.vocabulary import (
     Waiver,
 )
 
+_BILLED_TYPE, _FREE_TYPE = "rds_instance", "apprunner_autoscaling"
+"""A database is billed from its creation; App Runner, closed to new customers, tells only when something is created."""
 TECHNICAL_TAG_PREFIXES = ("orchestrator:", "aws:", "AmazonECS", "awsApplication")
 """Prefixes of tags that the orchestrator and AWS write."""
 
@@ -104,7 +106,7 @@ def build(
             builder.add_deletion(address, discovered, live)
     unread = {**snapshot.unread, **builder.unread}
     validate_targets(targets, builder.changes, unread)
-    changes = tuple(_select_targets(_order_deletions(builder.changes), targets))
+    changes = _delay_billed(_select_targets(_order_deletions(builder.changes), targets))
     plan = Plan(
         project=desired.scope.project,
         environment=desired.scope.environment,
@@ -162,6 +164,25 @@ def compute_digest(plan: Plan) -> str:
 def compute_token(plan: Plan) -> str:
     """Return the token that allows a destructive plan; it is valid only for this plan."""
     return hashlib.sha256(f"allow {plan.digest}".encode()).hexdigest()[:8]
+
+
+def _delay_billed(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """Return the changes, in which a new database waits for the parts of App Runner that are free.
+
+    If AWS refuses those, the service cannot be created, and nothing has been billed yet.
+    """
+    selected = tuple(changes)
+    free = {item.address for item in selected if item.action is Action.CREATE and _is_type(item, _FREE_TYPE)}
+    return tuple(
+        replace(item, depends_on=tuple(sorted({*item.depends_on, *free})))
+        if item.action is Action.CREATE and _is_type(item, _BILLED_TYPE)
+        else item
+        for item in selected
+    )
+
+
+def _is_type(change: Change, resource_type: str) -> bool:
+    return change.address.partition(".")[0] == resource_type
 
 
 class _PlanBuilder:

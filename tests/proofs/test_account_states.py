@@ -7,12 +7,15 @@ advice, and never as a missing IAM permission.  Wordings and their sources: ``aw
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orchestrator.emulator import Emulator, Faults
 from orchestrator.emulator.faults import Rule
+from orchestrator.planning import pipeline
 from orchestrator.planning.events import ignore_event
+from orchestrator.problems import Problems
 from orchestrator.render import apply_report
 from orchestrator.render.style import Style
 from orchestrator.vocabulary import DesiredState, Outcome
@@ -106,14 +109,78 @@ def test_credentials_that_may_not_create_the_linked_role_do_not_need_it(
 def test_what_an_account_may_not_do_has_its_own_advice(
     emulator: Emulator, stack: DesiredState, limit: str, advice: str
 ) -> None:
-    """The cause is the account, so no IAM action is named."""
-    emulator.faults = Faults(account_limits=(limit,))
+    """The cause is the account, so no IAM action is named. Who may not read the account's plan hears it from RDS."""
+    emulator.faults = Faults(account_limits=(limit,), denied=("freetier:GetAccountPlanState",))
 
     report = describe_result(real_stack.apply(stack))
 
     assert advice in report
     assert "Follow the advice above" in report
     assert "Grant" not in report
+
+
+REFUSED = {
+    "backups on the Free plan": (
+        {"account_limits": ("free-plan",)},
+        "database backups for 1 day, but database.main requires 7. To have it created, set `backups.retentionDays: 1`",
+    ),
+    "a class that RDS does not offer": ({}, "RDS does not offer postgres 16 on db.t9.micro"),
+    "a quota of databases": (
+        {"quotas": {"L-7B6409FD": 0}},
+        "DB instances: 0 allowed, 0 in use, 1 more needed. To have it created, run `aws service-quotas request-",
+    ),
+    "a quota of distributions": (
+        {"quotas": {"L-24B04930": 0}},
+        "--quota-code L-24B04930 --desired-value 1 --region us-east-1`",
+    ),
+}
+
+
+@pytest.mark.parametrize(("faults", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_a_read_tells_is_refused_before_the_first_write(
+    emulator: Emulator, stack: DesiredState, tmp_path: Path, faults: dict[str, Any], message: str
+) -> None:
+    """RDS: FreeTierRestrictionError; Service Quotas; DescribeOrderableDBInstanceOptions. The plan's token lifts it."""
+    if not faults:
+        change = real_stack.replace_text("database.yaml", ("db.t3.micro", "db.t9.micro"))
+        stack = real_stack.load_stack(tmp_path / "stack", change)
+    emulator.faults = Faults(**faults)
+    emulator.clear_calls()
+
+    plan = real_stack.make_plan(stack)
+
+    vetoes = [veto for change in plan.changes for veto in change.vetoes]
+    assert [veto.name for veto in vetoes] == ["AccountLimit"]
+    assert message in vetoes[0].sentence
+    assert plan.is_vetoed
+    with pytest.raises(Problems, match="AccountLimit"):
+        pipeline.apply(pipeline.plan(stack, clients=real_stack.clients()), ignore_event, clients=real_stack.clients())
+    assert [call.operation for call in emulator.calls if call.access == "write"] == []
+    assert not real_stack.plan_with_token(stack).plan.is_vetoed
+
+
+def test_what_may_not_be_read_is_said(emulator: Emulator, stack: DesiredState) -> None:
+    """An older role may not ask; AWS decides then, when its answer comes."""
+    emulator.faults = Faults(denied=("servicequotas:*", "freetier:*"), account_limits=("free-plan",))
+
+    plan = real_stack.make_plan(stack)
+
+    assert not plan.is_vetoed
+    (note,) = [note for note in plan.notes if "freetier:GetAccountPlanState" in note]
+    assert note == "What this account may create was not checked completely: freetier:GetAccountPlanState failed."
+
+
+def test_nothing_is_billed_where_app_runner_is_closed(emulator: Emulator, stack: DesiredState) -> None:
+    """No read tells, so the plan warns; a part of App Runner that is free is created before the database."""
+    emulator.faults = Faults(account_limits=("app-runner-closed",))
+    plan = real_stack.make_plan(stack)
+    emulator.clear_calls()
+
+    real_stack.apply(stack)
+
+    assert [note for note in plan.notes if "App Runner to new customers" in note and "`runtime: ecs-express`" in note]
+    assert "CreateAutoScalingConfiguration" in {call.operation for call in emulator.calls}
+    assert "CreateDBInstance" not in {call.operation for call in emulator.calls}
 
 
 def test_a_refused_load_balancer_ends_the_wait(emulator: Emulator, express_service: DesiredState) -> None:

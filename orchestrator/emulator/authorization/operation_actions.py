@@ -44,6 +44,7 @@ IAM_ACTIONS = {
     "cloudfront:CreateDistributionWithTags": ["cloudfront:CreateDistribution"],
     "s3:ListObjects": ["s3:ListBucket"],
     "s3:ListParts": ["s3:ListMultipartUploadParts"],
+    "servicequotas:GetAwsDefaultServiceQuota": ["servicequotas:GetAWSDefaultServiceQuota"],
     "sts:GetCallerIdentity": [],
     "sts:AssumeRoleWithWebIdentity": [],
 }

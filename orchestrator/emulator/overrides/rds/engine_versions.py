@@ -5,17 +5,24 @@ from __future__ import annotations
 from orchestrator.emulator.server_protocol import Params
 from orchestrator.emulator.service_base import CallContext, Service
 
-_ENGINE_VERSIONS = ("13.22", "14.19", "15.13", "15.14", "16.8", "16.9", "16.10", "17.5", "17.6")
-_INSTANCE_CLASSES = (
-    "db.t3.micro",
-    "db.t3.small",
-    "db.t3.medium",
-    "db.t4g.micro",
-    "db.t4g.small",
-    "db.t4g.medium",
-    "db.m7g.large",
+_MINOR_VERSIONS = {13: range(15, 23), 14: range(12, 20), 15: range(7, 15), 16: range(3, 11), 17: range(1, 7)}
+_ENGINE_VERSIONS = tuple(f"{major}.{minor}" for major, minors in _MINOR_VERSIONS.items() for minor in minors)
+_SIZES_BY_FAMILY = {
+    ("t3", "t4g"): ("micro", "small", "medium", "large", "xlarge", "2xlarge"),
+    ("m5", "m6g", "m6i", "m7g", "m7i", "m8g", "r5", "r6g", "r6i", "r7g", "r7i", "r8g"): (
+        "large",
+        "xlarge",
+        "2xlarge",
+        "4xlarge",
+        "8xlarge",
+        "12xlarge",
+        "16xlarge",
+    ),
+}
+_INSTANCE_CLASSES = tuple(
+    f"db.{family}.{size}" for families, sizes in _SIZES_BY_FAMILY.items() for family in families for size in sizes
 )
-_STORAGE_TYPES = ("gp2", "gp3")
+_STORAGE_TYPES = ("gp2", "gp3", "io1", "io2")
 
 
 class Catalogue(Service):
