@@ -32,7 +32,7 @@ PURPOSES = {
     "planning.apply": "walk a plan's graph on a thread pool",
     "planning.plan": "compare desired and live resources",
     "planning.guards": "one function per veto",
-    "planning.account_limits": "what AWS would refuse to this account",
+    "planning.account_refusals": "what AWS would refuse to this account",
     "planning.planned_cost": "estimate the cost before and after a plan",
     "cost": "dated prices, and an estimate",
     "planning.snapshot": "read all live resources at once",

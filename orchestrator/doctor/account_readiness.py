@@ -8,8 +8,8 @@ from typing import Final
 from orchestrator.aws import AwsError, Clients, Reader
 from orchestrator.bootstrap.runtime_permissions import SERVICE_LINKED_ROLE_PRINCIPALS
 from orchestrator.doctor import Finding, findings_from_problems, not_checked_finding
-from orchestrator.planning import account_limits, pipeline
-from orchestrator.planning.account_limits import GLOBAL_REGION, Refusal
+from orchestrator.planning import account_refusals, pipeline
+from orchestrator.planning.account_refusals import GLOBAL_REGION, Refusal
 from orchestrator.problems import Problems
 from orchestrator.vocabulary import Action, DesiredState, Plan, Resource
 
@@ -46,7 +46,7 @@ def check_plan(desired: DesiredState, clients: Clients) -> Iterator[Finding]:
 
 def _check_free_plan(desired: DesiredState, clients: Clients) -> Iterator[Finding]:
     try:
-        account_plan = account_limits.read_account_plan(Reader(clients))
+        account_plan = account_refusals.read_account_plan(Reader(clients))
     except AwsError as error:
         yield _denied_finding("account", error, "whether the account is on the Free plan")
         return
@@ -70,7 +70,7 @@ def _check_free_plan(desired: DesiredState, clients: Clients) -> Iterator[Findin
     else:
         yield Finding("account", "ok", message, "upgrade to the Paid plan in the Billing console before its end")
     databases = _list_resources(desired, "rds_instance")
-    yield from _to_findings("account", account_limits.check_backups(databases, account_plan), databases)
+    yield from _to_findings("account", account_refusals.check_backups(databases, account_plan), databases)
 
 
 def check_linked_roles(desired: DesiredState, clients: Clients) -> Iterator[Finding]:
@@ -102,26 +102,26 @@ def check_databases(desired: DesiredState, clients: Clients) -> Iterator[Finding
     reader = Reader(clients)
     for resource in _list_resources(desired, "rds_instance"):
         try:
-            offer = account_limits.read_offer(resource, desired.scope.region, reader)
+            offer = account_refusals.read_offer(resource, desired.scope.region, reader)
         except AwsError as error:
             yield _denied_finding("database", error, f"whether RDS offers {resource.spec['instance_class']}")
             return
         if offer.is_offered:
             yield Finding("database", "ok", f"RDS offers {offer.described}")
         else:
-            yield from _to_findings("database", [account_limits.refuse_offer(resource, offer)], [resource])
+            yield from _to_findings("database", [account_refusals.refuse_offer(resource, offer)], [resource])
 
 
 def check_quotas(desired: DesiredState, plan: Plan, clients: Clients) -> Iterator[Finding]:
     """Check that what the plan creates fits into the account's quotas."""
     created = {change.address for change in plan.pending_changes if change.action is Action.CREATE}
     reader = Reader(clients)
-    for quota in account_limits.QUOTAS:
+    for quota in account_refusals.QUOTAS:
         resources = [item for item in _list_resources(desired, quota.resource_type) if item.address in created]
         if not resources:
             continue
         try:
-            use = account_limits.measure_quota(quota, resources, reader)
+            use = account_refusals.measure_quota(quota, resources, reader)
         except AwsError as error:
             yield _denied_finding("quotas", error, f"the quota of {quota.name}")
             continue

@@ -9,7 +9,7 @@ from orchestrator.bootstrap import workflow_roles
 from orchestrator.bootstrap.workflow_roles import Repository
 from orchestrator.doctor import Finding, FindingState, findings_from_problems, not_checked_finding
 from orchestrator.manifest.check import Manifest
-from orchestrator.planning import account_limits, pipeline, snapshot
+from orchestrator.planning import account_refusals, pipeline, snapshot
 from orchestrator.problems import Problems
 from orchestrator.quantities import format_count
 from orchestrator.release import checkout
@@ -75,7 +75,7 @@ def check_app_runner_availability(desired: DesiredState, clients: Clients) -> It
     if not services:
         return
     try:
-        warnings = account_limits.check_app_runner(services[:1], Reader(clients))
+        warnings = account_refusals.check_app_runner(services[:1], Reader(clients))
     except AwsError:
         return  # `check_permissions` reports it
     for item in warnings:

@@ -108,7 +108,7 @@ def plan(
     from msgspec.structs import replace
 
     from orchestrator.aws import Clients, Reader
-    from orchestrator.planning import account_limits, hibernation, snapshot
+    from orchestrator.planning import hibernation, snapshot
     from orchestrator.planning import plan as planning
 
     clients = clients or Clients.for_scope(desired_state.scope)
@@ -130,10 +130,17 @@ def plan(
         configured_region=configured_region,
         today=today.isoformat(),
     )
-    if destroying or power is not None:
-        return prepared
-    prepared = account_limits.add_vetoes(prepared, reader, allow)
-    return _note_left_behind(prepared, reader, desired_state, today)
+    can_create = not destroying and power is None
+    return _check_account(prepared, reader, desired_state, today, allow) if can_create else prepared
+
+
+def _check_account(
+    prepared: PreparedPlan, reader: Reader, desired: DesiredState, today: date, allow: str
+) -> PreparedPlan:
+    """Return the plan with what AWS would refuse to the account, and what another region or name has left behind."""
+    from orchestrator.planning import account_refusals
+
+    return _note_left_behind(account_refusals.add_vetoes(prepared, reader, allow), reader, desired, today)
 
 
 def _note_left_behind(prepared: PreparedPlan, reader: Reader, desired: DesiredState, today: date) -> PreparedPlan:

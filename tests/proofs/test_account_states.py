@@ -154,7 +154,9 @@ def test_what_a_read_tells_is_refused_before_the_first_write(
     assert message in vetoes[0].sentence
     assert plan.is_vetoed
     with pytest.raises(Problems, match="AccountLimit"):
-        pipeline.apply(pipeline.plan(stack, clients=real_stack.clients()), ignore_event, clients=real_stack.clients())
+        performed_calls.apply(
+            pipeline.plan(stack, clients=real_stack.clients()), ignore_event, clients=real_stack.clients()
+        )
     assert [call.operation for call in emulator.calls if call.access == "write"] == []
     assert not real_stack.plan_with_token(stack).plan.is_vetoed
 

@@ -25,7 +25,7 @@ MAX_FREE_PLAN_BACKUP_DAYS: Final = 1
 """Days for which RDS keeps backups on AWS's Free plan (error FreeTierRestrictionError)."""
 MAX_LISTED_OPTIONS: Final = 6
 _NO_QUOTA_CODES: Final = ("NoSuchResourceException",)
-_MADE: Final = frozenset({Action.CREATE, Action.REPLACE})
+_CREATING_ACTIONS: Final = frozenset({Action.CREATE, Action.REPLACE})
 _ORDERED_FIELDS: Final = frozenset({"instance_class", "version", "storage_type"})
 
 
@@ -139,7 +139,7 @@ def _list_questions(plan: Plan, prepared: PreparedPlan, aws: AwsReader) -> Itera
     changes = {change.address: change for change in plan.pending_changes}
     tasks = {address: prepared.tasks[address].resource for address in changes}
     declared = {address: resource for address, resource in tasks.items() if resource is not None}
-    created = [resource for address, resource in declared.items() if changes[address].action in _MADE]
+    created = [resource for address, resource in declared.items() if changes[address].action in _CREATING_ACTIONS]
     databases = [item for item in declared.values() if item.type == "rds_instance" and _is_new(item)]
     longer = [item for item in databases if _changes(changes[item.address], {"backup_retention_days"})]
     if any(_keeps_more_than_free(item) for item in longer):
@@ -162,7 +162,7 @@ def _is_new(resource: Resource) -> bool:
 
 
 def _changes(change: Change, fields: Iterable[str]) -> bool:
-    return change.action in _MADE or bool({str(field.path[0]) for field in change.fields} & {*fields})
+    return change.action in _CREATING_ACTIONS or bool({str(field.path[0]) for field in change.fields} & {*fields})
 
 
 def _ask_all(questions: Sequence[Question]) -> Iterator[list[Refusal] | AwsError]:
