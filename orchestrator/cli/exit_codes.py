@@ -16,7 +16,12 @@ EXIT_CODES: Mapping[str, Mapping[ExitCode, str]] = {
     "plan": {ExitCode.CHANGES: "there are changes (`--detailed-exitcode`)", ExitCode.VETOED: "the plan is vetoed"},
     "adopt": {ExitCode.CHANGES: "not everything is adopted (`--plan`)", ExitCode.VETOED: _VETOED},
     "apply": {ExitCode.VETOED: _VETOED, ExitCode.UNHEALTHY: _UNHEALTHY},
-    "deploy": {ExitCode.VETOED: _VETOED, ExitCode.ROLLED_BACK: _ROLLED_BACK, ExitCode.UNREVIEWED: _UNDECIDED},
+    "deploy": {
+        ExitCode.VETOED: _VETOED,
+        ExitCode.ROLLED_BACK: _ROLLED_BACK,
+        ExitCode.UNREVIEWED: _UNDECIDED,
+        ExitCode.HELD_BACK: "deployed, but parts are held back because they were rolled back before",
+    },
     "rollback": _ROLLBACK,
     "destroy": {ExitCode.VETOED: _VETOED, ExitCode.UNHEALTHY: _UNHEALTHY},
     "restore database": {ExitCode.VETOED: _VETOED, ExitCode.UNHEALTHY: "restored, but something is unhealthy"},

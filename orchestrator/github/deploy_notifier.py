@@ -131,6 +131,8 @@ class DeployNotifier(Notifier):
         return PlanSource(self._github.run.default_branch, review_evidence.find_plan_workflows(Path.cwd()))
 
     def report_run(self, run: DeployRun) -> None:
+        for sentence in run.held:
+            self._github.warn(f"Held back: {sentence}")
         if run.result and run.view:
             self._github.report_result(run.environment, run.view, run.result)
         else:

@@ -196,13 +196,17 @@ class GitHubNotifier:
         text = comment_body.render_interrupted(self.title, self.commit, self.run.url)
         self._finish("error", headline, text)
 
+    def warn(self, message: str) -> None:
+        """Annotate the run of the workflow with a warning."""
+        sys.stderr.write(workflow_commands.warning(message) + "\n")
+
     def warn_on_failure(self, notify: Callable[[], None]) -> None:
         """Call ``notify``; log its problems as warnings."""
         try:
             notify()
         except Problems as error:
             for problem in error.problems:
-                sys.stderr.write(workflow_commands.warning(f"{problem.message}\nhint: {problem.hint or ''}") + "\n")
+                self.warn(f"{problem.message}\nhint: {problem.hint or ''}")
 
     def _finish(self, state: DeploymentState, headline: str, text: str, url: str = "") -> None:
         self.run.append_summary(text)

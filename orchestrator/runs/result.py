@@ -35,6 +35,11 @@ class DeployRun(Struct, frozen=True):
     view: DeployView | None = None
 
     @property
+    def held(self) -> tuple[str, ...]:
+        """Sentences about the parts of the commit that pins hold back."""
+        return self.view.held if self.view else ()
+
+    @property
     def environment(self) -> str:
         """``PROJECT/ENVIRONMENT``, or "" without a plan."""
         return f"{self.plan.project}/{self.plan.environment}" if self.plan else ""
