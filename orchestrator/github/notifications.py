@@ -143,11 +143,12 @@ class GitHubNotifier:
         self.warn_on_failure(create)
 
     def report_result(self, title: str, result_view: DeployView, result: DeployResult) -> None:
-        """Report the result; on the merged pull request only after a failure of this run or an earlier one."""
+        """Report the result; on the merged pull request only if this run or an earlier one failed or held parts back."""
         text = comment_body.render_result(title, result_view, self.commit, self.run.url)
         url = environment_url(result)
         self.run.set_outputs(result=result.status, release=result.current_release_number or "", url=url)
-        self._finish("success" if result_view.is_success else "failure", result_view.headline, text, url)
+        state: DeploymentState = "success" if result_view.is_success else "failure"
+        self._finish(state, result_view.headline, text, url, is_partial=bool(result.held))
 
     def report_not_approved(self, title: str, decision: ApprovalDecision, digest: str) -> None:
         """Report that the plan was not approved, and why."""
@@ -208,23 +209,24 @@ class GitHubNotifier:
             for problem in error.problems:
                 self.warn(f"{problem.message}\nhint: {problem.hint or ''}")
 
-    def _finish(self, state: DeploymentState, headline: str, text: str, url: str = "") -> None:
+    def _finish(
+        self, state: DeploymentState, headline: str, text: str, url: str = "", *, is_partial: bool = False
+    ) -> None:
         self.run.append_summary(text)
         if self._deployment is not None:
             deployment = self._deployment
             self.warn_on_failure(lambda: deployment.finish(state, headline, url))
-        self.warn_on_failure(
-            lambda: self._comment_on_merged_pull_request(text, is_success=state in {"success", "inactive"})
-        )
+        is_complete = state in {"success", "inactive"} and not is_partial
+        self.warn_on_failure(lambda: self._comment_on_merged_pull_request(text, is_complete=is_complete))
 
-    def _comment_on_merged_pull_request(self, text: str, *, is_success: bool) -> None:
-        """Comment on the merged pull request of the commit; a success only replaces an earlier failure."""
+    def _comment_on_merged_pull_request(self, text: str, *, is_complete: bool) -> None:
+        """Comment on the merged pull request of the commit; that it is live completely only replaces other news."""
         if self.github is None:
             return
         marker = plan_markdown.marker(self.marker, "deploy")
         for pull_request in plan_status.list_merged_pull_requests(self.github, self.commit)[:1]:
             number = int(pull_request["number"])
-            if not is_success or sticky_comment.find(self.github, number, marker):
+            if not is_complete or sticky_comment.find(self.github, number, marker):
                 sticky_comment.upsert(self.github, number, marker, f"{marker}\n{text}")
 
     def _comment_body(self, text: str) -> str:
