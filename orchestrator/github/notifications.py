@@ -143,7 +143,7 @@ class GitHubNotifier:
         self.warn_on_failure(create)
 
     def report_result(self, title: str, result_view: DeployView, result: DeployResult) -> None:
-        """Report the result; on the merged pull request only if this run or an earlier one failed or held parts back."""
+        """Report the result; on the merged pull request only if a run of it failed or held parts back."""
         text = comment_body.render_result(title, result_view, self.commit, self.run.url)
         url = environment_url(result)
         self.run.set_outputs(result=result.status, release=result.current_release_number or "", url=url)
