@@ -94,7 +94,9 @@ def test_a_mapping_is_remembered(storage: S3FileStorage, run: Run, tmp_path: Pat
 
 def test_versions_are_listed(storage: S3FileStorage, run: Run, tmp_path: Path) -> None:
     """The oldest first, the current one marked; none is said to be none."""
-    assert "No model has been uploaded" in run("model", "list").out
+    empty = run("model", "list").out
+    assert "No model has been uploaded" in empty
+    assert "python -m ml.download_photos -f " in empty
     for name in ("v2", "v1", "v3"):
         publish(storage, tmp_path, name)
     lines = run("model", "list").out.splitlines()

@@ -97,7 +97,10 @@ def list_versions(settings: Settings, output_format: str) -> int:
             f"{marker} {model.version:24} {summary}  {model.size / 1e6:.1f} MB  {model.verdict.says}"
         )
     if not models:
-        settings.terminal.print_out("No model has been uploaded. Train one: python -m ml.train_model")
+        settings.terminal.print_out(
+            "No model has been uploaded. To train one, download the photos first: python -m ml.download_photos"
+            f"{format_location(settings)}"
+        )
     return ExitCode.OK
 
 
