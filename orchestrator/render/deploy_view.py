@@ -167,6 +167,7 @@ def _format_headline(result: DeployResult, seconds: float) -> str:
     duration = apply_report.format_duration(seconds)
     number = result.release.number if result.release else None
     rollback_of = result.release.of if result.release else None
+    exception = ", except what is held back" if result.held else ""
     match result.status:
         case "released" if rollback_of:
             return (
@@ -174,9 +175,11 @@ def _format_headline(result: DeployResult, seconds: float) -> str:
                 f"{_describe_probes(result)}."
             )
         case "released":
-            return f"Deployed release {number}{_environment_note(result)} in {duration}; {_describe_probes(result)}."
+            done = f"Deployed release {number}{_environment_note(result)} in {duration}{exception}"
+            return f"{done}; {_describe_probes(result)}."
         case "unchanged":
-            return f"No changes: release {result.current_release_number} is current; {_describe_probes(result)}."
+            current = f"release {result.current_release_number} is current"
+            return f"No changes{exception}: {current}; {_describe_probes(result)}."
         case "returned":
             restored = (
                 f"release {rollback_of} (recorded as release {result.current_release_number})"

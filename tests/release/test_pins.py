@@ -203,6 +203,7 @@ def test_the_site_of_a_rolled_back_commit_waits_for_its_api(shop: ServiceProject
     assert deploy_view.render_text(view, Style()).startswith(
         "Held back: Release 2 was rolled back (containerservice.api"
     )
+    assert "in 1.0s, except what is held back; " in view.headline
     assert shop.deploy(version="3").status == "released"
     assert read_served(shop)[1] == "site 2, edited"
     assert shop.ledger.pins == ()
