@@ -62,7 +62,7 @@ def add_products(run_folder: Path, data_folder: Path, runs_folder: Path, now: da
     )
     if not changed:
         raise Problems.from_message(
-            f"{data_folder} has no photos that are new to training run {run.version}",
+            f"{data_folder} contains only photos that are already in training run {run.version}",
             hint="download the photos first: python -m ml.download_photos",
         )
     verify_photos(data, data_folder)

@@ -295,7 +295,7 @@ def _render_accuracy(metadata: ModelMetadata) -> list[str]:
         )
     ]
     if measured.separation is not None:
-        lines.append(f"  Learned products distinguished from unknown products: {measured.separation:.2f} (AUROC)")
+        lines.append(f"  Trained products distinguished from other products: {measured.separation:.2f} (AUROC)")
     if studio is not None:
         lines.append(
             f"  On {studio.photos} of the shop's own photos, cross-validated: top-1 {studio.top1:.1%}, "

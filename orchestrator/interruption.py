@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from orchestrator.problems import ExitCode, Problem, Problems
 
-STOPPED_WAIT_REASON = "the run was stopped while it waited for AWS, which continues; run the command again"
+STOPPED_WAIT_REASON = "the run was stopped while waiting for AWS, which continues the operation; run the command again"
 _thread = threading.local()
 
 

@@ -36,8 +36,8 @@ def check_inside(component: Component, resolved: Path, description: str) -> None
     if root is None:
         return
     hint = (
-        "use a path inside the repository, relative to the manifest; the targets of symbolic links must be inside it, "
-        "too"
+        "use a path inside the repository, relative to the manifest; symbolic links must also point inside the "
+        "repository"
     )
     if not resolved.is_relative_to(root):
         message = f"{component.handle}: {description} is outside the repository {root}"

@@ -193,8 +193,8 @@ ERROR_ADVICE: Final = (
     ),
     ErrorAdvice(
         ErrorPattern("apprunner", ("create_vpc_connector",), (), ("availability zone",)),
-        "App Runner VPC connectors are not available in every Availability Zone. In `network.subnets` of the Project, "
-        "list only subnets that the message does not name.",
+        "App Runner VPC connectors are not available in every Availability Zone. Remove the subnets that the "
+        "message names from `network.subnets` of the Project.",
         "App Runner developer guide, VPC access for outgoing traffic, subnets",
     ),
     ErrorAdvice(

@@ -26,9 +26,12 @@ def report(error: Exception, arguments: Sequence[str], *, verbose: bool) -> str:
     if verbose:
         return f"{traceback_text}\n{headline}"
     try:
-        return f"{headline}\n    hint: see {_write(traceback_text, arguments)} for details, or run again with --verbose"
+        return (
+            f"{headline}\n    hint: see {_write(traceback_text, arguments)} for details, or run the command again "
+            "with --verbose"
+        )
     except OSError:
-        return f"{headline}\n    hint: run again with --verbose for details"
+        return f"{headline}\n    hint: run the command again with --verbose for details"
 
 
 def _write(traceback_text: str, arguments: Sequence[str]) -> Path:

@@ -266,5 +266,5 @@ def _check_shared_passwords(component: Component, siblings: Siblings) -> Iterato
         if sibling.kind != component.kind or sibling.handle >= component.handle:  # Report each pair once.
             continue
         for handle in sorted(databases & set(_list_databases(sibling))):
-            message = f"{sibling.handle} already contains the password of {handle}; only one Secret can"
+            message = f"{sibling.handle} already contains the password of {handle}; only one Secret can contain it"
             yield ("spec", "data"), message, f"use {sibling.handle} instead, or use {handle}.host with a separate user"

@@ -81,7 +81,7 @@ def _advise_gateways(network: LiveResource, region: str, prices: PriceList) -> I
     yield (
         f"The network routes traffic through {', '.join(gateways)}, which the estimate does not include (a "
         f"charge{amount}, traffic is extra). This stack does not need a NAT gateway: S3 is reached through the free "
-        "gateway endpoint, and secrets are injected. Delete it if nothing else uses it."
+        "gateway endpoint, and secrets are injected. If nothing else uses the gateway, delete it."
     )
 
 

@@ -90,8 +90,8 @@ def describe_first_alert(estimate: Estimate) -> str:
     day = math.ceil(triggered_alerts[0] / estimate.idle * DAYS_PER_MONTH)
     return (
         f"The {amounts} budget {noun} will fire every month, the first on about day {day}: the stack costs about "
-        f"{estimate.idle:.2f} USD a month even when nobody uses it. Raise the first alert so that it reports only "
-        "higher use."
+        f"{estimate.idle:.2f} USD a month even when nobody uses it. Raise the first alert, so that it reports only "
+        "higher usage."
     )
 
 

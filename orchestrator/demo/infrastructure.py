@@ -79,7 +79,7 @@ def run_demo(settings: Settings) -> int:
     if settings.manifests == Settings().manifests and not settings.manifests.exists():
         settings = replace(settings, manifests=find_shipped_manifests())
         settings.terminal.print_out(
-            f"No folder `manifests` here. The demo uses the shipped stack: {settings.manifests}"
+            f"The folder `manifests` does not exist here. The demo uses its sample stack: {settings.manifests}"
         )
     start_chapter = _ChapterHeadings(settings)
     with local_state_service.run_state_service(os.environ) as address:

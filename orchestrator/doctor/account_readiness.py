@@ -93,7 +93,7 @@ def check_linked_roles(desired: DesiredState, clients: Clients) -> Iterator[Find
         fix = f"to avoid the wait, run `aws iam create-service-linked-role --aws-service-name {principal}`"
         yield Finding("linked roles", "ok", message, fix)
     if not missing:
-        count = f"{len(principals)} exist" if principals else "none is needed"
+        count = f"{len(principals)} exist" if principals else "no service-linked role is needed"
         yield Finding("linked roles", "ok", count)
 
 

@@ -1,7 +1,7 @@
 """Ask IAM whether the deploy role may do what the manifests need.  API: IAM SimulatePrincipalPolicy, which only reads.
 
 IAM's simulator sees what no comparison of policies shows: service control policies of the organisation, and a boundary
-or policy that somebody changed by hand.
+or policy that somebody changed manually.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ the remaining properties.
 
 Secret values stay in Secrets Manager; no file here contains them. The workflow roles and their permissions boundary
 have the path `/orchestrator/{project}/{environment}.github/`; delete them in IAM after you delete the last workflow.
-Records of releases stay in the release bucket.
+The release ledger stays in the release bucket.
 """
 
 

@@ -66,7 +66,7 @@ def render_value(value: Any, indent: str = "") -> str:
             pairs = {render_string(str(key)): item for key, item in value.items()}
             lines = "".join(f"{line}\n" for line in _render_pairs(pairs, indent + "  "))
             return f"{{\n{lines}{indent}}}" if lines else "{}"
-    raise TypeError(f"{type(value).__name__} is not a value in Terraform's language")
+    raise TypeError(f"{type(value).__name__} cannot be written in Terraform's language")
 
 
 def render_string(text: str) -> str:

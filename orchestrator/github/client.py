@@ -191,7 +191,7 @@ def _build_problems(method: str, path: str, response: httpx.Response | None, mes
         permission = next((required for part, required in PERMISSIONS_BY_PATH if part in path), "contents: read")
         hint = f"add to the job's `permissions:` {permission}"
     if response is not None and status in _RATE_LIMIT_CODES and _rate_limit_delay(response) is not None:
-        hint = "re-run the job later: GitHub's rate limit is exhausted"
+        hint = "re-run the job later: GitHub's rate limit is exceeded"
     problems = GitHubProblems.from_message(
         f"GitHub request failed: {method} {sanitise(path)}: {status_text}{sanitise(message)}", hint=hint
     )

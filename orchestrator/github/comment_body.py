@@ -28,8 +28,8 @@ MAX_LIST_ITEMS: Final = 40
 """Most items in a list; the rest are counted."""
 _MAX_CALLS_BYTES: Final = 12_000
 _DATES_NOTE: Final = (
-    "Close this issue when the dates are planned for. It opens again only for a new date, and the workflow closes it "
-    "when no date applies any longer. To list the dates of the next year, run `orchestrator outlook`."
+    "Close this issue once you have planned for the dates. The workflow reopens it only for a new date, and closes it "
+    "when no date applies anymore. To list the dates of the next year, run `orchestrator outlook`."
 )
 _MERGE_NOTES: Final = {
     "review": "This plan requires approval by someone other than the author. Merging then applies exactly these "

@@ -29,7 +29,7 @@ def report(github: GitHub, marker: str, stack: str, all_dates: Iterable[Deadline
     body = comment_body.render_dates(due, stack, marker, on, run_url)
     text = f"{body.rstrip()}\n\n<!-- orchestrator:raised{''.join(f' {key}' for key in keys)} -->\n"
     if not due:
-        return tracking_issue.close(github, marker, text, "None of these dates applies any longer.")
+        return tracking_issue.close(github, marker, text, "None of these dates applies anymore.")
     issue = tracking_issue.find(github, marker)
     if issue is not None and issue["state"] == "closed" and set(keys) <= _read_raised(issue.get("body") or ""):
         return str(issue["html_url"])

@@ -89,7 +89,7 @@ class DeployNotifier(Notifier):
         if self._is_approved and not doubt:
             return True
         decision = (
-            ApprovalDecision(False, f"{doubt}, and a token lifts only vetoes")
+            ApprovalDecision(False, f"{doubt}, and a token cannot replace an approval")
             if self._allow and doubt
             else self._decide(plan, ledger, (declared, policy), doubt)
         )

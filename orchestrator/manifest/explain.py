@@ -234,7 +234,7 @@ def _limit_lines(root: Schema, field_schema: Schema) -> Iterator[str]:
                 yield template.format(form[keyword])
         if "x-handle" in form:
             kinds = form["x-handle"]
-            yield f"the handle of a {' or '.join(kinds) if isinstance(kinds, list) else 'component'}: kind.name"
+            yield f"a reference to a {' or '.join(kinds) if isinstance(kinds, list) else 'component'}: kind.name"
 
 
 def _field_lines(root: Schema, field_schema: Schema, fields: Mapping[str, Any]) -> Iterator[str]:

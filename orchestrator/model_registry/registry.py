@@ -103,7 +103,7 @@ class Parity(Struct, frozen=True):
 class Verdict(Struct, frozen=True):
     """The comparison with version ``against``: better, same, worse or first; ``forced``: why it was still published.
 
-    ``lost``: products that version recognises, that still have photos, and that this one does not know.
+    ``lost``: products that version recognises, that still have photos, and that this model does not recognise.
     """
 
     says: str

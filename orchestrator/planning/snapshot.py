@@ -186,6 +186,6 @@ def _get_result(future: Future[T]) -> T:
 
 def connection_problem(error: AwsError) -> Problems:
     """Return the Problems for an error that prevents every call to AWS."""
-    advice = error.advice.rstrip(".") or FATAL_ERROR_HINTS.get(error.code, "run it again")
+    advice = error.advice.rstrip(".") or FATAL_ERROR_HINTS.get(error.code, "run the command again")
     hint = f"{advice}; nothing was changed"
     return Problems.from_message(f"cannot query AWS: {error}", hint=hint)

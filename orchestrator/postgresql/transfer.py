@@ -66,7 +66,7 @@ def check_before(
     missing = sorted(set(source.extensions) - target_extensions)
     problems += [
         Problem(
-            f"the target's server has no extension `{name}`",
+            f"the target server does not offer the extension `{name}`",
             hint="first drop the extension, and the tables that use it, in the source",
         )
         for name in missing
@@ -263,8 +263,8 @@ def _restore(target: ConnectionTarget, arguments: list[str]) -> None:
 def _restore_hint(message: str) -> str:
     """Return what to do about an error of the target. Pure."""
     if "No space left on device" in message:
-        return "raise `storage.sizeGb` of the Database and apply, then run the same command again: it continues"
-    return f"{find_hint(message)}; the same command continues"
+        return "raise `storage.sizeGb` of the Database and apply, then run the same command again to continue"
+    return f"{find_hint(message)}; run the same command again to continue"
 
 
 def find_unexpected_error(output: str) -> str:

@@ -1,4 +1,4 @@
-"""Run the canary: create the stack, plan again, edit by hand, update, delete, and look for leftovers.
+"""Run the canary: create the stack, plan again, edit manually, update, delete, and look for leftovers.
 
 ``full`` runs more steps on a larger stack, with the same beginning and end.
 """
@@ -105,7 +105,7 @@ class Canary:
         """Run the steps between the check of the account and the deletion."""
         if self._step("create", lambda: self._apply(environment, 1)):
             self._step("plan again", lambda: self._expect_no_changes(environment, 1))
-            self._step("edit by hand", lambda: self._edit_by_hand(environment))
+            self._step("edit manually", lambda: self._edit_by_hand(environment))
             self._step("update", lambda: self._apply(environment, 2))
 
     def delete(self, environment: str) -> str:

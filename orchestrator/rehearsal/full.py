@@ -56,7 +56,7 @@ class FullRehearsal(Canary):
             ("deploy version 2", lambda: self._deploy(environment, 2)),
             ("deploy a version that fails", lambda: self._deploy_failing(environment)),
             ("roll back to version 1", lambda: self._roll_back(environment)),
-            ("edit by hand", lambda: self._edit_by_hand(environment)),
+            ("edit manually", lambda: self._edit_by_hand(environment)),
             ("change the subnets", lambda: self._change_subnets(environment)),
         ]
         for number, (name, moment) in enumerate(interruptions.KILLED_AT.items(), FIRST_INTERRUPTED_VERSION):

@@ -283,7 +283,7 @@ def _lock_held_error(store: LedgerStore, existing: StoredObject, ttl_seconds: fl
     if existing.written_at is None or existing.read_at is None:
         expiry = "S3's response had no date, so the expiry time of its lock is unknown"
     else:
-        expiry = f"if that run has died, its lock expires at {_format_time(existing.written_at + ttl_seconds)}"
+        expiry = f"if that run was killed, its lock expires at {_format_time(existing.written_at + ttl_seconds)}"
     holder = _describe_holder(_decode_lease(existing), existing)
     return LockHeldError.from_message(
         f"{store.environment} is {holder}; nothing was changed",

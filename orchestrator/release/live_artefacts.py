@@ -55,7 +55,7 @@ def _hide(data: Value) -> WriteOnly:
 def _keep_image(resource: Resource, live: LiveResource | None) -> Resource:
     if live is None:
         raise Problems.from_message(
-            f"{resource.component} is not deployed yet: only a deploy ships its first image",
+            f"{resource.component} is not deployed yet: only a deploy can release its first image",
             where=resource.where,
             hint="run: orchestrator deploy",
         )

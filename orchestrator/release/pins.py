@@ -198,8 +198,8 @@ def _describe_choice(pins: tuple[Pin, ...], changed: frozenset[str]) -> Problem:
     others = sorted(suspects - changed)
     reason = f" ({pins[0].reason})" if pins[0].reason else ""
     message = (
-        f"release {pins[0].left} was rolled back{reason}, and which of its components caused the problem is unknown: "
-        f"the checkout changes {', '.join(sorted(suspects & changed))}, but not {', '.join(others)}. "
+        f"release {pins[0].left} was rolled back{reason}, and it is not known which of its components caused the "
+        f"problem: the checkout changes {', '.join(sorted(suspects & changed))}, but not {', '.join(others)}. "
         "Nothing was changed"
     )
     hint = (

@@ -196,7 +196,7 @@ def _check_response(probe: Probe, status: int, headers: Mapping[str, str], body:
         if headers.get(name) != value:
             return f"header {name}: {headers.get(name, '(missing)')[:80]}, expected {value}"
     if probe.sha256 and (body_digest := hashlib.sha256(body).hexdigest()) != probe.sha256:
-        return f"content differs from the shipped site (sha256 {body_digest[:12]}, expected {probe.sha256[:12]})"
+        return f"content differs from the deployed site (sha256 {body_digest[:12]}, expected {probe.sha256[:12]})"
     if probe.contains and probe.contains.encode() not in body[:MAX_BODY_BYTES]:
         return f"response does not contain {probe.contains[:60]!r}"
     return ""

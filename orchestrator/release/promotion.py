@@ -171,7 +171,7 @@ class _Selection:
             pin = self._ledger.pins[-1]
             reason = f" ({pin.reason})" if pin.reason else ""
             return self.keep(
-                f"release {pin.left} was rolled back{reason}, so promotions are held back. {self._hint()}", is_held=True
+                f"release {pin.left} was rolled back{reason}, so promotions are paused. {self._hint()}", is_held=True
             )
         if not self._rules.is_automatic:
             return self.keep(f"`promotion.automatic` is false. {self._hint()}")
@@ -277,7 +277,7 @@ class _Selection:
             if live == version:
                 continue
             if live is not None and live not in proved_versions:
-                notes.append(f"{handle}: model {live} was uploaded to this environment, not promoted, so it stays.")
+                notes.append(f"{handle}: model {live} was uploaded to this environment, not promoted, so it is kept.")
                 continue
             bucket = buckets[handle]
             keys = [key for folder in MODEL_FOLDERS for key in self._list_keys(bucket, f"{folder}/{version}/")]

@@ -55,7 +55,7 @@ class ShippedCommits(Struct, frozen=True):
 def list_shipped_commits(folder: Path, before: str, after: str) -> ShippedCommits:
     """Return the commits of the main branch between two commits; each pull request is one."""
     if not before or not after:
-        return ShippedCommits(problem="a release was made outside of a git repository")
+        return ShippedCommits(problem="a release was created outside a git repository")
     problem = _find_problem(folder, (before, after))
     if problem:
         return ShippedCommits(problem=problem)

@@ -207,9 +207,9 @@ def render_measured(first_day: date, last_day: date, usage: UsageByComponent) ->
     ]
     days = f"from {first_day} to {last_day}"
     title = (
-        f"Measured by CloudWatch {days}, as `usage` of the manifests states it:"
+        f"Measured by CloudWatch {days}, in the format of `usage` in the manifests:"
         if lines
-        else f"CloudWatch measured nothing {days}; the declared usage counts."
+        else f"CloudWatch measured no usage {days}; the estimate uses the declared usage."
     )
     limits = "CloudWatch does not measure the traffic of services and buckets, or the tasks of ECS Express services."
     return "\n".join([title, *lines, limits])
@@ -249,8 +249,8 @@ def describe_account(estimate: Estimate, on: date, created: date | None) -> Iter
         yield f"{MAX_CREDITS_USD} USD of credits pay for {months:g} months of this stack."
     if offer.free_plan_closes is not None and on > offer.free_plan_closes:
         yield (
-            f"The Free plan of this account ended on {offer.free_plan_closes}: only an account on the Paid plan still "
-            "works."
+            f"The Free plan of this account ended on {offer.free_plan_closes}: AWS closes accounts that did not "
+            "upgrade to the Paid plan."
         )
     elif offer.free_plan_closes is not None:
         yield (

@@ -211,7 +211,7 @@ def _format_failure(result: DeployResult, duration: str, rollback_of: int | None
             "and there is no earlier release to roll back to."
         )
     operation = "Rollback" if rollback_of else "Deploy"
-    rollback_note = ", and restoring the previous release failed too" if result.rollback_result else ""
+    rollback_note = ", and restoring the previous release also failed" if result.rollback_result else ""
     return f"{operation} failed after {duration}{rollback_note}: AWS now has parts of both the old and the new release."
 
 
@@ -245,7 +245,7 @@ def _describe_probes(result: DeployResult) -> str:
 def _describe_probe(probe_result: ProbeResult) -> str:
     probe = probe_result.probe
     success_text = (
-        "serves the shipped content"
+        "serves the deployed content"
         if probe.sha256
         else "serves the expected build"
         if probe.header
@@ -275,7 +275,7 @@ def _workflow_step(result: DeployResult, environment: str) -> tuple[str, str]:
     """Return the next step for somebody who has only GitHub, as Markdown, with the command that starts its workflow."""
     if result.status == "returned" and result.ship_result.is_build_failure:
         text = (
-            "the failed build is held back until it changes. To deploy a fix, merge it. To deploy the same build "
+            "the failed build stays pinned until it changes. To deploy a fix, merge it. To deploy the same build "
             "again, start the workflow `deploy` with `unpin: all`:"
         )
         return text, workflow_dispatch.format_command("deploy", environment, unpin="all")

@@ -43,7 +43,7 @@ def render_svg(components: Sequence[str], edges: Iterable[tuple[str, str]]) -> s
     total_width = max((x for x, _ in places.values()), default=0) + width + PADDING
     size = f'viewBox="0 0 {total_width} {height}" width="{total_width}" height="{height}"'
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img"><title>Components and what they need</title>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img"><title>Dependencies between components</title>',
         f"<style>{_STYLE}</style><defs>{_ARROW}</defs>",
         *(
             _draw_edge(places, edge, width, is_mutual=edge[::-1] in needs)

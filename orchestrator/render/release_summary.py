@@ -42,7 +42,7 @@ def summarize(plan: Plan, facts: ReleaseFacts, cost_change: float | None, quiet_
         *_describe_databases(plan.changes),
         *([_format_cost(cost_change)] if cost_change is not None else []),
         _describe_downtime(plan.pending_changes, quiet_effects),
-        f"held back: {_join_names(facts.held)}",
+        f"pinned: {_join_names(facts.held)}",
     ]
     return sanitise(shorten(SEPARATOR.join(parts), 600))
 

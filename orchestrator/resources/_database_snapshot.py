@@ -62,7 +62,10 @@ def _confirm_own(aws: AwsReader, database: str, name: Value, unchanged: str) -> 
     if source.lower() != database.lower():
         raise Problems.from_message(
             f"the snapshot {name} already exists, but belongs to {source}, not to {database}. {unchanged}",
-            hint=f"delete it with `aws rds delete-db-snapshot --db-snapshot-identifier {name}`, then run again",
+            hint=(
+                f"delete it with `aws rds delete-db-snapshot --db-snapshot-identifier {name}`, then run the command "
+                "again"
+            ),
         )
     return {"DBSnapshot": snapshots[0]}
 

@@ -33,7 +33,7 @@ ARN = None
 NOT_FOUND_CODES = ("ResourceNotFoundException",)
 TAG_FINGERPRINT = "orchestrator:fingerprint"
 TAG_VERSION = "orchestrator:version"
-MANUAL_CHANGE = "changed by hand"
+MANUAL_CHANGE = "changed manually"
 
 _PLACEHOLDER = re.compile(r"\{\{(?:generated|external) ([^{}]+)\}\}")
 

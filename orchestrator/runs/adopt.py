@@ -171,7 +171,7 @@ def _require_managed_dependencies(settings: Settings, planned: PreparedPlan, han
         selected.update(change.depends_on if change.address in selected else ())
     others = {change.component for change, _ in _list_vetoes(planned, "NotOurs") if change.address in selected}
     if others:
-        message = f"{', '.join(handles)} depends on {', '.join(sorted(others))}, which exists and is not managed either"
+        message = f"{', '.join(handles)} depends on {', '.join(sorted(others))}, which exists and is also unmanaged"
         command = settings.command_line("adopt", *handles, *sorted(others))
         raise Problems.from_message(message, hint=f"adopt them together: `{command}`; nothing was changed")
 

@@ -86,7 +86,8 @@ def plan_without_artefacts(candidate: ReleaseCandidate, options: ApplyOptions, s
             *(word for name in options.targets for word in ("--target", name)),
         )
         raise Problems.from_message(
-            f"the reviewed plan changes {artefacts}, which only a deploy can do", hint=f"run: {command}"
+            f"the reviewed plan changes {artefacts}, which only `orchestrator deploy` can change",
+            hint=(f"run: {command}"),
         )
     settings.terminal.print_out(
         f"This command does not change {artefacts}. To release the version in the checkout, run: "

@@ -96,7 +96,7 @@ def _check_account(caller: Caller, account: str) -> None:
         raise Problems.from_message(
             f"the credentials belong to account {caller_account}, but the manifests are for {account}; no costs were "
             "read",
-            hint="use the right profile, or correct `account` in the Project",
+            hint="use a profile of that account, or correct `account` in the Project",
         )
 
 

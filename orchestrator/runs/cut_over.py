@@ -34,7 +34,7 @@ From `{old}` to `{new}`: {size}, PostgreSQL {version}.
 ## Cut-over
 
 - [ ] Stop everything that writes to the old database.
-- [ ] Copy the rest. This takes {total} at most and must end with `Proved`:
+- [ ] Copy the rest. This takes {total} at most and must end with `Verified`:
 
       {command}
 

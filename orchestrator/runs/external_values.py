@@ -92,7 +92,7 @@ class ExternalValues:
             raise Problems.from_message(f"the value of {key} is empty", hint="nothing was changed")
         if pattern and not re.fullmatch(pattern, value):
             message = f"the value of {key} does not match the pattern {pattern}"
-            raise Problems.from_message(message, hint="check that you copied the right value; nothing was changed")
+            raise Problems.from_message(message, hint="check the value; nothing was changed")
         description = self._describe()
         document = self._read_document() if description is not None else {}
         document |= {key: value, key.replace(":", "__"): value}
@@ -256,7 +256,7 @@ class ExternalValues:
     def _write(
         self, document: Mapping[str, Any], tags: list[Mapping[str, str]], more: Mapping[str, Any] | None = None
     ) -> None:
-        """Write the document, and tag its version so that it does not count as changed by hand, unless it was."""
+        """Write the document, and tag its version so that it does not count as changed manually, unless it was."""
         secret = {"SecretId": self._resource.physical}
         is_as_written = self._is_as_written()
         request = {**secret, "SecretString": _dump(document), **self._keep_rotation(), **(more or {})}
@@ -278,7 +278,7 @@ def _check_account(clients: Clients, expected: str) -> None:
     account = clients.call("sts", "get_caller_identity", {})["Account"]
     if account != expected:
         message = f"the credentials belong to account {account}, but the manifests are for {expected}"
-        raise Problems.from_message(message, hint="use the right profile; nothing was changed")
+        raise Problems.from_message(message, hint="use a profile of that account; nothing was changed")
 
 
 def _find_component(desired: DesiredState, name: str) -> Component:

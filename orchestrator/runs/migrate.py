@@ -138,8 +138,8 @@ def _check(
     is_ours = transfer.is_marked(target)
     if differences and target_inventory.rows and not is_ours and not options.into_nonempty:
         raise Problems.from_message(
-            f"{target.label} has {format_count(target_inventory.rows, 'row')} not written by a migration; "
-            "nothing was changed",
+            f"{target.label} has {format_count(target_inventory.rows, 'row')} that no migration wrote; nothing "
+            "was changed",
             hint="copy into an empty database, or pass --into-nonempty to replace the rows of tables that differ",
         )
     return source_inventory, target_inventory, not differences
@@ -150,7 +150,7 @@ def _migrate(settings: Settings, source: ConnectionTarget, target: ConnectionTar
 
     before = _check(settings, source, target, options)
     if before[2]:
-        settings.terminal.print_out("Both databases are equal: nothing to copy.")
+        settings.terminal.print_out("Both databases are identical: nothing to copy.")
         transfer.finish(target)
         return ExitCode.OK
     options.approval.confirm(
@@ -198,7 +198,7 @@ def _print_proof(
     if not differences:
         transfer.finish(target)
         print_out(
-            f"Proved: {format_count(len(inventory.tables), 'table')}, {format_count(inventory.rows, 'row')}, "
+            f"Verified: {format_count(len(inventory.tables), 'table')}, {format_count(inventory.rows, 'row')}, "
             f"{format_count(len(inventory.objects), 'definition')} and "
             f"{format_count(len(inventory.sequences), 'sequence')} are equal on both sides ({seconds:.1f}s)."
         )

@@ -280,7 +280,9 @@ def _report(settings: Settings, options: MigrateFilesOptions, proofs: list[FileP
     wrong = [item for item in proofs if item.state != EQUAL]
     if not wrong:
         size = sum(item.file.size for item in proofs)
-        print_out(f"Proved: {format_count(len(proofs), 'file')} ({size / 2**20:.1f} MB) have equal SHA-256 checksums.")
+        print_out(
+            f"Verified: {format_count(len(proofs), 'file')} ({size / 2**20:.1f} MB) have equal SHA-256 checksums."
+        )
         return ExitCode.OK
     for item in wrong[:MAX_LISTED_FILES]:
         print_out(f"  {item.state}: {sanitise(item.key)}")

@@ -55,12 +55,12 @@ def _read_service(client: httpx.Client, service: str, region: str) -> dict[str, 
         raise Problems.from_message(
             f"cannot read the prices of {service} in {region} from {client.base_url}: "
             f"HTTP {error.response.status_code}",
-            hint="run the command again; until then, estimates use the prices that ship with the orchestrator",
+            hint="run the command again; until then, estimates use the prices included in the orchestrator",
         ) from None
     except httpx.HTTPError as error:
         raise Problems.from_message(
             f"cannot read the prices of {service} in {region} from {client.base_url}: {type(error).__name__}",
-            hint="check the network and the proxy settings; until then, estimates use the prices that ship with the "
+            hint="check the network and the proxy settings; until then, estimates use the prices included in the"
             "orchestrator",
         ) from None
 

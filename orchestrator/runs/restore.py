@@ -143,7 +143,7 @@ def _prove(settings: Settings, lock: WriteLock, restore: _PlannedRestore) -> int
     _print_outcome(settings, lock, restore)
     if differing:
         settings.terminal.print_out(
-            f"Different from the manifests: {', '.join(differing)}. Next step: {settings.command_line('plan')}"
+            f"Differs from the manifests: {', '.join(differing)}. Next step: {settings.command_line('plan')}"
         )
     return ExitCode.OK if not differing and all(result.has_passed for result in results) else ExitCode.UNHEALTHY
 

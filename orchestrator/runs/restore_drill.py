@@ -286,7 +286,7 @@ def _verify(settings: Settings, login: ConnectionTarget, live: Inventory) -> Dri
     from orchestrator.postgresql.inventory import read_inventory
     from orchestrator.recovery.drill_verdict import DrillVerdict, judge
 
-    settings.terminal.print_err("Read every row of it.")
+    settings.terminal.print_err("Read every row of the new instance.")
     try:
         return judge(live, read_inventory(login, with_checksums=True))
     except Problems as error:

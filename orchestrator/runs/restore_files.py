@@ -105,7 +105,7 @@ def _print_plan(settings: Settings, plan: FileRestorePlan) -> None:
         sign = "~" if item.replaced_etag else "+"
         print_out(f"  {sign} {sanitise(item.version.key)}  as of {item.version.modified:%Y-%m-%d %H:%M:%S} UTC")
     for key in plan.newer[:MAX_LISTED_FILES]:
-        print_out(f"  = {sanitise(key)}  was written later, so it stays (--overwrite replaces it)")
+        print_out(f"  = {sanitise(key)}  was written later, so it is kept (--overwrite replaces it)")
     for key in plan.too_large:
         print_out(
             f"  ! {sanitise(key)}  is larger than 5 GB: download this version with "

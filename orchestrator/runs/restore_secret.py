@@ -131,7 +131,7 @@ def _choose(versions: tuple[SecretVersion, ...], identifier: str, name: str) -> 
         if (item.is_previous if identifier == "previous" else item.identifier.startswith(identifier))
     )
     if len(matching) != 1:
-        count = f"{format_count(len(matching), 'version')} begin with" if matching else "there is no version"
+        count = f"{format_count(len(matching), 'version')} begin with" if matching else "no version begins with"
         raise Problems.from_message(f"{count} `{identifier}`", hint=f"list them: orchestrator restore secret {name}")
     return matching[0]
 

@@ -71,7 +71,7 @@ def restore_built_sites(settings: Settings, source: Path, result: str, failure: 
         return False
     if commit != ledger_entry.detect_origin(settings.manifests).commit:
         settings.terminal.print_out(
-            f"The sites were built from {commit[:12]}. They are built again from the newest commit."
+            f"The sites were built from {commit[:12]}. The newest commit is different, so they are built again."
         )
         return False
     manifest = pipeline.validate(settings.manifests, settings.environment)

@@ -85,7 +85,7 @@ def find_client_group(desired: DesiredState, database: Resource) -> str:
                 if isinstance(source, Ref) and source.address.startswith("ec2_security_group."):
                     return source.address
     raise Problems.from_message(
-        f"no service of the project connects to {database.component}, so no security group reaches it",
+        f"no service of the project connects to {database.component}, so no security group has access to it",
         hint=f"add `access: [{database.component}]` to a ContainerService and apply",
     )
 
@@ -201,8 +201,8 @@ def _remove(
         execute_steps(_stop(name, scope, created), executor.perform)
     except (StepFailedError, WaitTimeoutError) as error:
         report(
-            f"The task {name} could not be removed: {error}. It ends by itself after {MAX_SECONDS // 3600} hours, and "
-            "the next command of this kind removes its role."
+            f"The task {name} could not be removed: {error}. It ends automatically after {MAX_SECONDS // 3600} hours, "
+            "and the next command of this kind removes its role."
         )
 
 

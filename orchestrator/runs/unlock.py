@@ -29,7 +29,7 @@ def unlock(settings: Settings, reason: str, clients: Clients | None = None) -> N
 
     reason = reason.strip()[:MAX_REASON_CHARACTERS]
     if not reason:
-        raise Problems.from_message("--reason is empty", hint="state why you remove the lock; the reason is recorded")
+        raise Problems.from_message("--reason is empty", hint="pass the reason for removing the lock; it is recorded")
     manifest = pipeline.validate(settings.manifests, settings.environment)
     store = checkout.find_store(manifest, clients)
     environment = f"{manifest.scope.project}/{manifest.scope.environment}"

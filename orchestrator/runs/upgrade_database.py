@@ -250,7 +250,7 @@ def _finish(
         print_out("Its statistics are missing because of --no-verify: run ANALYZE in the database.")
         return ExitCode.OK
     execute(target, "ANALYZE;")
-    print_out("Collected the statistics that the planner needs.")
+    print_out("Collected the statistics for the query planner.")
     if before is None:
         return ExitCode.OK
     problems = _find_losses(before, target)

@@ -20,7 +20,7 @@ _TOOL: Final = re.compile(r"uses: (\S+)/\.github/workflows/\w+\.yml@(\S+)")
 
 
 class SharedFiles(Struct, frozen=True):
-    """The new text of each shared file by its path, and one instruction for each that has to be changed by hand."""
+    """The new text of each shared file by its path, and one instruction for each that has to be changed manually."""
 
     texts: dict[str, str]
     instructions: tuple[str, ...] = ()

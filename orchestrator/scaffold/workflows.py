@@ -34,7 +34,7 @@ on:
       reason: {description: Reason for the rollback, type: string}
       allow: {description: Token that lifts the vetoes of one plan, type: string}
       plan-only: {description: Whether to only show the plan, type: boolean, default: false}
-      unlock: {description: Whether to unlock a stuck run first, type: boolean, default: false}
+      unlock: {description: Whether to release the lock of a stuck run first, type: boolean, default: false}
 """,
     "promote": """\
 on:

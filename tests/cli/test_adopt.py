@@ -246,7 +246,7 @@ class TestRefusals:
         alone = run("adopt", "bucket.files", "--auto-approve")
 
         assert alone.code == 1
-        assert "bucket.files depends on cdn.web, which exists and is not managed either" in alone.err
+        assert "bucket.files depends on cdn.web, which exists and is also unmanaged" in alone.err
         assert "orchestrator adopt bucket.files cdn.web" in alone.err
         both = run("adopt", "bucket.files", "cdn.web", "--auto-approve")
         assert both.code == 0, both.out + both.err

@@ -156,7 +156,7 @@ def test_one_password_is_kept_by_one_secret(tmp_path: Path) -> None:
         tmp_path, DATABASE, make_document("Secret", "app", one), make_document("Secret", "jobs", one)
     )
 
-    assert found == ["secret.app already contains the password of database.main; only one Secret can"]
+    assert found == ["secret.app already contains the password of database.main; only one Secret can contain it"]
 
 
 def test_fingerprint_and_arn_are_known_to_others(tmp_path: Path) -> None:

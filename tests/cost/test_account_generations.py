@@ -108,5 +108,5 @@ def test_cost_reads_the_day_of_the_project(tmp_path: Path) -> None:
 
 
 def test_a_day_that_does_not_exist_is_a_problem(tmp_path: Path) -> None:
-    with pytest.raises(Problems, match=r"spec\.accountCreated is 2026-02-30, which is not a day of the calendar"):
+    with pytest.raises(Problems, match=r"spec\.accountCreated is 2026-02-30, which is not a valid date"):
         pipeline.validate(manifests(tmp_path, "2026-02-30"), "prod")

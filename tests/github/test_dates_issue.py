@@ -81,7 +81,7 @@ def test_it_is_one_issue_every_week_and_after_the_date(shop: Shop) -> None:
 
     assert shop.report(END, NEW) == shop.issue["html_url"]
     assert (shop.issue["state"], shop.issue["state_reason"]) == ("closed", "completed")
-    assert shop.comments == ["None of these dates applies any longer."]
+    assert shop.comments == ["None of these dates applies anymore."]
     assert shop.report(END, NEW) == ""
     assert len(shop.comments) == 1
 

@@ -55,7 +55,7 @@ def test_a_change_of_pages_alone_is_not_no_change(shop: ShopRepository) -> None:
     title, summary = lines[:2]
     assert "1 to update" in title
     assert "Site: files 1 to add, 1 to change" in summary
-    assert "held back: none" in summary
+    assert "pinned: none" in summary
     assert shop.run_deploy().outputs["result"] == "unchanged"
     shop.merge(number)
     merged = shop.run_deploy()

@@ -66,6 +66,6 @@ def test_a_new_product_is_recognised(shop: Path, capsys: pytest.CaptureFixture[s
 
 def test_nothing_new_is_said(shop: Path) -> None:
     """Before the photos are downloaded there is nothing to add."""
-    with pytest.raises(Problems, match="has no photos that are new to training run v1"):
+    with pytest.raises(Problems, match="contains only photos that are already in training run v1"):
         add_products.add_products(shop / "runs/v1", shop / "data", shop / "runs", LATER)
     assert not list((shop / "runs").glob("2*"))

@@ -61,7 +61,7 @@ def test_what_is_saved_is_loaded(photos: list[Photo], fewest: int, tmp_path_fact
 
 
 def test_a_data_set_that_is_none_is_refused(tmp_path: Path) -> None:
-    """Missing, torn, and changed by hand; each says how to go on."""
+    """Missing, torn, and changed manually; each says how to go on."""
     with pytest.raises(Problems, match=r"dataset\.json does not exist(.|\n)*python -m ml\.download_photos"):
         dataset.load(tmp_path)
     dataset.save(dataset.build((Photo("ring", "photos/ring/1.jpg", "ab", 1, 2, 3, "0" * 16),)), tmp_path)

@@ -238,7 +238,7 @@ def test_own_phone_photos_are_the_headline(mine: Path, tmp_path: Path, capsys: p
     assert validate_model.main(words(mine, "--no-browser", "--test", str(tmp_path / "test"))) == 0
     told = capsys.readouterr().out
     assert "On 4 test photos: top-1" in told
-    assert "Learned products distinguished from unknown products:" in told
+    assert "Trained products distinguished from other products:" in told
     assert "On 32 of the shop's own photos, cross-validated" in told
     (tmp_path / "test/p0/0.jpg").write_text("no photo")
     assert validate_model.main(words(mine, "--no-browser", "--test", str(tmp_path / "test"))) == 1

@@ -419,7 +419,7 @@ def test_ctrl_c_ends_whatever_waits_for_aws(step: Step) -> None:
     [outcome] = stopped.value.outcomes
     assert (outcome.actuation, outcome.reason) == (
         Actuation.SKIPPED,
-        "the run was stopped while it waited for AWS, which continues; run the command again",
+        "the run was stopped while waiting for AWS, which continues the operation; run the command again",
     )
 
 

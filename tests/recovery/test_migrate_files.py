@@ -85,7 +85,7 @@ def test_every_file_arrives_and_the_report_proves_it(project: Project, uploads: 
         for name, content in FILES.items()
     }
     assert contents(project) == expected
-    assert "Proved: 7 files" in told
+    assert "Verified: 7 files" in told
     types = {key: get(project, key)["ContentType"] for key in expected}
     assert types["product-photos/ring.png"] == "image/jpeg"
     assert types["product-photos/noextension"] == "image/png"

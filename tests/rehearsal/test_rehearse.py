@@ -29,7 +29,7 @@ spec: {{region: eu-west-1, account: '{ACCOUNT}', repository: shop/shop-app}}
 """
 BUCKET = "---\napiVersion: orchestrator/v1\nkind: Bucket\nmetadata: {name: files}\nspec: {}\n"
 RECORDED = sorted((Path(__file__).parent / "recorded").glob("*.json"))
-STEPS = ["create", "plan again", "edit by hand", "update", "delete"]
+STEPS = ["create", "plan again", "edit manually", "update", "delete"]
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ FULL_STEPS = [
     "deploy version 2",
     "deploy a version that fails",
     "roll back to version 1",
-    "edit by hand",
+    "edit manually",
     "change the subnets",
     "kill a deploy while it changes the service",
     "kill a deploy while it probes the new version",
@@ -220,7 +220,7 @@ def test_after_three_hours_everything_is_deleted(tmp_path: Path, account: Emulat
     details = {step.name: (step.is_ok, step.detail) for step in record.steps}
     assert [name for name, (is_ok, _) in details.items() if is_ok] == ["create", "delete"]
     assert {name: detail for name, detail in details.items() if name not in {"create", "delete"}} == dict.fromkeys(
-        ("plan again", "edit by hand", "update"), (False, too_late)
+        ("plan again", "edit manually", "update"), (False, too_late)
     )
 
 

@@ -71,7 +71,7 @@ def test_a_reviewed_plan_that_ships_is_refused_with_the_command(shop: ServicePro
     code, shown = run("apply", str(shop.folder / "plan.json"))
 
     assert code == 1
-    assert f"the reviewed plan changes the image of {API}, which only a deploy can do" in shown
+    assert f"the reviewed plan changes the image of {API}, which only `orchestrator deploy` can change" in shown
     assert f"orchestrator deploy --expect {digest}" in shown
 
 

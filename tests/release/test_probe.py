@@ -87,7 +87,7 @@ SHA = hashlib.sha256(b"page").hexdigest()
         ({"header": ("X-Release", "ab12")}, (200, {"X-Release": "0000"}, b""), "header X-Release: 0000, expected ab12"),
         ({"header": ("X-Release", "ab12")}, (200, {}, b""), "header X-Release: (missing), expected ab12"),
         ({"sha256": SHA}, (200, {}, b"page"), ""),
-        ({"sha256": SHA}, (200, {}, b"another"), "content differs from the shipped site"),
+        ({"sha256": SHA}, (200, {}, b"another"), "content differs from the deployed site"),
         ({}, httpx.ConnectError("refused"), "no response (ConnectError: refused)"),
     ],
 )

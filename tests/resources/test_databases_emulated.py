@@ -122,7 +122,7 @@ def test_a_value_changed_by_hand_is_noticed_without_being_read(tmp_path: Path, a
     done = apply_all(aws, desired)
 
     assert [(change.address, change.fields[0].before) for change in done.plan.pending_changes] == [
-        ("secretsmanager_value.app", "changed by hand")
+        ("secretsmanager_value.app", "changed manually")
     ]
     assert value(aws)["Dsn"].startswith("Host=")
 

@@ -232,7 +232,7 @@ def test_without_a_schedule_there_is_nothing_to_follow(manifests: Path) -> None:
     ("schedule", "words"),
     [
         ('{awake: ["mon-fri 20:00-08:00"]}', "ends before it begins"),
-        ('{awake: ["fri-mon 08:00-20:00"]}', "has its last day before its first (a week begins on `mon`)"),
+        ('{awake: ["fri-mon 08:00-20:00"]}', "ends on an earlier day than it begins (weeks begin on `mon`)"),
         ('{timezone: Europe/Nowhere, awake: ["mon 08:00-20:00"]}', "unknown time zone Europe/Nowhere"),
         ('{awake: ["mon 8-20"]}', "must be days and hours"),
         ("{awake: []}", "must have 1 to 50 entries"),

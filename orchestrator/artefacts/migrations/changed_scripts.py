@@ -40,9 +40,9 @@ def note_destructive_statements(components: Iterable[Component], released_commit
 
 def _note_scripts(component: Component, folder: Path, released_commit: str, *, is_declared: bool) -> Iterator[str]:
     advice = (
-        "A snapshot is taken first."
+        "A snapshot is created first."
         if is_declared
-        else "Set `migrate.destructive: true` to take a snapshot first, or spread the change over two releases."
+        else "Set `migrate.destructive: true` to create a snapshot first, or split the change into two releases."
     )
     for path in list_changed_scripts(folder, released_commit):
         file = folder / path

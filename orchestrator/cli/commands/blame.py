@@ -15,7 +15,7 @@ from orchestrator.runs.settings import Settings
 def command(settings: Settings, components: tuple[str, ...]) -> int:
     """Name the component at fault in a rolled-back release.
 
-    Deploys hold back everything that the rollback pinned until one of the COMPONENTs changes. Then they deploy the
+    Deploys skip everything that the rollback pinned until one of the COMPONENTs changes, and then deploy the
     whole commit. If a deploy cannot determine which component is at fault, it stops with exit code 6 and asks you to
     run this command.
     """
@@ -32,6 +32,6 @@ def command(settings: Settings, components: tuple[str, ...]) -> int:
         raise Problems([Problem(f"{component} is not pinned", hint=hint) for component in unknown])
     ledger_store.write(lambda ledger: replace(ledger, pins=pins.blame(ledger.pins, components)))
     settings.terminal.print_out(
-        f"Deploys hold back everything that was rolled back until {' or '.join(sorted(set(components)))} changes."
+        f"Everything that was rolled back stays pinned until {' or '.join(sorted(set(components)))} changes."
     )
     return ExitCode.OK

@@ -42,7 +42,7 @@ def command(
 ) -> None:
     """Estimate the monthly cost of the stack that the manifests define.
 
-    Uses AWS's list prices, before VAT and traffic: either the prices shipped with the orchestrator, or the prices that
+    Uses AWS's list prices, before VAT and traffic: either the prices included in the orchestrator, or the prices that
     `orchestrator prices refresh` wrote. Resources without a price are listed, and the total is then a minimum. Without
     --actual and --measured, the command works offline and without AWS credentials. --measured reads the storage of
     buckets, the traffic and requests of Cdns, and the active hours and logs of App Runner services. --actual also shows

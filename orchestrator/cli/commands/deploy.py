@@ -17,7 +17,7 @@ from orchestrator.runs.settings import Settings
     "orchestrator deploy --expect DIGEST",
     "orchestrator deploy --auto-approve --no-build",
 )
-@click.option("--no-build", is_flag=True, help="Do not run the sites' build commands; ship the files that exist.")
+@click.option("--no-build", is_flag=True, help="Do not run the sites' build commands; upload the files that exist.")
 @click.option(
     "--rebuild", is_flag=True, help="Build every image again, without caches, even if its inputs are unchanged."
 )
@@ -36,7 +36,7 @@ def command(  # noqa: PLR0913 - its options
     allow: str,
     run_options: RunOptions,
 ) -> int:
-    """Build, apply, ship and verify, and record the release.
+    """Build, apply and verify a release, and record it.
 
     Does what `apply` does, then sends requests to the services and the CDN to verify that the new release works. If
     it does not, rolls back to the last verified release (or stops, if the Project sets `releases.onFailure: stop`).

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     type=click.Choice(["moto", "ministack"]),
     default="moto",
     show_default=True,
-    help="Emulator that responds to the calls.",
+    help="Backend of the emulator.",
 )
 @click.option("--run-services", is_flag=True, help="Run the images of container services as processes on this machine.")
 @click.option(

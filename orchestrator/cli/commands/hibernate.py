@@ -18,7 +18,7 @@ from orchestrator.runs.settings import Settings
 @click.option(
     "--scheduled",
     is_flag=True,
-    help="Follow the Project's `schedule` at the current time: hibernate, wake, or change nothing.",
+    help="Apply the Project's `schedule`: hibernate, wake or change nothing, depending on the current time.",
 )
 @apply_options
 @run_options

@@ -265,14 +265,14 @@ def _print_next_steps(terminal: Terminal, environments: tuple[str, ...], branch:
     steps = [
         (
             "orchestrator validate && orchestrator init --check",
-            "prove on this machine that a fresh clone can be deployed",
+            "check on this machine that a fresh clone can be deployed",
         ),
         *(
             (f"orchestrator bootstrap github{option}", "once, as an administrator of AWS and of the repository")
             for option in options
         ),
         ("git add -A && git commit -m 'Set up deployment'", "on a branch, or for the first deploy on " + branch),
-        ("git push", f"then merge into {branch}: every push to it deploys"),
+        ("git push", f"then merge into {branch}: every push to that branch is deployed"),
         *((f"orchestrator doctor{option}", "check these steps, and list what is missing") for option in options),
     ]
     if email:

@@ -18,7 +18,7 @@ INSTRUCTIONS = (
 def command(settings: Settings) -> None:
     """Give a coding agent read-only access to the project.
 
-    Speaks the Model Context Protocol over stdin and stdout. The tools are read-only: validate, explain, render, plan,
+    Uses the Model Context Protocol over stdin and stdout. The tools are read-only: validate, explain, render, plan,
     drift, status, releases, cost, outlook, graph. The tools read AWS with the credentials of this process; use those of
     the plan role. To make changes, open a pull request.
     """
@@ -30,7 +30,7 @@ def command(settings: Settings) -> None:
         from mcp.server.mcpserver import MCPServer
         from mcp.types import ToolAnnotations
     except ImportError as error:
-        raise Problems.from_missing_extra("the server for agents", "mcp", error.name) from None
+        raise Problems.from_missing_extra("the MCP server", "mcp", error.name) from None
 
     server = MCPServer("orchestrator", instructions=INSTRUCTIONS, version=orchestrator.__version__, log_level="ERROR")
     tools = AgentTools(settings.manifests)

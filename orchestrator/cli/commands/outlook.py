@@ -17,10 +17,10 @@ from orchestrator.runs.settings import Settings
 @format_option("text", "json")
 @project_options
 def command(settings: Settings, days: int, output_format: str) -> None:
-    """List dates: changed costs, upgrades by AWS, outdated actions.
+    """List upcoming dates: cost changes, upgrades by AWS, outdated actions.
 
-    A date in the past is listed while it still matters. Works offline and without AWS credentials. Plans start to warn
-    180 days before each date that AWS sets; the `drift` workflow raises every date in an issue.
+    Past dates are listed while they still affect the project. Works offline and without AWS credentials. Plans start
+    to warn 180 days before each date that AWS sets; the `drift` workflow lists every date in an issue.
     """
     from datetime import UTC, datetime
 
@@ -47,4 +47,4 @@ def command(settings: Settings, days: int, output_format: str) -> None:
         settings.terminal.print_out(canonical_json.dump(upcoming).decode())
         return
     text = cost_report.render_deadlines(upcoming)
-    settings.terminal.print_out(text or f"No known date in the next {format_count(days, 'day')}.")
+    settings.terminal.print_out(text or f"No dates in the next {format_count(days, 'day')}.")

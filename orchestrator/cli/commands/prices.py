@@ -50,7 +50,7 @@ def refresh(settings: Settings, regions: tuple[str, ...], out: Path | None, url:
 @format_option("text", "json")
 @common_options
 def show(settings: Settings, region: str, output_format: str) -> None:
-    """Print every price of a region, with its date and its source."""
+    """Print every price of a region, with its date and source."""
     from orchestrator import canonical_json
     from orchestrator.cost import project_prices
     from orchestrator.problems import Problems

@@ -27,7 +27,7 @@ from orchestrator.runs.settings import Settings
     metavar="RELEASE",
     help="Number of the release to promote, in the source environment.",
 )
-@click.option("--skip-soak", is_flag=True, help="Do not wait until the release has been healthy for long enough.")
+@click.option("--skip-soak", is_flag=True, help="Do not wait for the soak time.")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would change; change nothing.")
 @click.option("--allow", default="", metavar="TOKEN", help="Lift the vetoes of the plan that printed TOKEN.")
 @apply_options

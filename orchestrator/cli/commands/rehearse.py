@@ -65,7 +65,9 @@ def command(settings: Settings, canary: bool, full: bool, spend: float, clean_up
     from orchestrator.release.probe import run_probes
 
     if canary + full + clean_up != 1:
-        raise Problems.from_message("choose what to do", hint="pass --canary or --full and --spend 1, or --clean-up")
+        raise Problems.from_message(
+            "no rehearsal selected", hint=("pass --canary or --full and --spend 1, or --clean-up")
+        )
     manifest = pipeline.validate(settings.manifests, settings.environment)
     clients, terminal = RecordingClients.for_scope(manifest.scope), settings.terminal
     pipeline.check_connection(clients)

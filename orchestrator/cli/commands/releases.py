@@ -44,7 +44,7 @@ def command(context: click.Context, settings: Settings, output_format: Literal["
 @format_option("text", "json")
 @project_options
 def show(settings: Settings, number: int | None, output_format: Literal["text", "json"]) -> int:
-    """Show what a release shipped: commits, pull requests and authors since the release before it, and changed parts.
+    """Show the contents of a release: commits, pull requests and authors since the previous release, and changed parts.
 
     Without a NUMBER, shows the current release.
     """

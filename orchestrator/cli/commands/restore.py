@@ -121,8 +121,8 @@ def secret(settings: Settings, name: str, run_options: RunOptions, **options: An
     """Restore values of a secret from an earlier version, or cancel its deletion.
 
     Writes the earlier values as a new version, and never shows a value. Does not restore values that come from the
-    manifests or a database: an old database password would lock the application out. Services receive the values with
-    their next deployment. AWS keeps about a hundred versions.
+    manifests or a database: with an old database password, the application could not connect. Services receive the
+    values with their next deployment. AWS keeps about a hundred versions.
     """
     from orchestrator.runs.restore_secret import RestoreSecretOptions, restore_secret
 
@@ -150,7 +150,7 @@ def ledger(settings: Settings, run_options: RunOptions, **options: Any) -> int:
     """Restore the ledger of releases from the versions that the release bucket keeps.
 
     Without an option, restores the newest earlier version that can be read. The current ledger is kept as a version.
-    The ledger determines which releases can be restored and what is held back, not what runs now.
+    The ledger determines which releases can be restored and what is pinned, not what runs now.
     """
     from orchestrator.runs.restore_ledger import RestoreLedgerOptions, restore_ledger
 

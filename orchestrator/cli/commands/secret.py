@@ -111,7 +111,10 @@ def rotate_values(
 @click.argument("key", shell_complete=complete_secret_key)
 @project_options
 def unset_value(settings: Settings, secret: str, key: str) -> int:
-    """Remove the value of KEY from SECRET. Plans fail until it is set again or no longer declared."""
+    """Remove the value of KEY from SECRET.
+
+    Plans fail until the value is set again, or until the manifest no longer declares it.
+    """
     from orchestrator.problems import ExitCode
 
     was_removed = _open_values(settings, secret).remove(key)

@@ -24,7 +24,7 @@ _CLEAR_SCREEN = "\x1b[2J\x1b[H"
 def command(settings: Settings, watch: bool, output_format: str) -> int:
     """Show the current release and the health of every component on one screen.
 
-    Shows the current release, the address and health of every component, drift, the lock, what a rollback holds back,
+    Shows the current release, the address and health of every component, drift, the lock, what a rollback pinned,
     and the estimated cost. Changes nothing. Exits 2 if a resource is unhealthy or differs from the manifests.
     """
     import time

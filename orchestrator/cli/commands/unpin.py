@@ -17,7 +17,7 @@ from orchestrator.runs.settings import Settings
 @click.argument("parts", metavar="[PART]...", nargs=-1)
 @project_options
 def command(settings: Settings, parts: tuple[str, ...]) -> int:
-    """Let the next deploy ship what a rollback pinned.
+    """Unpin what a rollback pinned, so that the next deploy includes it.
 
     Unpins the given PARTs (as `orchestrator releases` lists them) and everything else that the same rollback pinned.
     Without a PART, unpins everything.

@@ -15,8 +15,8 @@ from orchestrator.runs.settings import Settings
 def command(settings: Settings, expect: str, auto_approve: bool, parallelism: int, run_options: RunOptions) -> int:
     """Wake a hibernated environment, and change nothing else.
 
-    Databases start before the services that use them. The environment then stays awake until its schedule next wakes
-    it; after that, the schedule applies again. If the command is interrupted, run it again.
+    Databases start before the services that use them. The environment stays awake until its next scheduled hours begin.
+    From then on, the schedule applies again. If the command is interrupted, run it again.
     """
     from orchestrator.runs import hibernate
     from orchestrator.runs.apply import ApplyOptions

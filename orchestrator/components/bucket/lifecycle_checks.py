@@ -66,7 +66,7 @@ def _check_order(path: tuple[str | int, ...], transitions: Sequence[Mapping[str,
 
 def _check_versions(path: tuple[str | int, ...], rule: Mapping[str, Value], versioning: bool) -> Iterator[Finding]:
     if "keepNewestVersions" in rule and "expireOldVersionsAfterDays" not in rule:
-        hint = "set `expireOldVersionsAfterDays` too"
+        hint = "also set `expireOldVersionsAfterDays`"
         yield (*path, "keepNewestVersions"), "`keepNewestVersions` requires `expireOldVersionsAfterDays`", hint
     if "expireOldVersionsAfterDays" in rule and not versioning:
         hint = "set `versioning: true`, or use `expireAfterDays` to delete the objects themselves"

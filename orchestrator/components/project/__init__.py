@@ -57,8 +57,8 @@ def _check_day(text: str) -> Iterator[Finding]:
     try:
         date.fromisoformat(text)
     except ValueError:
-        hint = "correct the day; it is written as YYYY-MM-DD, e.g. 2026-03-01"
-        yield ("spec", "accountCreated"), f"spec.accountCreated is {text}, which is not a day of the calendar", hint
+        hint = "write the date as YYYY-MM-DD, e.g. 2026-03-01"
+        yield ("spec", "accountCreated"), f"spec.accountCreated is {text}, which is not a valid date", hint
 
 
 def _uses_database(component: Component) -> bool:

@@ -80,7 +80,7 @@ def check(schedule: Mapping[str, Any]) -> Iterator[Finding]:
         if not period.days:
             yield (
                 path,
-                f"`{text}` has its last day before its first (a week begins on `mon`)",
+                f"`{text}` ends on an earlier day than it begins (weeks begin on `mon`)",
                 "write two entries: one that ends on `sun` and one that starts on `mon`",
             )
         if period.end_minute <= period.start_minute:

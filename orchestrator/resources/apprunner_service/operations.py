@@ -23,7 +23,7 @@ def describe_call(arn: Value) -> ApiCall:
 
 def wait_until_idle(arn: Value, not_found_codes: tuple[str, ...] = ()) -> Wait:
     """Wait until no operation runs; with ``not_found_codes`` also in a state in which the service can be deleted."""
-    hint = "App Runner is still running an operation on the service. Run again when it has finished."
+    hint = "App Runner is still running an operation on the service. When it has finished, run the command again."
     until = IDLE_STATUSES if not_found_codes else ("RUNNING", "PAUSED")
     failed = () if not_found_codes else (*UNUSABLE_STATUSES, "DELETED")
     return Wait(

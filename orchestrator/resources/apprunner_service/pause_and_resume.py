@@ -88,7 +88,7 @@ def _find_operation(name: str, arn: str, operation_type: str) -> Callable[[AwsRe
         if newest is not None and newest["Type"] == operation_type:
             return {"OperationId": newest["Id"]}
         raise Problems.from_message(
-            f"App Runner refuses to change {name}: {message}", hint="wait until it is idle, then run again"
+            f"App Runner refuses to change {name}: {message}", hint="wait until it is idle, then run the command again"
         )
 
     return read_existing

@@ -65,7 +65,9 @@ ARN = None
 
 ALIAS_IN_USE_CODE = "CNAMEAlreadyExists"
 """Error code for an alias of another distribution, which may be about to give it up in the same run."""
-DEPLOYMENT_SLOW_HINT = "CloudFront is still deploying the change to its edge locations. Wait, then run again."
+DEPLOYMENT_SLOW_HINT = (
+    "CloudFront is still deploying the change to its edge locations. Wait, then run the command again."
+)
 DEPLOYMENT_TIMEOUT_SECONDS = 1800.0
 _DISTRIBUTION_ID = re.compile(r"\bE[0-9A-Z]{8,}\b")
 

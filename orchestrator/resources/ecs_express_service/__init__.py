@@ -122,7 +122,7 @@ WATCHED = {
     ),
     "log_stream_prefix": Watched(
         "primaryContainer.awsLogsConfiguration.logStreamPrefix",
-        "The next deployment sets it back",
+        "The next deployment resets it",
         (LOG_STREAM_PREFIX,),
         overwritten=True,
     ),
@@ -289,7 +289,7 @@ def losses(live: LiveResource) -> Iterator[str]:
 def stuck(live: LiveResource) -> str:
     """Return what to check in a service that is not ACTIVE, or ""."""
     hints = {
-        "DRAINING": "The service is being deleted. The next apply recreates it once it is gone.",
+        "DRAINING": "The service is being deleted. The next apply recreates it after that.",
         "STOPPED": "The last deployment was stopped. The next apply deploys again.",
         "ROLLBACK_FAILED": "The last deployment failed and could not be rolled back. See the log group; the next "
         "apply deploys again.",

@@ -32,7 +32,10 @@ FAILED_STATUSES = ("STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED")
 ROLLBACK_HINT = "ROLLBACK_SUCCESSFUL means that ECS rolled back to the previous version, which is serving now."
 
 
-STOP_HINT = "Run again: if the deployment ended before it could be stopped, the next run deploys the desired version."
+STOP_HINT = (
+    "Run the command again: if the deployment ended before it could be stopped, the next run deploys the desired "
+    "version."
+)
 
 
 def set_log_retention(spec: Mapping[str, Value]) -> Steps:
@@ -135,7 +138,7 @@ def current_revision_arn(service: Mapping[str, Any]) -> str:
 
 def wait_until_deleted(arn: Value, name: str) -> Wait:
     """Wait until the service is deleted."""
-    hint = f"ECS could not delete {name}. Check it in the ECS console, then run again."
+    hint = f"ECS could not delete {name}. Check it in the ECS console, then run the command again."
     describe = ApiCall("ecs", "describe_express_gateway_service", {"serviceArn": arn})
     path = "service.status.statusCode"
     return Wait(

@@ -197,7 +197,7 @@ def _confirm_deleting(aws: AwsReader, name: str, snapshot: str) -> Mapping[str, 
         raise Problems.from_message(
             f"{name} was not deleted: its final snapshot {snapshot} already exists, and the instance is {status}",
             hint=f"check the snapshot, delete it with `aws rds delete-db-snapshot --db-snapshot-identifier {snapshot}`"
-            ", then run again",
+            ", then run the command again",
         )
     return {}
 

@@ -99,8 +99,8 @@ def notes(spec: Mapping[str, Value], live: LiveResource, today: str) -> Iterator
     component = live.component or "the database"
     for throwaway in live.private.get("throwaways", ()):
         yield (
-            f"{throwaway} belongs to a restore drill of {component}. If none is running, that drill was killed: the "
-            "next drill deletes the instance, which costs money until then."
+            f"{throwaway} belongs to a restore drill of {component}. If none is running, that drill was killed. The "
+            "next drill deletes the instance; until then, it is billed."
         )
     limit_days = spec.get("drill_every_days")
     if not isinstance(limit_days, WriteOnly):

@@ -208,7 +208,7 @@ def restore_instance(
         if any(live_tags.get(key) != tags[key] for key in IDENTIFYING_TAGS if key in tags):
             raise Problems.from_message(
                 f"{name} already exists, and is not the result of this restore",
-                hint="rename or delete it, then run again",
+                hint="rename or delete it, then run the command again",
             )
         return {"DBInstance": response["DBInstances"][0]}
 

@@ -94,7 +94,8 @@ def _confirm(name: str, statuses: tuple[str, ...], verb: str) -> Callable[[AwsRe
             return {"DBInstance": instance}
         status = instance["DBInstanceStatus"] if instance is not None else "gone"
         raise Problems.from_message(
-            f"RDS cannot {verb} {name}, which is {status}", hint="wait until the status changes, then run again"
+            f"RDS cannot {verb} {name}, which is {status}",
+            hint="wait until the status changes, then run the command again",
         )
 
     return read_existing

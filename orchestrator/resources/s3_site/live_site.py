@@ -152,7 +152,7 @@ class LiveSite:
         if started_digest not in {None, self.current_digest}:
             return f"{self.current_digest}, partially updated to {started_digest}"
         if self.changed_paths or self.stale_paths:
-            return f"{self.current_digest}, changed by hand"
+            return f"{self.current_digest}, changed manually"
         return f"{self.current_digest}, with obsolete markers" if self.obsolete_markers else self.current_digest
 
     def _has_same_bytes(self, path: str, file: SiteFile) -> bool:

@@ -86,10 +86,10 @@ def describe(detected: Detected) -> list[str]:
     lines = [api.description for api in detected.apis[:1]]
     lines += [site.description for site in detected.sites[:1]]
     lines += [
-        f"another: {api.description}; to use it, pass --api {api.language} --api-folder {api.folder}"
+        f"also found: {api.description}; to use it, pass --api {api.language} --api-folder {api.folder}"
         for api in detected.apis[1:]
     ]
-    lines += [f"another: {site.description}; to use it, pass --site {site.output}" for site in detected.sites[1:]]
+    lines += [f"also found: {site.description}; to use it, pass --site {site.output}" for site in detected.sites[1:]]
     return [*lines, *detected.notes]
 
 

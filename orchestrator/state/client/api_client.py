@@ -132,7 +132,7 @@ class StateClient:
             try:
                 return self._send(method, path, data)
             except httpx.HTTPError as error:
-                failure = _RetryableError(f"does not answer ({type(error).__name__})")
+                failure = _RetryableError(f"does not respond ({type(error).__name__})")
             except _RetryableError as error:
                 failure = error
             max_seconds = max(timeout_seconds, busy_timeout_seconds) if failure.is_busy else timeout_seconds

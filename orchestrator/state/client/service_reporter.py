@@ -118,7 +118,7 @@ class ServiceReporter(RunReporter):
         if self._heartbeat is None:
             return
         unconfirmed = (
-            "" if self.has_bucket_lock else "the state service does not answer, so the lock cannot be confirmed"
+            "" if self.has_bucket_lock else "the state service does not respond, so the lock cannot be confirmed"
         )
         is_confirmed = self._lost_reason() or self._heartbeat.is_lease_held()
         if reason := self._lost_reason() or ("" if is_confirmed else unconfirmed):
@@ -247,7 +247,7 @@ def begin_problems(run: Run, error: UnreachableError | RefusedError) -> Problems
     if error.problem_type == "held":
         return Problems.from_message(
             f"{run.environment} is {error.detail}; nothing was changed",
-            hint="wait for the lock with `--wait`; the lock of a run that has died expires within a minute",
+            hint="wait for the lock with `--wait`; the lock of a killed run expires within a minute",
         )
     hint = "create a token with the scopes read, propose and write" if error.status in {401, 403} else None
     return Problems.from_message(f"the state service refused this run: {error.detail}; nothing was changed", hint=hint)

@@ -33,7 +33,10 @@ TARGETS_PATTERN = r"[A-Za-z0-9_.:, /-]{1,500}"
     default="report",
     show_default=True,
     envvar="ORCHESTRATOR_ANSWER",
-    help="Report drift, open a pull request that matches the manifests to AWS, or revert AWS.",
+    help=(
+        "What to do about drift: report it, accept it (opens a pull request that changes the manifests) or revert it "
+        "(changes AWS)."
+    ),
 )
 @click.option(
     "--targets",
@@ -53,7 +56,8 @@ TARGETS_PATTERN = r"[A-Za-z0-9_.:, /-]{1,500}"
 def command(settings: Settings, answer: DriftAction, targets: str, allow: str, build: BuildJob | None) -> int:
     """Check for drift, and report it in one issue, which is closed when the drift is resolved.
 
-    A second issue lists the dates on which AWS changes the stack or GitHub its runners; see `orchestrator outlook`.
+    A second issue lists the dates on which AWS changes the stack or GitHub changes its runners; see `orchestrator
+    outlook`.
 
     `--answer accept` opens a pull request that edits the manifests and keeps their comments and layout. `--answer
     revert` deploys the manifests; starting the workflow approves this deploy. Exits 0 with or without drift.

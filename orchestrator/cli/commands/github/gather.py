@@ -37,7 +37,7 @@ def command(settings: Settings, targets: str, folder: Path) -> None:
         file = folder / gathered_comment.section_name(comment_marker(place, name)) / "section.md"
         sections[environment_title(place, name)] = file.read_text(encoding="utf-8") if file.is_file() else ""
     notifier.report_gathered(gathered_comment.render(sections, notifier.commit, notifier.run.url), len(sections))
-    settings.terminal.print_out(f"Gathered {len(sections)} plans.")
+    settings.terminal.print_out(f"Combined {len(sections)} plans.")
 
 
 def _parse(text: str) -> list[dict[str, str]]:

@@ -31,7 +31,13 @@ if TYPE_CHECKING:
     help="Lift the vetoes of the plan that printed TOKEN.",
 )
 @click.option("--plan-only", is_flag=True, envvar="ORCHESTRATOR_PLAN_ONLY", help="Show the plan and stop.")
-@click.option("--unlock", "unlock_first", is_flag=True, envvar="ORCHESTRATOR_UNLOCK", help="Release the lock first.")
+@click.option(
+    "--unlock",
+    "unlock_first",
+    is_flag=True,
+    envvar="ORCHESTRATOR_UNLOCK",
+    help="Release the lock of a stuck run first.",
+)
 @common_options
 def command(
     settings: Settings,
