@@ -192,7 +192,7 @@ class PendingChange(Struct, frozen=True):
 
 
 class UnmanagedChange(Struct, frozen=True):
-    """A setting in AWS that somebody changed and apply leaves alone.
+    """A setting in AWS that was changed outside the manifests and that apply does not change.
 
     ``expected`` and ``live`` are plain JSON (null: absent); ``remedy`` says how to remove or accept the change.
     """

@@ -71,10 +71,10 @@ def expand(desired: DesiredState, repository: Repository) -> DesiredState:
 
 
 class AccessDocument(TypedDict):
-    """What ``orchestrator bootstrap github --plan --format json`` prints.
+    """Output of ``orchestrator bootstrap github --plan --format json``.
 
-    Policies and trust policies by name, in IAM's form, and the settings that GitHub lacks.  Without a GitHub token
-    there are only policies.
+    Policies and trust policies by name, in IAM's form, and the settings that GitHub lacks.  Without a GitHub token,
+    only policies are listed.
     """
 
     policies: dict[str, dict[str, Any]]

@@ -28,7 +28,7 @@ class ProblemDocument(Struct, frozen=True):
 
 
 class CommandResult(Struct, frozen=True):
-    """What a command prints with ``--format json``: its exit code, the lines of its output, and its problems."""
+    """Output of a command with ``--format json``: its exit code, the lines of its output, and its problems."""
 
     command: str
     exit_code: int

@@ -23,7 +23,7 @@ _EXTENDED_SUPPORT = "open-source-rds-extended-support"
 
 
 class Deadline(Struct, frozen=True, order=True):
-    """A date, the address of the resource, what happens then, and who says so."""
+    """A date, the address of the resource, the event on that date, and its source."""
 
     on: date
     address: str

@@ -26,7 +26,7 @@ class FindingDocument(TypedDict):
 
 
 class DoctorDocument(TypedDict):
-    """What ``orchestrator doctor --format json`` prints.  States are ``ok``, ``missing`` and ``not checked``."""
+    """Output of ``orchestrator doctor --format json``.  States are ``ok``, ``missing`` and ``not checked``."""
 
     environment: str | None
     missing: int

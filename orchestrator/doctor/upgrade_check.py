@@ -41,7 +41,7 @@ class NewerRelease(Struct, frozen=True):
 
 
 class WorkflowPin(Struct, frozen=True):
-    """The reference by which workflows call the orchestrator, and its version, "" if it is that of no release."""
+    """The reference with which workflows call the orchestrator, and its version, "" if it is not that of a release."""
 
     reference: str
     version: str

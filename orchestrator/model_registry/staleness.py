@@ -66,7 +66,7 @@ class CatalogueComparison(Struct, frozen=True):
 
 
 class ModelStatus(CatalogueComparison, frozen=True, kw_only=True):
-    """What ``orchestrator model status --format json`` prints: the comparison, and what follows from it."""
+    """Output of ``orchestrator model status --format json``: the comparison, and whether training is needed."""
 
     training_needed: bool
 

@@ -14,7 +14,7 @@ Edge = tuple[str, str]
 
 
 class ComponentGraph(Struct, frozen=True):
-    """All components, and pairs of a component and one that it needs."""
+    """All components, and pairs of a component and a component that it depends on."""
 
     components: tuple[str, ...]
     needs: tuple[Edge, ...]

@@ -74,7 +74,7 @@ class MeasuredAmount(TypedDict):
 
 
 class MeasuredDocument(TypedDict):
-    """What CloudWatch measured from ``first_day`` to ``last_day``."""
+    """Usage that CloudWatch measured from ``first_day`` to ``last_day``."""
 
     first_day: str
     last_day: str
@@ -91,9 +91,9 @@ class ScheduledCost(TypedDict):
 
 
 class CostDocument(TypedDict):
-    """What ``orchestrator cost --format json`` prints.
+    """Output of ``orchestrator cost --format json``.
 
-    ``actual`` only with ``--actual``, ``measured`` only with ``--measured``.
+    ``actual`` is present only with ``--actual``, ``measured`` only with ``--measured``.
     """
 
     region: str

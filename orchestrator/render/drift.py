@@ -45,14 +45,14 @@ class ResourceDrift(Struct, frozen=True):
 
 
 class SettingCounts(Struct, frozen=True):
-    """How many of the settings that AWS's service models define for these resources are checked."""
+    """Number of settings that are checked, and number that AWS's service models define for these resources."""
 
     checked: int
     total: int
 
 
 class DriftDocument(Struct, frozen=True):
-    """What ``orchestrator drift --format json`` prints: counts of resources by sync status, and each resource."""
+    """Output of ``orchestrator drift --format json``: counts of resources by sync status, and each resource."""
 
     coverage: float
     drifted: int

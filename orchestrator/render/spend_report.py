@@ -12,7 +12,7 @@ from orchestrator.quantities import format_count
 
 
 class ServiceSpend(TypedDict):
-    """What one AWS service has cost, and its share of the estimate, in USD; None where AWS has no figure."""
+    """Billed cost of one AWS service and its share of the estimate, in USD; null if AWS returns no amount."""
 
     service: str
     last_month_usd: float | None
@@ -21,7 +21,7 @@ class ServiceSpend(TypedDict):
 
 
 class SpendDocument(TypedDict):
-    """What AWS has billed the account, in USD before credits.  ``requests`` to Cost Explorer were billed for it."""
+    """Amounts that AWS billed the account, in USD before credits.  ``requests`` to Cost Explorer were billed for it."""
 
     read_at: str
     requests: int

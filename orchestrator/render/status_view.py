@@ -14,7 +14,7 @@ _HEALTH_COLOURS = {Health.HEALTHY: "green", Health.PROGRESSING: "yellow", Health
 
 
 class ComponentStatus(Struct, frozen=True):
-    """One component: the worst health of its resources, what is wrong or under way, and where it answers."""
+    """One component: the worst health of its resources, problems or operations in progress, and its address."""
 
     component: str
     health: Health
@@ -34,9 +34,9 @@ class ReleaseStatus(Struct, frozen=True):
 
 
 class EnvironmentStatus(Struct, frozen=True):
-    """One environment.  ``drift`` is a headline, ``lock`` says who holds it, ``pinned`` names the parts held back.
+    """One environment.  ``drift`` is a headline, ``lock`` says who holds it, ``pinned`` names the pinned parts.
 
-    ``idle_usd`` is the estimated monthly cost of what is in AWS, None if nothing is.
+    ``idle_usd`` is the estimated monthly cost of the resources in AWS, null if there are none.
     """
 
     project: str

@@ -208,7 +208,7 @@ def test_each_prefix_has_one_lifecycle_rule(tmp_path: Path) -> None:
             "objects expire after 9 days, before they would move",
         ),
         ('cors: [{ origins: ["https://*.a.*"], methods: [GET] }]', "at most one `*`"),
-        ('cors: [{ origins: ["*"], methods: [OPTIONS] }]', "S3 answers OPTIONS automatically"),
+        ('cors: [{ origins: ["*"], methods: [OPTIONS] }]', "S3 responds to OPTIONS automatically"),
         ('cors: [{ origins: ["*"], methods: [GET], exposeHeaders: ["*"] }]', "must be a header name without `*`"),
     ],
 )

@@ -172,7 +172,7 @@ def test_a_deployment_that_succeeds_before_it_is_stopped_is_replaced_by_the_next
     outcomes = {one.address: one for one in performed_calls.apply(prepared, ignore_event, clients=clients())}
 
     assert list_failed(outcomes) == [API]
-    assert "Run again: if the deployment ended before it could be stopped" in outcomes[API].reason
+    assert "Run the command again: if the deployment ended before it could be stopped" in outcomes[API].reason
     assert list_failed(apply(wanted())) == []
     assert list_pending(wanted()) == []
 

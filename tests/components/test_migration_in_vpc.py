@@ -300,7 +300,7 @@ def test_ctrl_c_ends_the_run_and_not_the_task(shop: Shop) -> None:
     with pytest.raises(InterruptedApplyError) as stopped:
         performed_calls.apply(planned, collect, clients=shop.clients)
     [outcome] = [item for item in stopped.value.outcomes if item.address == "migration.api"]
-    assert outcome.reason.startswith("the run was stopped while it waited for AWS, which continues")
+    assert outcome.reason.startswith("the run was stopped while waiting for AWS, which continues")
     assert not shop.has_mark()
 
     assert shop.migrate().actuation is Actuation.SUCCEEDED

@@ -272,7 +272,7 @@ def test_what_cannot_be_copied_is_refused_before_anything_is_written(project: Pr
     project.execute("INSERT INTO product VALUES (1)")
 
     for url, refusal in (
-        (source, "row not written by a migration"),
+        (source, "row that no migration wrote"),
         (source.replace("app@", "app:secret-word@"), "contains a password"),
         ("mysql://app@localhost/shop", "the URL of the source database is incomplete"),
         (re.sub(r":\d+/", ":1/", source), "Connection refused"),

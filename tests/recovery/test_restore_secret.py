@@ -86,7 +86,7 @@ def test_one_key_of_a_version(project: Project) -> None:
     command = ("restore", "secret", "app", "--auto-approve", "--version")
 
     for arguments, refusal in (
-        (("nothing",), "there is no version `nothing`"),
+        (("nothing",), "no version begins with `nothing`"),
         (("previous", "--key", "Gone"), "has no Gone to restore"),
         (("previous", "--key", "Issuer"), "has no Issuer to restore"),
     ):

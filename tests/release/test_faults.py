@@ -219,7 +219,7 @@ def test_a_session_that_runs_out_in_the_middle_is_told_with_what_was_done(shop: 
     assert (ended.status, ended.current_release_number) == ("failed", None)
     assert ended.ship_result.applied_changes
     assert "ExpiredToken" in ended.cause
-    assert "restoring the previous release failed too" in told
+    assert "restoring the previous release also failed" in told
     assert "Done" in told
     assert deploy(shop, shop.clients).status == "released"
     assert shop.live_state() == NEW_STATE

@@ -125,7 +125,7 @@ def hold_and_release(shop: PromotedProject) -> None:
     held = shop.load("prod")
     assert held.promotion is not None
     assert held.promotion.is_held
-    assert "release 2 was rolled back (wrong prices), so promotions are held back" in held.promotion.notes[0]
+    assert "release 2 was rolled back (wrong prices), so promotions are paused" in held.promotion.notes[0]
     assert "orchestrator promote --from staging --to prod" in held.promotion.notes[0]
     assert pipeline.plan(held.desired, clients=shop.clients).plan.pending_changes == ()
 

@@ -136,6 +136,6 @@ def test_a_history_that_is_not_there_is_said(repository: Repository, tmp_path_fa
     assert "git fetch --unshallow" in list_shipped_commits(shallow, first, last).problem
     assert "is not in this clone" in list_shipped_commits(repository.folder, "0" * 40, last).problem
     assert list_shipped_commits(folder, first, last).problem
-    assert "outside of a git repository" in list_shipped_commits(folder, "", last).problem
+    assert "outside a git repository" in list_shipped_commits(folder, "", last).problem
     back = list_shipped_commits(repository.folder, last, first)
     assert (back.added, len(back.removed), back.pull_requests) == ((), 3, ())

@@ -360,7 +360,7 @@ def test_a_second_application_is_named_with_the_options_that_choose_it(tmp_path:
     lines = detection.describe(detected)
 
     assert len(detected.sites) == 2
-    assert [line for line in lines if line.startswith("another: ") and "to use it, pass --site" in line] != []
+    assert [line for line in lines if line.startswith("also found: ") and "to use it, pass --site" in line] != []
 
 
 @pytest.mark.parametrize(

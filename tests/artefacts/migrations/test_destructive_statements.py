@@ -175,4 +175,4 @@ def test_a_plan_names_them(tmp_path: Path, emulator: Emulator, capsys: pytest.Ca
 
     assert "migrations/2.sql" not in first, "one commit alone says nothing about what is new"
     assert "containerservice.api: migrations/2.sql:2 drops a column: ALTER TABLE orders DROP COLUMN note." in second
-    assert "Set `migrate.destructive: true` to take a snapshot first" in second
+    assert "Set `migrate.destructive: true` to create a snapshot first" in second
