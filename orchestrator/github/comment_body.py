@@ -220,7 +220,7 @@ def _render_problem(problem: Problem) -> str:
 
 
 def _render_result(result_view: DeployView) -> Iterator[str]:
-    yield from (f"**Held back:** {render_sentence(sentence)}" for sentence in result_view.held)
+    yield from (f"**Pinned:** {render_sentence(sentence)}" for sentence in result_view.held)
     if result_view.cause:
         sentence, *output = result_view.cause.split("\n")
         yield f"> [!CAUTION]\n> **Root cause:** {render_sentence(sentence)}"

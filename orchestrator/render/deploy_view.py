@@ -105,7 +105,7 @@ def render_text(deploy_view: DeployView, style: Style) -> str:
         [
             line
             for sentence in deploy_view.held
-            for line in style.wrap(f"{style.paint('Held back:', 'yellow')} {sentence}", "")
+            for line in style.wrap(f"{style.paint('Pinned:', 'yellow')} {sentence}", "")
         ],
         list(style.wrap(f"{style.paint('Root cause:', 'alarm')} {deploy_view.cause}", "", "    "))
         if deploy_view.cause
@@ -167,7 +167,7 @@ def _format_headline(result: DeployResult, seconds: float) -> str:
     duration = apply_report.format_duration(seconds)
     number = result.release.number if result.release else None
     rollback_of = result.release.of if result.release else None
-    exception = ", except what is held back" if result.held else ""
+    exception = ", except what is pinned" if result.held else ""
     match result.status:
         case "released" if rollback_of:
             return (

@@ -65,18 +65,20 @@ def _render_alerts(plan: PlanView) -> Iterator[str]:
     hint = f"<p>To allow exactly this plan, use: <code>{escape(plan.token_hint)}</code></p>"
     title = "Vetoed: nothing is applied until this is resolved"
     yield _render_section(title, map(_render_veto, plan.vetoes), "bad", hint if plan.token_hint else "")
-    dangers = (f"{_render_code(address)}: {escape(danger)}" for address, danger in plan.dangers)
+    dangers = (f"{_render_code(address)}: {_render_sentence(danger)}" for address, danger in plan.dangers)
     yield _render_section("Review these first", dangers, "bad")
 
 
 def _render_notes(plan: PlanView) -> Iterator[str]:
     yield _render_section(
-        "Not checked", (f"{_render_code(item.address)}: {escape(item.reason)}" for item in plan.unread)
+        "Not checked", (f"{_render_code(item.address)}: {_render_sentence(item.reason)}" for item in plan.unread)
     )
-    yield _render_section("Unhealthy", map(escape, plan.unhealthy))
-    yield _render_section("Pending in AWS", map(escape, plan.pending))
-    yield _render_section("Changed outside the manifests (apply leaves these unchanged)", map(escape, plan.unmanaged))
-    yield _render_section("Notes", map(escape, plan.notes))
+    yield _render_section("Unhealthy", map(_render_sentence, plan.unhealthy))
+    yield _render_section("Pending in AWS", map(_render_sentence, plan.pending))
+    yield _render_section(
+        "Changed outside the manifests (apply leaves these unchanged)", map(_render_sentence, plan.unmanaged)
+    )
+    yield _render_section("Notes", map(_render_sentence, plan.notes))
     if plan.cost is not None:
         yield _render_cost(plan.cost)
     if plan.permissions:
@@ -120,8 +122,12 @@ def _render_code(text: str) -> str:
 
 def _render_veto(veto: VetoView) -> str:
     prefix = f"{_render_code(veto.address)}: " if veto.address else ""
-    message = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(veto.sentence))
-    return f"{prefix}{message} ({escape(veto.name)})"
+    return f"{prefix}{_render_sentence(veto.sentence)} ({escape(veto.name)})"
+
+
+def _render_sentence(sentence: str) -> str:
+    """Return a sentence as HTML, with the text between backticks as code elements."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(sentence))
 
 
 def _render_component(component: ComponentView) -> str:
@@ -135,7 +141,7 @@ def _render_change(change: ChangeView) -> str:
     css_class = "vetoed" if change.vetoes else change.action
     details = f"{change.action} {change.physical} {change.source_location}".strip()
     title = f"<h3><b>{escape(change.symbol)}</b> {escape(change.address)} <small>{escape(details)}</small></h3>"
-    dangers = "".join(f'<p class="danger">{escape(danger)}</p>' for danger in change.dangers)
+    dangers = "".join(f'<p class="danger">{_render_sentence(danger)}</p>' for danger in change.dangers)
     rows = "".join(_render_field(field) for field in change.fields)
     table = f"<table>{rows}</table>" if rows else ""
     return f'<article class="{escape(css_class)}">{title}{dangers}{table}{_render_steps(change)}</article>'

@@ -200,10 +200,8 @@ def test_the_site_of_a_rolled_back_commit_waits_for_its_api(shop: ServiceProject
 
     assert (held.status, read_served(shop), shop.is_versioned()) == ("released", before, True)
     view = deploy_view.build_view(held, 1.0, retry_command="again", list_command="look")
-    assert deploy_view.render_text(view, Style()).startswith(
-        "Held back: Release 2 was rolled back (containerservice.api"
-    )
-    assert "in 1.0s, except what is held back; " in view.headline
+    assert deploy_view.render_text(view, Style()).startswith("Pinned: Release 2 was rolled back (containerservice.api")
+    assert "in 1.0s, except what is pinned; " in view.headline
     assert shop.deploy(version="3").status == "released"
     assert read_served(shop)[1] == "site 2, edited"
     assert shop.ledger.pins == ()

@@ -109,16 +109,16 @@ def test_what_is_held_back_is_on_the_page_with_its_command(
         return httpx.get(f"{service.address}/e/{ENVIRONMENT_KEY}").text
 
     assert [ship("deploy", issuer).code for issuer in ("one", "two")] == [0, 0]
-    assert "Held back" not in page()
+    assert "Pinned parts" not in page()
     assert ship("rollback --reason 'wrong <prices>'", "two").code == 0
     shown = page()
-    assert "Held back" in shown
+    assert "Pinned parts" in shown
     assert "wrong &lt;prices&gt;" in shown
     command = re.search(r"<code>(orchestrator unpin -e prod [^<]+)</code>", shown)
     assert command is not None
     unpinned = run(*html.unescape(command[1]).split()[1:])
     assert unpinned.code == 0, unpinned.err
-    assert "Held back" not in page()
+    assert "Pinned parts" not in page()
 
 
 def test_without_the_service_a_deploy_stops_and_a_rollback_does_not(

@@ -493,7 +493,7 @@ def add_pull_requests(store: Store) -> None:
 
 def add_models(store: Store) -> None:
     """Three trainings; the shop has new rings since."""
-    training_reason = "14 of 96 products were added or photographed anew since (15 %, the threshold is 10 %)"
+    training_reason = "14 of 96 products were added or have new photos (15 %; threshold 10 %)"
     versions = (
         ("2026-09-02", 0.874, 71.0, ""),
         ("2026-10-08", 0.902, 83.0, ""),

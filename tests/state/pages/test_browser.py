@@ -101,7 +101,7 @@ READ = {
         "Root cause",
         "storage is being optimised",
         "orchestrator deploy -e demo",
-        "29 of 32",
+        "28 of 32 resources applied",
         "3 skipped",
     ],
     "run-live": ["running", "ec2_security_group.api", "in progress", "merge of #191"],

@@ -22,6 +22,11 @@ class DrillView(Struct, frozen=True):
         return VERDICT_LABELS.get(self.drill.verdict, self.drill.verdict)
 
     @property
+    def verdict_tone(self) -> str:
+        """The colour of the drill's result alone, whether or not the next drill is due."""
+        return {"passed": "good", "failed": "bad"}.get(self.drill.verdict, "warn")
+
+    @property
     def tone(self) -> str:
         if self.drill.verdict == "failed":
             return "bad"

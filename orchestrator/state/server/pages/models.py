@@ -25,9 +25,9 @@ from orchestrator.state.server.routing import SingleThreadRoute
 from orchestrator.state.server.store import Store
 
 METRIC_LABELS = {
-    "top1": "top-1 accuracy",
-    "top3": "top-3 accuracy",
-    "ece": "calibration error",
+    "top1": "Top-1 accuracy",
+    "top3": "Top-3 accuracy",
+    "ece": "Calibration error",
 }
 """Metrics in words; others are shown by their names."""
 

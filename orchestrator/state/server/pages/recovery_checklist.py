@@ -39,10 +39,10 @@ def _lost_rows(restore: str, end: str) -> Emergency:
         "A table was dropped",
         (
             Step("Note the time before the damage, in UTC. If an application still causes damage, stop it."),
-            Step("Preview the restore. This changes nothing.", f"{restore} --to '2026-11-29 14:05' --plan{end}"),
+            Step("Preview the restore. This changes nothing.", f"{restore} --to 'YYYY-MM-DD HH:MM' --plan{end}"),
             Step(
                 "Restore the database. The current instance is renamed and kept.",
-                f"{restore} --to '2026-11-29 14:05'{end}",
+                f"{restore} --to 'YYYY-MM-DD HH:MM'{end}",
             ),
             Step(
                 "Check that the application shows the rows, and that the plan has no changes.",
@@ -69,11 +69,11 @@ def _lost_instance(restore: str, end: str) -> Emergency:
 
 
 def _lost_files(end: str) -> Emergency:
-    command = "orchestrator restore files --bucket files --prefix sale-photos/ --to '2026-11-29 14:05'"
+    command = "orchestrator restore files --bucket NAME --prefix PREFIX/ --to 'YYYY-MM-DD HH:MM'"
     return Emergency(
         "Files were deleted or overwritten",
         (
-            Step("Note the time before the damage, in UTC."),
+            Step("Note the time before the damage, in UTC, and the bucket and prefix of the files."),
             Step("Preview which files are restored and which newer files are kept.", f"{command} --plan{end}"),
             Step("Restore the files. Nothing is deleted.", f"{command}{end}"),
         ),
@@ -84,8 +84,8 @@ def _lost_values(end: str) -> Emergency:
     return Emergency(
         "A secret or the release ledger was overwritten",
         (
-            Step("List the versions of the secret.", f"orchestrator restore secret app{end}"),
-            Step("Restore the previous version.", f"orchestrator restore secret app --version previous{end}"),
+            Step("List the versions of the secret.", f"orchestrator restore secret NAME{end}"),
+            Step("Restore the previous version.", f"orchestrator restore secret NAME --version previous{end}"),
             Step("Deploy the services with the restored values.", f"orchestrator deploy{end}"),
             Step("Preview which version of the ledger is restored.", f"orchestrator restore ledger --plan{end}"),
             Step("Restore the ledger.", f"orchestrator restore ledger{end}"),

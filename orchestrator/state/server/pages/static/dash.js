@@ -18,6 +18,10 @@ if (themeSwitch) {
   });
 }
 
+/* On a narrow screen, the current tab of an environment can be outside the visible part of the strip. */
+const currentTab = document.querySelector(".tabs [aria-current]");
+if (currentTab) currentTab.parentElement.scrollLeft = currentTab.offsetLeft - currentTab.parentElement.offsetLeft - 40;
+
 /* Copy buttons are hidden where the browser offers no clipboard. */
 function showCopyButtons() {
   if (!navigator.clipboard) return;
@@ -139,7 +143,7 @@ function drawCharts() {
     plots.push(new uPlot({
       width: figure.clientWidth - 30, height: 170, legend: { show: false }, cursor: { show: false },
       scales: { x: { time: true, range: (_, low, high) => [low - 302400, high + 302400] }, y: { range: (_, low, high) => [0, (high || 1) * 1.15] } },
-      axes: [{ ...axis, grid: { show: false } }, { ...axis, size: 42 }],
+      axes: [{ ...axis, grid: { show: false }, values: formatDates }, { ...axis, size: 42 }],
       series: [{}, { stroke: colour("--accent"), points: { show: index > 0, size: 5 }, ...bars }],
     }, [weeks, values], figure));
   });
@@ -180,9 +184,17 @@ function drawCost() {
   costPlot = new uPlot({
     width: figure.clientWidth - 30, height: 240, legend: { show: false }, cursor: { show: false },
     scales: { x: { time: true }, y: { range: () => [0, top * 1.1] } },
-    axes: [{ ...axis, grid: { show: false } }, { ...axis, size: 46, values: (_, ticks) => ticks.map((tick) => `$${tick}`) }],
+    axes: [{ ...axis, grid: { show: false }, values: formatDates }, { ...axis, size: 46, values: (_, ticks) => ticks.map((tick) => `$${tick}`) }],
     series: [{}, ...areas.reverse(), ...(limit ? [budget] : [])], hooks: { draw: [mark] },
   }, [times, ...sums.reverse(), ...(limit ? [times.map(() => limit)] : [])], figure);
+}
+/* Labels of a time axis: month and day, with the year below the first label and below the first of each year. */
+function formatDates(_, ticks) {
+  const dates = ticks.map((tick) => new Date(tick * 1000));
+  return dates.map((date, index) => {
+    const day = [date.getMonth() + 1, date.getDate()].map((number) => String(number).padStart(2, "0")).join("-");
+    return index && dates[index - 1].getFullYear() === date.getFullYear() ? day : `${day}\n${date.getFullYear()}`;
+  });
 }
 let resizing;
 addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(() => { drawCharts(); drawCost(); }, 200); });
