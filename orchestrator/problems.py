@@ -22,7 +22,7 @@ class ExitCode(IntEnum):
     UNHEALTHY = 4
     ROLLED_BACK = 5
     UNREVIEWED = 6
-    HELD_BACK = 7
+    PINNED = 7
     INTERRUPTED = 130
 
 

@@ -20,7 +20,7 @@ EXIT_CODES: Mapping[str, Mapping[ExitCode, str]] = {
         ExitCode.VETOED: _VETOED,
         ExitCode.ROLLED_BACK: _ROLLED_BACK,
         ExitCode.UNREVIEWED: _UNDECIDED,
-        ExitCode.HELD_BACK: "deployed, but parts are held back because they were rolled back before",
+        ExitCode.PINNED: "deployed, but parts stay pinned because they were rolled back before",
     },
     "rollback": _ROLLBACK,
     "destroy": {ExitCode.VETOED: _VETOED, ExitCode.UNHEALTHY: _UNHEALTHY},

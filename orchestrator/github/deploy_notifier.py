@@ -132,7 +132,7 @@ class DeployNotifier(Notifier):
 
     def report_run(self, run: DeployRun) -> None:
         for sentence in run.held:
-            self._github.warn(f"Held back: {sentence}")
+            self._github.warn(f"Pinned: {sentence}")
         if run.result and run.view:
             self._github.report_result(run.environment, run.view, run.result)
         else:

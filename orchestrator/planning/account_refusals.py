@@ -238,7 +238,11 @@ def read_offer(database: Resource, region: str, aws: AwsReader) -> DatabaseOffer
     )
     described = f"{spec['engine']} {spec['version']} on {spec['instance_class']} with {spec['storage_type']}"
     listed = sorted({f"{option['EngineVersion']} with {option['StorageType']}" for option in options})
-    text = f"offered: {', '.join(listed[:MAX_LISTED_OPTIONS])}" if listed else "RDS does not offer this class with any version or storage"
+    text = (
+        f"offered: {', '.join(listed[:MAX_LISTED_OPTIONS])}"
+        if listed
+        else "RDS does not offer this class with any version or storage"
+    )
     return DatabaseOffer(f"{described} in {region}", any(_is_offered(option, spec) for option in options), text)
 
 

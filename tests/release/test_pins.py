@@ -221,7 +221,7 @@ def test_without_a_culprit_a_part_of_a_fix_stops_with_the_choices(shop: ServiceP
     assert main(["deploy", *command, "--auto-approve"]) == ExitCode.UNREVIEWED
     assert read_served(shop) == before
     assert main(["blame", API, *command]) == ExitCode.OK
-    assert main(["deploy", *command, "--auto-approve"]) == ExitCode.HELD_BACK
+    assert main(["deploy", *command, "--auto-approve"]) == ExitCode.PINNED
     assert read_served(shop) == before
     assert main(["blame", "bucket.nothing", *command]) == ExitCode.FAILED
 

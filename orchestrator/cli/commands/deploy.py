@@ -41,7 +41,7 @@ def command(  # noqa: PLR0913 - its options
     Does what `apply` does, then sends requests to the services and the CDN to verify that the new release works. If
     it does not, rolls back to the last verified release (or stops, if the Project sets `releases.onFailure: stop`).
     Exits 0 when the release is deployed, 1 when the deploy failed, 3 when the plan is vetoed, 5 when the deploy failed
-    and the previous release is restored, 7 when parts are held back because they were rolled back before.
+    and the previous release is restored, 7 when parts stay pinned because they were rolled back before.
     """
     from orchestrator.runs.approval import Approval
     from orchestrator.runs.release import DeployOptions, deploy
@@ -49,4 +49,4 @@ def command(  # noqa: PLR0913 - its options
     approval = Approval(None, expect, auto_approve)
     options = DeployOptions(approval, targets, allow, parallelism, not no_build, rebuild, run_options)
     run = deploy(settings, options)
-    return ExitCode.HELD_BACK if run.exit_code == ExitCode.OK and run.held else run.exit_code
+    return ExitCode.PINNED if run.exit_code == ExitCode.OK and run.held else run.exit_code

@@ -1,4 +1,4 @@
-"""A merge of which a part is held back is no silent success: the run and the pull request say so first."""
+"""A merge of which a part stays pinned is no silent success: the run and the pull request say so first."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_merge_that_is_not_live_completely_is_commented(
     warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("::warning::")]
     assert len(comments) == len(warnings) == len(held)
     for body, warning in zip(comments, warnings, strict=True):
-        assert warning == f"::warning::Held back: {SENTENCE}"
+        assert warning == f"::warning::Pinned: {SENTENCE}"
         heading, first, *_ = body.split("\n\n")
         assert "Deployed release" in heading
-        assert first == f"**Held back:** {SENTENCE}"
+        assert first == f"**Pinned:** {SENTENCE}"
