@@ -18,10 +18,6 @@ if (themeSwitch) {
   });
 }
 
-/* On a narrow screen, the current tab of an environment can be outside the visible part of the strip. */
-const currentTab = document.querySelector(".tabs [aria-current]");
-if (currentTab) currentTab.parentElement.scrollLeft = currentTab.offsetLeft - currentTab.parentElement.offsetLeft - 40;
-
 /* Copy buttons are hidden where the browser offers no clipboard. */
 function showCopyButtons() {
   if (!navigator.clipboard) return;
