@@ -40,7 +40,7 @@ def test_a_stack_without_metrics_keeps_what_is_declared(aws: Emulator, run: Run)
     shown = run("cost", "--measured")
 
     assert shown.code == 0
-    assert "CloudWatch measured nothing from " in shown.out
+    assert "CloudWatch measured no usage " in shown.out
     assert "0.11 USD a month idle" in shown.out
 
 
