@@ -87,7 +87,7 @@ def test_deleted_files_come_back_and_newer_ones_stay(files: Files) -> None:
     exit_code, shown = files.run(*command, "--plan")
     assert exit_code == 0
     assert "restore 2 files" in shown
-    assert "= photos/edited.png  was written later, so it stays" in shown
+    assert "= photos/edited.png  was written later, so it is kept" in shown
     exit_code, told = files.run(*command)
 
     assert exit_code == 0, told

@@ -119,7 +119,7 @@ def test_what_is_changed_by_hand_is_drift_and_is_healed(web: SiteCheckout, meddl
 
     (change,) = web.plan().plan.pending_changes
     assert change.address == "s3_site.web"
-    assert any("by hand" in str(field.before) for field in change.fields)
+    assert any("changed manually" in str(field.before) for field in change.fields)
     web.apply()
     assert web.read_pages() == V1
     assert web.get("index.html")["ContentType"] == "text/html; charset=utf-8"
