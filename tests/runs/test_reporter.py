@@ -83,7 +83,7 @@ def test_without_the_service_an_apply_stops_or_keeps_a_journal(
     stopped = run("apply", "--auto-approve")
 
     assert stopped.code == 1
-    assert "does not answer" in stopped.err
+    assert "does not respond" in stopped.err
     assert "nothing was changed" in stopped.err
     assert "--without-record" in stopped.err
     assert list_write_calls(aws) == []
