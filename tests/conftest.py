@@ -137,6 +137,7 @@ WEEKLY = (
     "release/test_random_histories.py::test_what_is_served_is_one_commit_and_can_come_back[11]",
     "release/test_rotate_secret.py::test_what_does_not_work_is_taken_back",
     "release/test_site.py::test_killed_anywhere_the_site_before_comes_back_whole",
+    "recovery/test_migrate_database.py::test_a_private_database_of_an_app_runner_service_is_filled",
     "release/test_story_express.py::",
     "test_readme.py::test_every_command_prints_what_the_page_shows[docs/how-to/deploy-sites",
     "test_readme.py::test_every_command_prints_what_the_page_shows[docs/how-to/deploy-to-aws",

@@ -25,6 +25,7 @@ from botocore.httpsession import URLLib3Session
 from botocore.session import Session
 
 from orchestrator import interruption
+from orchestrator.quantities import parse_count
 
 ROLE_VARIABLE: Final = "ORCHESTRATOR_SESSION_ROLE"
 DURATION_VARIABLE: Final = "ORCHESTRATOR_SESSION_SECONDS"
@@ -60,7 +61,7 @@ class WorkflowCredentialProvider(CredentialProvider):  # type: ignore[misc]
             role_arn=environ[ROLE_VARIABLE],
             extra_args={
                 "RoleSessionName": f"orchestrator-{environ.get('GITHUB_RUN_ID', 'run')}",
-                "DurationSeconds": int(duration) if duration.isdigit() else DEFAULT_DURATION_SECONDS,
+                "DurationSeconds": parse_count(duration) or DEFAULT_DURATION_SECONDS,
             },
         )
 

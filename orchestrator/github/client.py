@@ -12,6 +12,7 @@ from typing import Any, Final
 import httpx
 
 from orchestrator.problems import Problems
+from orchestrator.quantities import parse_count
 from orchestrator.redaction.redact import sanitise
 
 DEFAULT_API_URL: Final = "https://api.github.com"
@@ -161,11 +162,11 @@ def _retry_delay_after_response(method: str, response: httpx.Response, attempt: 
 
 def _rate_limit_delay(response: httpx.Response) -> float | None:
     """Return the seconds that GitHub asks to wait; None if the response is not a rate limit."""
-    if (retry_after := response.headers.get("retry-after", "")).isdigit():
+    if (retry_after := parse_count(response.headers.get("retry-after", ""))) is not None:
         return float(retry_after)
     if response.headers.get("x-ratelimit-remaining") == "0":
-        reset = response.headers.get("x-ratelimit-reset", "")
-        return max(1.0, float(reset) - time.time()) if reset.isdigit() else 60.0
+        reset = parse_count(response.headers.get("x-ratelimit-reset", ""))
+        return 60.0 if reset is None else max(1.0, reset - time.time())
     if response.status_code == 429 or "secondary rate limit" in response.text.lower():
         return 60.0
     return None

@@ -15,6 +15,7 @@ from typing import Any
 
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
 from orchestrator.problems import Problems
+from orchestrator.quantities import parse_count
 from orchestrator.resources import AwsReader
 from orchestrator.resources._existing import confirm_existing
 from orchestrator.resources._watched import Watch, Watched
@@ -76,7 +77,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
     live_spec = {
         "description": response.get("Description", ""),
         "kms_key": response.get("KmsKeyId") or None,  # "" after the key was taken back
-        "generate": {key: int(value) for key, value in generated.items() if value.isdigit()},
+        "generate": {key: length for key, value in generated.items() if (length := parse_count(value)) is not None},
         "external": sorted(key.removeprefix(TAG_EXTERNAL) for key in tags if key.startswith(TAG_EXTERNAL)),
         "scheduled_for_deletion": is_deleted,
         "tags": tags,

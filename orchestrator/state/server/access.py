@@ -19,6 +19,7 @@ from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from orchestrator.problems import Problems
+from orchestrator.quantities import parse_count
 from orchestrator.state.server.settings import Settings
 from orchestrator.state.server.store import Store
 from orchestrator.state.server.store import tables as t
@@ -117,7 +118,8 @@ class Authenticator:
         timestamp = headers.get("x-orchestrator-time", "")
         expected_signature = sign_proxy_request(self._settings.proxy_secret, name, role, timestamp, method, path)
         signature = headers.get("x-orchestrator-signature", "")
-        is_fresh = timestamp.isdigit() and abs(self._store.clock() - int(timestamp)) <= PROXY_CLOCK_SKEW_SECONDS
+        sent_at = parse_count(timestamp)
+        is_fresh = sent_at is not None and abs(self._store.clock() - sent_at) <= PROXY_CLOCK_SKEW_SECONDS
         if (
             not is_fresh
             or role not in SCOPES_BY_ROLE

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from orchestrator.quantities import parse_count
 from orchestrator.state.server.client_address import find_client_address, parse_trusted_proxies
 from orchestrator.state.server.problem_details import problem_response
 from orchestrator.state.server.rate_limits import RequestLimits
@@ -115,8 +116,8 @@ class RequestMiddleware:
 
     def _reject(self, scope: Scope, headers: dict[str, str]) -> Response | None:
         path, request_id = scope["path"], scope["state"]["request_id"]
-        length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > _max_body_bytes(scope):
+        length = parse_count(headers.get("content-length", "0"))
+        if length is None or length > _max_body_bytes(scope):
             return problem_response(413, _body_too_large(_max_body_bytes(scope)), request=request_id)
         if self._requires_loopback_host and not _LOOPBACK_HOST_PATTERN.fullmatch(headers.get("host", "")):
             return problem_response(421, "this service only accepts requests to localhost", request=request_id)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 import msgspec
 
 from orchestrator.problems import Problems
+from orchestrator.quantities import parse_count
 from orchestrator.state.server.client_address import parse_trusted_proxies
 
 DEFAULT_DATABASE_URL = "sqlite:///orchestrator-state.db"
@@ -125,8 +126,9 @@ def parse_secret(document: str) -> Mapping[str, str]:
 
 
 def _parse_port(text: str) -> int:
-    if not text.isdigit() or not 0 < int(text) < 65536:
+    port = parse_count(text)
+    if port is None or not 0 < port < 65536:
         raise Problems.from_message(
             f"State__Port: {text!r} is not a port number", hint="use a number from 1 to 65535, e.g. State__Port=8420"
         )
-    return int(text)
+    return port
