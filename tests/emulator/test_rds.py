@@ -24,7 +24,7 @@ def described(rds: Client, name: str = "main") -> dict[str, Any]:
 class TestInstance:
     def test_it_is_created_in_time(self, emulator: Emulator, account: Account, rds: Client) -> None:
         """Creating and without an address, then available with one."""
-        emulator.faults = Faults(settle_seconds={"rds": 0.3})
+        emulator.faults = Faults(settle_seconds={"rds": 1.0})
         available = account.create_instance
 
         rds.create_db_instance(
