@@ -326,8 +326,13 @@ class Plan(Struct, frozen=True):
         return tuple(change for change in self.changes if change.action is not Action.NONE)
 
     @property
+    def all_vetoes(self) -> tuple[Veto, ...]:
+        """The vetoes of the plan itself, then those of its changes."""
+        return (*self.vetoes, *(veto for change in self.changes for veto in change.vetoes))
+
+    @property
     def is_vetoed(self) -> bool:
-        return bool(self.vetoes) or any(change.vetoes for change in self.changes)
+        return bool(self.all_vetoes)
 
 
 class Actuation(StrEnum):

@@ -12,8 +12,6 @@ import platform
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
@@ -23,18 +21,13 @@ import botocore.session
 from botocore.config import Config
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
-from botocore.hooks import HierarchicalEmitter
 from botocore.httpsession import get_cert_path
 from botocore.parsers import ResponseParserError
-from botocore.utils import parse_timestamp
 
 from orchestrator import __version__
-from orchestrator.aws import endpoint_rules, workflow_credentials
-from orchestrator.aws.botocore_hooks import FastEventAliaser, refuse_web_page, report_failed_attempt
 from orchestrator.aws.errors import AwsError, translate
-from orchestrator.aws.s3_listing import ListingParser
+from orchestrator.aws.lazy_session import LazySession
 from orchestrator.aws.send_guard import SendGuard
-from orchestrator.aws.service_models import ServiceModelLoader
 
 if TYPE_CHECKING:
     from orchestrator.aws.s3_upload import FileUploader
@@ -69,12 +62,12 @@ class Clients:
             user_agent=f"orchestrator/{__version__} botocore/{botocore.__version__} {platform.system()}",
         )
         self._lock = threading.Lock()
-        self._session: botocore.session.Session | None = None
         self._uploaders: dict[str, FileUploader] = {}
         self._clients: dict[tuple[str, str], Any] = {}
         self._signers: dict[str, Any] = {}
         self._reachable_services: set[str] = set()
         self._send_guard = SendGuard()
+        self._session = LazySession(region, self._send_guard)
         self._before_send: Callable[[], None] = lambda: None
 
     @classmethod
@@ -96,7 +89,7 @@ class Clients:
         """Return clients of the same region and account that sign with a session's credentials, as STS returns them."""
         other = type(self)(self.region, account=self._account)
         keys = (credentials[name] for name in ("AccessKeyId", "SecretAccessKey", "SessionToken"))
-        other._shared_session().set_credentials(*keys)
+        other._session.get().set_credentials(*keys)
         return other
 
     def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
@@ -152,7 +145,7 @@ class Clients:
                 if signer is None:  # botocore's default for S3 is signature version 2, which not all regions accept
                     version = Config(signature_version="s3v4" if service == "s3" else "v4")
                     config = self._config.merge(version)
-                    signer = self._shared_session().create_client(service, region_name=self.region, config=config)
+                    signer = self._session.get().create_client(service, region_name=self.region, config=config)
                     self._signers[service] = signer
             url: str = signer.generate_presigned_url(operation, Params=parameters, ExpiresIn=seconds)
             return url
@@ -167,7 +160,7 @@ class Clients:
         Raises AwsError (``NoCredentials``) if the profile does not exist.
         """
         try:
-            regions = (self._shared_session().get_config_variable("region"), os.environ.get("AWS_REGION"))
+            regions = (self._session.get().get_config_variable("region"), os.environ.get("AWS_REGION"))
         except ProfileNotFound as error:
             raise AwsError("sts", "get_caller_identity", "NoCredentials", str(error)) from None
         return next((region for region in regions if region and region != self.region), regions[0])
@@ -208,16 +201,15 @@ class Clients:
         if uploader is None:
             from orchestrator.aws.s3_upload import FileUploader
 
-            client, session = self._client("s3", region), self._session
-            assert session is not None
-            ca_bundle = session.get_config_variable("ca_bundle") or get_cert_path(True)
+            client = self._client("s3", region)
+            ca_bundle = self._session.get().get_config_variable("ca_bundle") or get_cert_path(True)
             uploader = FileUploader(client, self._frozen_credentials, ca_bundle, self._send_guard.check)
             uploader = self._uploaders.setdefault(region, uploader)
         return uploader
 
     def _frozen_credentials(self) -> ReadOnlyCredentials | None:
         """Return a consistent set of key and token, refreshed if they expire."""
-        credentials = self._session.get_credentials() if self._session else None
+        credentials = self._session.get().get_credentials()
         return credentials.get_frozen_credentials() if credentials else None
 
     def _require_bucket_owner(
@@ -241,27 +233,10 @@ class Clients:
             with self._lock:  # sessions are not thread-safe, clients are
                 client = self._clients.get((service, region))
                 if client is None:
-                    client = self._shared_session().create_client(service, region_name=region, config=self._config)
+                    client = self._session.get().create_client(service, region_name=region, config=self._config)
                     self._send_guard.install(client)
                     self._clients[service, region] = client
         return client
-
-    def _shared_session(self) -> botocore.session.Session:
-        if self._session is None:
-            emitter = HierarchicalEmitter()
-            session = botocore.session.Session(event_hooks=emitter)
-            endpoint_rules.install()
-            session.register_component("event_emitter", FastEventAliaser(emitter))
-            session.register_component("data_loader", ServiceModelLoader(session.get_config_variable("data_path")))
-            session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_parse_time)
-            workflow_credentials.install(session, self.region)
-            emitter.register_last("before-send", self._send_guard.check)
-            emitter.register("before-parse", refuse_web_page)
-            emitter.register("needs-retry", report_failed_attempt)
-            # Registered first: botocore's error check of every S3 response then has little left to parse.
-            emitter.register_first("before-parse.s3.ListObjectsV2", ListingParser(_parse_time).parse_response)
-            self._session = session
-        return self._session
 
 
 def _iter_pages(method: Callable[..., Any], parameters: dict[str, Any]) -> Iterator[Any]:
@@ -282,13 +257,3 @@ def find_next_page(response: Mapping[str, Any]) -> dict[str, Any]:
         return {"NextToken": token}
     lists = [member for member in response.values() if isinstance(member, Mapping)]
     return next(({"Marker": marker} for member in lists if (marker := member.get("NextMarker"))), {})
-
-
-def _parse_time(value: Any) -> datetime:
-    """Parse an AWS timestamp quickly; botocore's format detection takes two thirds of reading a long listing."""
-    with suppress(TypeError, ValueError):
-        timestamp = datetime.fromisoformat(value)
-        if timestamp.tzinfo:
-            return timestamp
-    parsed: datetime = parse_timestamp(value)
-    return parsed

@@ -11,18 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import orchestrator
-from orchestrator.redaction.redact import redact, sanitise
+from orchestrator.redaction.redact import describe_exception, redact, sanitise
 
 
 def report(error: Exception, arguments: Sequence[str], *, verbose: bool) -> str:
     """Return what to print.  The traceback goes to a file, or with ``verbose`` into the returned text."""
     traceback_text = str(redact("".join(traceback.format_exception(error))))
-    frames = traceback.extract_tb(error.__traceback__)
-    own_frames = [frame for frame in frames if f"{os.sep}orchestrator{os.sep}" in frame.filename] or list(frames)
-    location = f" in {Path(own_frames[-1].filename).name}:{own_frames[-1].lineno}" if own_frames else ""
-    headline = (
-        f"error: internal error (please report it): {type(error).__name__}{location}: {sanitise(str(error))[:500]}"
-    )
+    headline = f"error: internal error (please report it): {describe_exception(error)}"
     if verbose:
         return f"{traceback_text}\n{headline}"
     try:

@@ -34,6 +34,7 @@ from orchestrator.planning.events import (
 )
 from orchestrator.planning.plan import PreparedPlan, Task
 from orchestrator.problems import ExitCode, Problems
+from orchestrator.redaction.redact import describe_exception
 from orchestrator.steps import (
     ApiCall,
     Batch,
@@ -270,7 +271,7 @@ class _ChangeExecutor:
                 Actuation.SKIPPED, "the run was stopped during this change; run the command again"
             ), {}
         except Exception as error:  # noqa: BLE001 - a bug in one resource must not take the other branches down
-            reason = f"internal error: {type(error).__name__}: {error}"
+            reason = f"internal error: {describe_exception(error)}"
             return self._build_outcome(Actuation.FAILED, reason), {}
 
     def _perform_step(self, step: Step) -> Any:

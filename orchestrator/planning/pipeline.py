@@ -187,7 +187,7 @@ def apply(
     from orchestrator.problems import ExitCode, Problem, Problems
 
     if prepared.plan.is_vetoed:
-        vetoes = [*prepared.plan.vetoes, *(veto for change in prepared.plan.changes for veto in change.vetoes)]
+        vetoes = prepared.plan.all_vetoes
         raise Problems([Problem(f"{veto.name}: {veto.sentence}") for veto in vetoes], ExitCode.VETOED)
     clock = InterruptibleClock()
     executor = StepExecutor(clients or Clients.for_scope(prepared.scope), clock)

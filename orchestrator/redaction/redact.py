@@ -5,8 +5,11 @@ The last line of defence: plans contain no secrets in the first place.  Used by 
 
 from __future__ import annotations
 
+import os
 import re
+import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 REDACTED: Final = "(secret)"
@@ -68,3 +71,11 @@ def sanitise(text: str) -> str:
 def sanitise_lines(text: str) -> str:
     """Return a text of several lines, such as a program's output, redacted and with each line escaped by itself."""
     return "\n".join(escape_unprintable(line.rstrip().expandtabs()) for line in str(redact(text)).splitlines())
+
+
+def describe_exception(error: BaseException) -> str:
+    """Return the type, the place in our code and the start of the message of an exception that nothing expected."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own_frames = [frame for frame in frames if f"{os.sep}orchestrator{os.sep}" in frame.filename] or list(frames)
+    location = f" in {Path(own_frames[-1].filename).name}:{own_frames[-1].lineno}" if own_frames else ""
+    return f"{type(error).__name__}{location}: {sanitise(str(error))[:500]}"

@@ -128,8 +128,7 @@ class Canary:
 
     def _apply(self, environment: str, number: int) -> str:
         planned = pipeline.plan(self._load(environment, number), clients=self._clients)
-        if planned.plan.is_vetoed:
-            raise Problems.from_message(f"the plan is vetoed: {', '.join(veto.name for veto in planned.plan.vetoes)}")
+        require_no_vetoes(planned)
         return self._carry_out(planned, self._limited_clients)
 
     def _expect_no_changes(self, environment: str, number: int) -> str:
@@ -211,6 +210,14 @@ class Canary:
                 self._report(f"{outcome.seconds:8.1f}s  {outcome.actuation.value:10}{address}")
             case WaitStarted(address, description, seconds):
                 self._report(f"{seconds:8.1f}s  waiting   {address}  {description}")
+
+
+def require_no_vetoes(planned: PreparedPlan) -> None:
+    """Raise Problems with all vetoes of a plan, if it has any."""
+    vetoes = planned.plan.all_vetoes
+    if vetoes:
+        reasons = "; ".join(f"{veto.name}: {veto.sentence}" for veto in vetoes)
+        raise Problems.from_message(f"the plan is vetoed: {reasons}")
 
 
 def new_environment(now: datetime) -> str:

@@ -14,7 +14,7 @@ from orchestrator.manifest.check import Manifest
 from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
 from orchestrator.rehearsal import interruptions, leftovers, stack
-from orchestrator.rehearsal.canary import DISTRIBUTION, EDITED_COMMENT, Canary
+from orchestrator.rehearsal.canary import DISTRIBUTION, EDITED_COMMENT, Canary, require_no_vetoes
 from orchestrator.rehearsal.recording_clients import RecordingClients
 from orchestrator.release import bucket_lease, checkout, rollback
 from orchestrator.release.deploy import Deployment, DeployResult
@@ -93,8 +93,7 @@ class FullRehearsal(Canary):
         self._load(environment, number)
         candidate = checkout.load(self._folder, environment, self._clients)
         planned = pipeline.plan(candidate.desired, clients=self._clients)
-        if planned.plan.is_vetoed:
-            raise Problems.from_message(f"the plan is vetoed: {', '.join(veto.name for veto in planned.plan.vetoes)}")
+        require_no_vetoes(planned)
         return self._deployment(environment, clients).deploy(planned, candidate, self._report)
 
     def _deployment(self, environment: str, clients: Clients) -> Deployment:
@@ -141,10 +140,17 @@ class FullRehearsal(Canary):
         return self._expect_no_changes(environment, 1)
 
     def _change_subnets(self, environment: str) -> str:
-        """Name two of the default subnets in the Project, as a team does when AWS adds a zone."""
+        """Name two of the default subnets in the Project, as a team does when AWS adds a zone.
+
+        One is that of the database: RDS refuses to remove the subnet of a zone in which an instance runs.
+        """
+        name = f"{self._prefix(environment)}-main"
+        (database,) = self._clients.call("rds", "describe_db_instances", {"DBInstanceIdentifier": name})["DBInstances"]
         filters = [{"Name": "default-for-az", "Values": ["true"]}]
         subnets = self._clients.call("ec2", "describe_subnets", {"Filters": filters})["Subnets"]
-        self._subnets = sorted(subnet["SubnetId"] for subnet in subnets)[:_MAX_SUBNETS]
+        zone = database["AvailabilityZone"]
+        subnets.sort(key=lambda subnet: (subnet["AvailabilityZone"] != zone, subnet["SubnetId"]))
+        self._subnets = [subnet["SubnetId"] for subnet in subnets[:_MAX_SUBNETS]]
         self._apply(environment, 1)
         return self._expect_no_changes(environment, 1)
 

@@ -188,7 +188,7 @@ def _review(planned: PreparedPlan, settings: Settings, lock: WriteLock, options:
 
 
 def _is_vetoed_by_losses_only(planned: PreparedPlan) -> bool:
-    vetoes: list[Veto] = [*planned.plan.vetoes, *(veto for change in planned.plan.changes for veto in change.vetoes)]
+    vetoes = planned.plan.all_vetoes
     return bool(vetoes) and all(veto.name == LOSS_VETO for veto in vetoes)
 
 

@@ -104,7 +104,7 @@ def record_veto(record: RunReporter, plan: Plan) -> None:
     """Record that the plan is vetoed."""
     from orchestrator.state.protocol.records import RunResult
 
-    vetoes = [*plan.vetoes, *(veto for change in plan.changes for veto in change.vetoes)]
+    vetoes = plan.all_vetoes
     record.set_result(RunResult("interrupted", "", f"vetoed: {vetoes[0].sentence}" if vetoes else "vetoed"))
 
 

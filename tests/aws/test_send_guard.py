@@ -128,3 +128,18 @@ def test_what_a_guard_itself_asks_of_aws_is_not_asked_about(emulator: Emulator) 
     setup.call("s3", "put_object", {**OBJECT, "Key": "b"})
 
     assert set(asked) == {"web"}
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_copy_shares_what_either_creates_first(emulator: Emulator, tmp_path: Path, first: int) -> None:
+    """A copy that was made before the first call once had the client of the other half, but no session."""
+    clients = Clients("eu-west-1")
+    pair = (clients, clients.with_before_send(lambda: None))
+    file = tmp_path / "a.js"
+    file.write_bytes(b"1")
+
+    pair[first].call("s3", "list_objects_v2", {"Bucket": "web"})
+    for half in pair:
+        emulator.clear_calls()
+        upload(half, file)
+        assert [call.operation for call in emulator.calls if call.executed] == ["PutObject", "PutObject"]
