@@ -177,7 +177,7 @@ LITERARY_PHRASES = re.compile(
     r"(?<![Tt]here )\b(?:is|are) no (?!longer\b|more\b)[a-z]"
     r"|(?<!there )\bis none\b|\bnobody can\b|\bfor want of\b|\bwants a\b|\b[Ss]ays too\b"
     r"|\bhas to (?:be|have|say)\b|\bgoes back\b|\bof its own\b|\bpromises no\b|\bfor lack of\b|\banswers of AWS\b"
-    r"|\bre-creat|\b[Ee]xits as "
+    r"|\bre-creat|\b[Ee]xits as |[a-df-z]\((?:s|es)\)|\b(?:takes|gets|keeps|creates) no (?!place)|\bOnly reads\b"
 )
 
 
@@ -187,6 +187,17 @@ def test_sentences_are_phrased_as_manuals_phrase_them() -> None:
 
     assert len(texts) > 4000
     assert [text for text in texts if LITERARY_PHRASES.search(text.text)] == []
+
+
+JOINED_WORDS = re.compile(r'(?<!\\)[a-z,;:.`)}]"\n\s*f?"[a-z`(]')
+
+
+def test_no_two_words_run_together_where_a_sentence_is_wrapped() -> None:
+    """Two literals in a row are one: without a space at the seam, a user reads `theorchestrator`."""
+    seams = sum(len(re.findall(r'"\n\s*f?"', path.read_text())) for path in SHIPPED)
+
+    assert seams > 300
+    assert [(name(path), match[0]) for path in SHIPPED for match in JOINED_WORDS.finditer(path.read_text())] == []
 
 
 COUNTED_NOUNS = re.compile(

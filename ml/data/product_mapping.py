@@ -168,8 +168,8 @@ def _resolve_next_page(url: httpx.URL, next_link: str) -> httpx.URL:
     next_url = url.join(next_link)
     if (next_url.scheme, next_url.netloc) != (url.scheme, url.netloc):
         raise Problems.from_message(
-            f"{_strip_query(str(url))} links to its next page on another host, {next_url.host}",
-            hint="use that host in --mapping",
+            f"the link to the next page of {_strip_query(str(url))} points to another host, {next_url.host}",
+            hint=f"pass a URL of {next_url.host} as --mapping",
         )
     return next_url
 

@@ -14,7 +14,7 @@ _ROLLBACK = {ExitCode.VETOED: _VETOED, ExitCode.ROLLED_BACK: "the rollback faile
 
 EXIT_CODES: Mapping[str, Mapping[ExitCode, str]] = {
     "plan": {ExitCode.CHANGES: "there are changes (`--detailed-exitcode`)", ExitCode.VETOED: "the plan is vetoed"},
-    "adopt": {ExitCode.CHANGES: "not everything is adopted (`--plan`)", ExitCode.VETOED: _VETOED},
+    "adopt": {ExitCode.CHANGES: "an existing resource is not adopted yet (`--plan`)", ExitCode.VETOED: _VETOED},
     "apply": {ExitCode.VETOED: _VETOED, ExitCode.UNHEALTHY: _UNHEALTHY},
     "deploy": {
         ExitCode.VETOED: _VETOED,

@@ -65,12 +65,14 @@ def explain_refusal(database: Resource, on: date) -> str:
         return ""
     newer = f"set `version` to {_list_supported(on)}"
     if on > last_day:
-        return f"AWS ended its support of PostgreSQL {major} on {last_day} and creates no new databases of it; {newer}"
+        return (
+            f"AWS ended support for PostgreSQL {major} on {last_day} and rejects new databases of this version; {newer}"
+        )
     if database.spec.get("lifecycle_support") == _EXTENDED_SUPPORT:
         return ""
     return (
-        f"standard support of PostgreSQL {major} ended on {end}, and without extended support AWS creates no new "
-        f"databases of it; {newer}, or set `extendedSupport: true`, which is charged per vCPU and hour"
+        f"standard support of PostgreSQL {major} ended on {end}, and without extended support AWS rejects new "
+        f"databases of this version; {newer}, or set `extendedSupport: true`, which is charged per vCPU and hour"
     )
 
 

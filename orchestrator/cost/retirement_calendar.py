@@ -66,8 +66,8 @@ CATALOGUE: Mapping[tuple[str, FieldPath], Mapping[str, Retirement | None]] = {
 CLOSED_SERVICES: Mapping[str, Retirement] = {
     "apprunner_service": Retirement(
         date(2026, 4, 30),
-        "App Runner takes no new customers and gets no new features; services of existing customers keep running, and "
-        "`runtime: ecs-express` replaces it",
+        "App Runner is closed to new customers and new features. Services of existing customers keep running; the "
+        "replacement is `runtime: ecs-express`",
         "App Runner developer guide: AWS App Runner availability change",
     ),
 }

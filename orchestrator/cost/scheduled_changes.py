@@ -32,7 +32,7 @@ class ScheduledChange(Struct, frozen=True):
         """Return the change in one sentence."""
         limit = "" if self.is_complete else "at least "
         return (
-            f"From {self.on} the stack costs {limit}{self.after:.2f} USD a month idle instead of {self.before:.2f}: "
+            f"From {self.on}, the stack costs {limit}{self.after:.2f} USD a month idle instead of {self.before:.2f}: "
             f"{'; '.join(self.causes)}."
         )
 

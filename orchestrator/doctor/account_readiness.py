@@ -68,7 +68,9 @@ def _check_free_plan(desired: DesiredState, clients: Clients) -> Iterator[Findin
             "upgrade to the Paid plan in the Billing console; credits that are left remain valid",
         )
     else:
-        yield Finding("account", "ok", message, "upgrade to the Paid plan in the Billing console before its end")
+        yield Finding(
+            "account", "ok", message, "upgrade to the Paid plan in the Billing console before AWS closes the account"
+        )
     databases = _list_resources(desired, "rds_instance")
     yield from _to_findings("account", account_refusals.check_backups(databases, account_plan), databases)
 

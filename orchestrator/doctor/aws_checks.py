@@ -54,7 +54,9 @@ def check_roles(desired: DesiredState, clients: Clients, repository: Repository 
                 "roles", "cannot check whether the roles trust this repository: its GitHub id is unknown"
             )
         )
-    return findings or [Finding("roles", "ok", "OIDC provider, roles, trust and policies match the manifests")]
+    return findings or [
+        Finding("roles", "ok", "OIDC provider, roles, trust policies and permissions match the manifests")
+    ]
 
 
 def check_permissions(desired: DesiredState, clients: Clients, fix: str) -> list[Finding]:

@@ -25,7 +25,9 @@ def check_clone(manifest: Manifest, root: Path) -> Iterator[Finding]:
             continue  # the path is reported by the check of the manifests' artefacts
         for path, fix in required:
             if not _is_in_clone(path, root):
-                message = f"{component.handle}: {path.relative_to(root)} is not committed to Git, so workflows lack it"
+                message = (
+                    f"{component.handle}: {path.relative_to(root)} is not committed to Git, so workflows cannot use it"
+                )
                 yield Finding("builder", "missing", message, fix, component.where)
         yield from _check_lock_file(component, root)
 

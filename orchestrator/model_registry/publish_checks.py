@@ -47,8 +47,8 @@ def _list_problems(
         yield Problem(f"model {metadata.version} is worse than {metadata.verdict.against}", hint="train again")
     if metadata.verdict.lost:
         yield Problem(
-            f"model {metadata.version} does not recognise {_list_names(metadata.verdict.lost)}, which "
-            f"{metadata.verdict.against} recognises and which still have photos",
+            f"model {metadata.version} does not recognise {_list_names(metadata.verdict.lost)}; model "
+            f"{metadata.verdict.against} does, and the products still have photos",
             hint=f"download all photos, then train again: {download_command}",
         )
     if metadata.verdict.against != (current_pointer.version if current_pointer else ""):

@@ -111,7 +111,7 @@ def add_vetoes(prepared: PreparedPlan, aws: AwsReader, allow: str) -> PreparedPl
     notes: list[str] = []
     for answer in _ask_all(list(_list_questions(plan, prepared, aws))):
         if isinstance(answer, AwsError):
-            notes.append(f"What this account may create was not checked completely: {answer.iam_actions} failed.")
+            notes.append(f"The limits of the account were not checked completely: {answer.iam_actions} failed.")
         else:
             refusals += answer
     has_token = bool(allow) and allow == plan.token
@@ -127,7 +127,7 @@ def add_vetoes(prepared: PreparedPlan, aws: AwsReader, allow: str) -> PreparedPl
 def _to_vetoes(address: str, refusals: Iterable[Refusal]) -> Iterator[Veto]:
     for item in refusals:
         if item.address == address:
-            sentence = f"{item.message}. To have it created, {item.remedy}."
+            sentence = f"{item.message}. To resolve this, {item.remedy}."
             yield Veto("AccountLimit", sentence, token_lifts=True)
 
 

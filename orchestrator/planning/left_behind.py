@@ -141,8 +141,9 @@ def _describe_group(former: Scope, scope: Scope, contents: str) -> str:
     if former.project != scope.project:
         return (
             f"The project {former.project} has components with the same names: {contents}. If you renamed the "
-            f"Project, these resources are left behind, because AWS cannot rename them. Set `name: {former.project}` "
-            f"again to keep them, or to delete them with `orchestrator destroy -e {former.environment}`."
+            f"Project, these resources are left behind, because AWS cannot rename them. To keep them, set "
+            f"`name: {former.project}` again. To delete them, set it again, then run `orchestrator destroy "
+            f"-e {former.environment}`."
         )
     if former.environment != scope.environment:
         return (

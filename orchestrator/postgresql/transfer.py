@@ -67,7 +67,7 @@ def check_before(
     problems += [
         Problem(
             f"the target server does not offer the extension `{name}`",
-            hint="first drop the extension, and the tables that use it, in the source",
+            hint="in the source database, drop the tables that use the extension, then the extension",
         )
         for name in missing
     ]

@@ -134,7 +134,10 @@ def choose_point(backups: DatabaseBackups, *, to: str, snapshot: str, latest: bo
         )
     if undo:
         if not backups.replaced:
-            raise Problems.from_message(f"there is no restore of {backups.name} to undo: no replaced instance exists")
+            raise Problems.from_message(
+                f"no restore of {backups.name} can be undone: no replaced instance exists",
+                hint=f"can be restored: {describe(backups)}",
+            )
         return RestorePoint("instance", backups.replaced)
     if snapshot:
         if snapshot.lower() not in backups.snapshots:

@@ -63,8 +63,8 @@ def describe(pins: tuple[Pin, ...]) -> str:
     return (
         f"Release {pins[0].left} was rolled back{reason}, and the checkout has the same content: "
         f"{part_list} {'stay' if len(pins) > 1 else 'stays'} at release {pins[0].release}, "
-        f"and no other part changes either. To release the checkout, change {suspects}, "
-        "start the workflow `deploy` with `unpin: all`, or run: "
+        f"and no other part changes either. To release the checkout, change {suspects}. To release it "
+        "unchanged, start the workflow `deploy` with `unpin: all`, or run: "
         f"orchestrator unpin {' '.join(pin.part for pin in pins)}"
     )
 

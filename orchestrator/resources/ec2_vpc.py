@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.problems import Problems
+from orchestrator.quantities import format_count
 from orchestrator.resources import AwsReader
 from orchestrator.steps import ApiCall, Compute, Steps, Wait, call
 from orchestrator.values import Value
@@ -64,7 +65,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
         health=Health.HEALTHY if zone_count >= MIN_ZONES else Health.FAILED,
         status=vpc["VpcId"]
         if zone_count >= MIN_ZONES
-        else f"{vpc['VpcId']} has subnets in {zone_count} availability zone(s)",
+        else f"{vpc['VpcId']} has subnets in {format_count(zone_count, 'Availability Zone')}",
     )
 
 

@@ -120,7 +120,7 @@ def _not_enabled(service: Resource, task_role_arn: str, region: str) -> Problems
     update = f"aws ecs update-service --region {region} --cluster {CLUSTER} --service {service.physical}"
     return Problems.from_message(
         f"ECS Exec is not running in {service.component}: it must be enabled before a task starts",
-        hint=f"1. allow the role {role} the actions ssmmessages:{actions}; "
+        hint=f"1. allow the role {role} to use the actions ssmmessages:{actions}; "
         f"2. run `{update} --enable-execute-command --force-new-deployment`; 3. run this command again after the "
         "deployment",
     )

@@ -42,12 +42,12 @@ From `{old}` to `{new}`: {size}, PostgreSQL {version}.
 - [ ] Check the services, and the links between rows and files: `orchestrator status`, `orchestrator verify data`
 - [ ] Open the application and check that the newest rows are there.
 
-## How to go back
+## Go back
 
-- [ ] Until the application has written to the new database: start the old application again. The old database has not
+- [ ] If the application has not written to the new database: start the old application again. The old database has not
       been changed.
-- [ ] Afterwards, rows that were written since then are only in the new database. Keep the old one, read-only, until
-      nobody needs it.
+- [ ] If it has, those rows exist only in the new database. Copy them back before you start the old application.
+- [ ] Keep the old database, read-only, until you no longer need it.
 """
 
 

@@ -60,7 +60,7 @@ def _read_service(client: httpx.Client, service: str, region: str) -> dict[str, 
     except httpx.HTTPError as error:
         raise Problems.from_message(
             f"cannot read the prices of {service} in {region} from {client.base_url}: {type(error).__name__}",
-            hint="check the network and the proxy settings; until then, estimates use the prices included in the"
+            hint="check the network and the proxy settings; until then, estimates use the prices included in the "
             "orchestrator",
         ) from None
 

@@ -214,10 +214,10 @@ def record_chosen_plan(record: RunReporter, planned: PreparedPlan) -> None:
 
 
 def record_unreviewed(record: RunReporter) -> None:
-    """Record that the plan is not the reviewed one."""
+    """Record that the plan differs from the reviewed plan."""
     from orchestrator.state.protocol.records import RunResult
 
-    record.set_result(RunResult("interrupted", "", "the plan is not the reviewed one; nothing was changed"))
+    record.set_result(RunResult("interrupted", "", "the plan differs from the reviewed plan; nothing was changed"))
 
 
 def record_outcomes(

@@ -212,7 +212,7 @@ def _read_live(settings: Settings, drill: _Drill, login: ConnectionTarget, optio
             return None
         raise Problems.from_message(
             f"cannot read {drill.name}, so the drill could verify nothing: {problem.message}; nothing was created",
-            hint=f"{problem.hint}; or use --no-verify, which only measures how long the restore takes",
+            hint=f"{problem.hint}, or pass --no-verify to measure only how long the restore takes",
         ) from None
 
 

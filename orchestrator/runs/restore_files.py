@@ -89,7 +89,8 @@ def _plan(clients: Clients, bucket: str, moment: datetime, options: RestoreFiles
         status = (aws.get("s3", "get_bucket_versioning", Bucket=bucket) or {}).get("Status")
         if status is None:
             raise Problems.from_message(
-                f"{bucket} keeps no versions, so no file can be restored", hint="set `versioning: true` on the Bucket"
+                f"{bucket} does not keep versions, so no file can be restored",
+                hint="set `versioning: true` on the Bucket",
             )
         versions = file_restore.list_versions(aws, bucket, options.prefix)
     except AwsError as error:

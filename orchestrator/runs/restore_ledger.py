@@ -98,8 +98,8 @@ def _print_plan(settings: Settings, chosen: LedgerVersion, versions: tuple[Ledge
         str(release.number) for release in before.releases if release.number not in restored_numbers
     ]:
         print_out(
-            f"Releases missing from the ledger to restore: {', '.join(missing_numbers)}. The resources that they "
-            "deployed stay in AWS."
+            f"These releases are missing from the version to restore: {', '.join(missing_numbers)}. The resources "
+            "that they deployed stay in AWS."
         )
     if before.pins != after.pins:
         parts = ", ".join(sorted({pin.part for pin in after.pins})) or "nothing"

@@ -106,7 +106,7 @@ def _require_manifest_version(database: LiveDatabase, version: str) -> None:
         raise Problems.from_message(
             f"the manifest of {database.resource.component} has version {declared}, not {version}",
             where=database.resource.where,
-            hint=f'set `version: "{version}"` there first; to rehearse before that, add --rehearse to this command',
+            hint=f'set `version: "{version}"` in the manifest, or add --rehearse to test the upgrade first',
         )
 
 

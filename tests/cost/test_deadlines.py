@@ -66,7 +66,7 @@ def test_extended_support_ends_when_the_api_says_so() -> None:
         ("13.20", f"{CHARGED}-disabled", date(2026, 3, 1), "standard support of PostgreSQL 13 ended on 2026-02-28"),
         ("13.20", CHARGED, date(2026, 3, 1), ""),
         ("13.20", CHARGED, date(2029, 2, 28), ""),
-        ("13.20", CHARGED, date(2029, 3, 1), "AWS ended its support of PostgreSQL 13 on 2029-02-28"),
+        ("13.20", CHARGED, date(2029, 3, 1), "AWS ended support for PostgreSQL 13 on 2029-02-28"),
         ("99", f"{CHARGED}-disabled", date(2026, 3, 1), ""),
     ],
 )

@@ -106,7 +106,7 @@ def test_outlook_lists_services_that_take_no_new_customers(capsys: pytest.Captur
     """terraform-provider-aws issue 47161: App Runner, from 2026-04-30 on."""
     assert main(["outlook", "-f", str(SCHEMAS.parent / "manifests")]) == 0
 
-    assert "2026-04-30  apprunner_service.api: App Runner takes no new customers" in capsys.readouterr().out
+    assert "2026-04-30  apprunner_service.api: App Runner is closed to new customers" in capsys.readouterr().out
     assert [address for address, _ in list_closed_services([make("apprunner_service.a"), make("s3_bucket.b")])] == [
         "apprunner_service.a"
     ]

@@ -277,8 +277,8 @@ def test_environments_are_chosen(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--only", "stagign"), "the repository has no environment stagign in any folder"),
-        (("--application", "apps/other"), "the repository has no environment of any name in apps/other"),
+        (("--only", "stagign"), "no manifests in the repository declare the environment stagign"),
+        (("--application", "apps/other"), "no manifests in apps/other declare an environment"),
         (("--only", "prod", "--single"), "this workflow works on one environment, and 2 environments match"),
         (("--list", "all", "--single"), "this workflow works on one environment, and 3 environments match"),
         (("--application", "../x; echo"), "invalid application"),

@@ -122,12 +122,12 @@ def test_what_an_account_may_not_do_has_its_own_advice(
 REFUSED = {
     "backups on the Free plan": (
         {"account_limits": ("free-plan",)},
-        "database backups for 1 day, but database.main requires 7. To have it created, set `backups.retentionDays: 1`",
+        "database backups for 1 day, but database.main requires 7. To resolve this, set `backups.retentionDays: 1`",
     ),
     "a class that RDS does not offer": ({}, "RDS does not offer postgres 16 on db.t9.micro"),
     "a quota of databases": (
         {"quotas": {"L-7B6409FD": 0}},
-        "DB instances: 0 allowed, 0 in use, 1 more needed. To have it created, run `aws service-quotas request-",
+        "DB instances: 0 allowed, 0 in use, 1 more needed. To resolve this, run `aws service-quotas request-",
     ),
     "a quota of distributions": (
         {"quotas": {"L-24B04930": 0}},
@@ -169,7 +169,7 @@ def test_what_may_not_be_read_is_said(emulator: Emulator, stack: DesiredState) -
 
     assert not plan.is_vetoed
     (note,) = [note for note in plan.notes if "freetier:GetAccountPlanState" in note]
-    assert note == "What this account may create was not checked completely: freetier:GetAccountPlanState failed."
+    assert note == "The limits of the account were not checked completely: freetier:GetAccountPlanState failed."
 
 
 def test_nothing_is_billed_where_app_runner_is_closed(emulator: Emulator, stack: DesiredState) -> None:

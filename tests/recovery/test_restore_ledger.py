@@ -70,7 +70,7 @@ def test_a_broken_or_deleted_ledger_comes_back(project: Project) -> None:
 
     oldest = listed.splitlines()[-1].split()[0]
     told = project.succeed("restore", "ledger", "--version", oldest, "--auto-approve")
-    assert "Releases missing from the ledger to restore: 2." in told
+    assert "These releases are missing from the version to restore: 2." in told
     assert store.read() == first
     project.clients.call("s3", "delete_object", {"Bucket": BUCKET, "Key": "ledger/prod.json"})
     project.succeed("restore", "ledger", "--auto-approve")

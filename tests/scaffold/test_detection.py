@@ -337,8 +337,11 @@ def test_a_solution_restores_all_projects_that_the_server_needs(tmp_path: Path) 
             {"package.json": package(scripts={"start": "tsx a.ts"}, devDependencies={"tsx": "4"}), "a.ts": ""},
             "move tsx to `dependencies`",
         ),
-        ({"requirements.txt": "flask", "app.py": "app = Flask(__name__)"}, "add a server to its packages: gunicorn"),
-        ({"requirements.txt": "fastapi", "app.py": "app = FastAPI()"}, "add a server to its packages: uvicorn"),
+        (
+            {"requirements.txt": "flask", "app.py": "app = Flask(__name__)"},
+            "add a server to its packages, such as gunicorn",
+        ),
+        ({"requirements.txt": "fastapi", "app.py": "app = FastAPI()"}, "add a server to its packages, such as uvicorn"),
         ({"requirements.txt": "django", "readme.py": ""}, "set APP in the Dockerfile"),
         ({"deno.json": "{}"}, "deno.json: no site or server"),
         ({"hugo.toml": ""}, "hugo.toml: no site or server"),

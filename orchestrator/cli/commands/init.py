@@ -239,7 +239,7 @@ def _checked_environment(name: str) -> str:
 def _print_found(terminal: Terminal, lines: list[str]) -> None:
     found = (
         "\n".join(f"  {line}" for line in lines)
-        or "  no application; for an API, set --api and --api-folder; for a site, set --site"
+        or "  no application. For an API, pass --api and --api-folder. For a site, pass --site."
     )
     terminal.print_out(f"Found:\n{found}\n")
 

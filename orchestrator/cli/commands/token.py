@@ -23,7 +23,7 @@ DATABASE_OPTION = click.option("--database", default="", metavar="URL", help="Da
 def command() -> None:
     """Create, list and revoke tokens of the state service.
 
-    Works on the database of the state service (`orchestrator serve`): --database, or State__Database.
+    Uses the database of the state service (`orchestrator serve`), which --database or State__Database sets.
     """
 
 

@@ -13,7 +13,7 @@ from orchestrator.runs.settings import Settings
 
 @click.group("verify")
 def command() -> None:
-    """Check that a database and its files match. Only reads."""
+    """Check that a database and its files match. Changes nothing."""
 
 
 @command.command(

@@ -57,7 +57,7 @@ def _check_names(component: Component, siblings: Siblings) -> Iterator[Finding]:
         if other.kind == component.kind and other.handle < component.handle:  # Report each pair once.
             for index, alias in enumerate(spec["aliases"]):
                 if alias in other.spec["aliases"]:
-                    yield ("aliases", index), f"{other.handle} has the alias `{alias}` too", "remove one of the two"
+                    yield ("aliases", index), f"{other.handle} already has the alias `{alias}`", "remove one of the two"
 
 
 def _check_patterns(patterns: Sequence[str]) -> Iterator[Finding]:
@@ -110,7 +110,7 @@ def _check_headers(headers: Mapping[str, Any]) -> Iterator[Finding]:
         if hint:
             yield (*path, name), f"CloudFront accepts {name} only as a security header", hint
         if name.lower() == "permissions-policy" and "permissions" in headers:
-            yield (*path, name), f"`permissions` sets {name} too", "remove one of the two"
+            yield (*path, name), f"`permissions` also sets {name}", "remove one of the two"
     strict_transport = headers["strictTransport"]
     is_complete = strict_transport["includeSubdomains"] and strict_transport["maxAgeSeconds"] >= SECONDS_PER_YEAR
     if strict_transport["preload"] and not is_complete:

@@ -99,10 +99,10 @@ def _start(tree: Tree, folder: str, entry: str, module: str, packages: str) -> t
     if asgi or entry.endswith("asgi.py"):
         target = f"{module}:{asgi[1] if asgi else 'application'}"
         is_served = re.search(r"\b(?:uvicorn|fastapi\[standard\])", packages)
-        return target, "", "" if is_served else "; add a server to its packages: uvicorn"
+        return target, "", "" if is_served else "; add a server to its packages, such as uvicorn"
     if wsgi or factory or entry.endswith("wsgi.py"):
         target = f"{module}:{wsgi[1] if wsgi else f'{factory[1]}()' if factory else 'application'}"
-        gap = "" if _has(packages, "gunicorn") else "; add a server to its packages: gunicorn"
+        gap = "" if _has(packages, "gunicorn") else "; add a server to its packages, such as gunicorn"
         return target, f"gunicorn --bind {_ADDRESS} '{target}'", gap
     gap = "" if entry else "; no start file was found: set APP in the Dockerfile to the module of the server"
     return module, "", gap

@@ -85,7 +85,9 @@ def _choose(
         named = [item for item in environments if only in ("", item.name) and application in ("", item.manifests)]
         if not named:
             raise Problems.from_message(
-                f"the repository has no environment {only or 'of any name'} in {application or 'any folder'}",
+                f"no manifests in {application or 'the repository'} declare the environment {only}"
+                if only
+                else f"no manifests in {application} declare an environment",
                 hint=f"use one of these inputs: {_format_inputs(environments)}",
             )
         return named

@@ -130,7 +130,7 @@ def _report_drift(settings: Settings, notifier: GitHubNotifier) -> tuple[Release
     elif planned.plan.unread:
         url = tracking_issue.update(github, marker, body)
     else:
-        url = tracking_issue.close(github, marker, body, f"Healed: {drift_view.headline}. [Run]({notifier.run.url})")
+        url = tracking_issue.close(github, marker, body, f"Resolved: {drift_view.headline}. [Run]({notifier.run.url})")
     dates_url = _report_dates(settings, notifier, drift_view.title, candidate.desired)
     notifier.run.set_outputs(issue=url, dates_issue=dates_url)
     return candidate, planned

@@ -48,11 +48,15 @@ def status_label(status: str) -> str:
     return STATUS_LABELS.get(status, status)
 
 
+UNREVIEWED_CAUSES = ("the plan differs from the reviewed plan", "the plan is not the reviewed one")
+"""Beginnings of the cause of a run whose plan was not reviewed; the second one is in older records."""
+
+
 def run_state(run: Run) -> str:
     """Return the state of a run in the words of the field: one that its own plan stopped was not interrupted."""
     if run.status == "interrupted" and run.cause.startswith("vetoed"):
         return "vetoed"
-    if run.status == "interrupted" and run.cause.startswith("the plan is not the reviewed one"):
+    if run.status == "interrupted" and run.cause.startswith(UNREVIEWED_CAUSES):
         return "not approved"
     return run.status
 

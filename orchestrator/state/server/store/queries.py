@@ -37,7 +37,7 @@ from orchestrator.state.server.store.overview_queries import read_leases, read_o
 
 T = TypeVar("T")
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 50, 500
-DROPPED_OBSTACLE = "the ledger no longer lists it: it keeps as many releases as `releases.keep` of the Project says"
+DROPPED_OBSTACLE = "the ledger no longer lists it: `releases.keep` of the Project limits the number of releases"
 MAX_CACHED_ENVIRONMENTS = 100
 """Number of environments whose delivery metrics are cached."""
 
