@@ -87,7 +87,7 @@ def build_job_options(function: F) -> F:
         "--built",
         type=click.Path(path_type=Path, file_okay=False),
         envvar="ORCHESTRATOR_BUILT",
-        help="Folder of the sites and images that `github build` built; without this option, they are built here.",
+        help="Folder of the sites and images that `github build` built. Without it, this command builds them.",
     )
     @click.option(
         "--build-job",

@@ -221,6 +221,6 @@ def _check_rotations(rotations: Mapping[str, Rotation], resolution: PinResolutio
     held = {pin.part for pin in resolution.held}
     if pinned := [handle for handle in rotations if f"secret:{handle}" in held]:
         raise Problems.from_message(
-            f"a rollback pinned {pinned[0]} to an earlier version, so new values would not be used",
-            hint=f"to deploy its newest version first, run: orchestrator unpin secret:{pinned[0]}; nothing was changed",
+            f"a rollback pinned {pinned[0]} to an earlier version, so services would not receive new values",
+            hint=f"run `orchestrator unpin secret:{pinned[0]}`, then rotate again; nothing was changed",
         )

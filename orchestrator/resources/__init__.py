@@ -225,9 +225,14 @@ def replace(
 
 
 def update_effects(resource_type: str, fields: tuple[FieldChange, ...], live: LiveResource) -> tuple[str, ...]:
-    """Return the effects of an update on users (an outage, a restart), one sentence each."""
-    hook = getattr(load(resource_type), "effects", None)
-    return () if hook is None else tuple(hook(fields, live))
+    """Return the effects of an update or a replacement on users (an outage, a restart), one sentence each.
+
+    A replacement makes no updates, so only the fields that cause it have effects.
+    """
+    module = load(resource_type)
+    hook = getattr(module, "effects", None)
+    replacing = tuple(field for field in fields if field.path[0] in module.IMMUTABLE)
+    return () if hook is None else tuple(hook(replacing or fields, live))
 
 
 def refusals(resource_type: str, fields: tuple[FieldChange, ...], live: LiveResource) -> tuple[str, ...]:

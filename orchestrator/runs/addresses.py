@@ -74,8 +74,9 @@ def _choose(urls: Mapping[str, str], component: str, description: str) -> str:
     for name, url in urls.items():
         if component in {name, name.partition(".")[2]}:
             return url
-    names = ", ".join(sorted(urls)) or "nothing yet; deploy first"
-    raise Problems.from_message(f"`{component}` has no {description}", hint=f"components that have one: {names}")
+    names = ", ".join(sorted(urls))
+    hint = f"components that have one: {names}" if names else "no component has one: run `orchestrator deploy` first"
+    raise Problems.from_message(f"`{component}` has no {description}", hint=hint)
 
 
 def _dashboard_url(settings: Settings) -> str:

@@ -23,6 +23,8 @@ from tests.state.pages.page_service import PAGES, serve_sample_history
 
 PICTURES_FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 COLUMNS, ROWS = 112, 90
+TERMINAL_WIDTH, MAX_TERMINAL_HEIGHT, MAX_COMMENT_HEIGHT = 940, 2000, 2400
+"""In CSS pixels; wider and higher than what is shown, so that nothing is cut."""
 TITLE = "joiabagur: bash"
 CHANGE_EDITS: tuple[Edit, ...] = (
     replace_text("database.yaml", ("db.t3.micro", "db.t4g.micro"), ("retentionDays: 7", "retentionDays: 14")),
@@ -71,8 +73,8 @@ class Workspace:
         self.run_command("apply", "--auto-approve")
 
     def save_terminal(self, name: str, ansi: str) -> None:
-        html, height = terminal.render_page(ansi, TITLE)
-        browser.render_html(html, PICTURES_FOLDER / f"{name}.png", 28 + 32 + round(COLUMNS * 7.83), height)
+        picture = browser.Picture(TERMINAL_WIDTH, MAX_TERMINAL_HEIGHT)
+        browser.render_html(terminal.render_page(ansi, TITLE), PICTURES_FOLDER / f"{name}.png", picture)
 
 
 def capture_plan(workspace: Workspace) -> None:
@@ -112,10 +114,8 @@ def capture_html_plan(workspace: Workspace) -> None:
     workspace.apply_stack()
     workspace.write_manifests(*VETOED_EDITS)
     html = workspace.run_command("plan", "--format", "html")
-    browser.render_html(html, PICTURES_FOLDER / "page-wide.png", 1100, 900, 1.25)
-    source = html.replace("&", "&amp;").replace('"', "&quot;")
-    frame = f'<body style="margin:0"><iframe style="border:0" width=390 height=900 srcdoc="{source}"></iframe>'
-    browser.render_html(frame, PICTURES_FOLDER / "page-narrow.png", 390, 900, 1.5)
+    browser.render_html(html, PICTURES_FOLDER / "page-wide.png", browser.Picture(1100, 960))
+    browser.render_html(html, PICTURES_FOLDER / "page-narrow.png", browser.Picture(390, 960, scale=1.5))
 
 
 def capture_comment(workspace: Workspace) -> None:
@@ -132,17 +132,22 @@ def capture_comment(workspace: Workspace) -> None:
         )
         workspace.run_command("github", "plan")
         (posted,) = hub.list_comments(42)
-    browser.render_html(comment.render_page(posted["body"]), PICTURES_FOLDER / "comment.png", 860, 1040, 1.25)
+    picture = browser.Picture(860, MAX_COMMENT_HEIGHT)
+    browser.render_html(comment.render_page(posted["body"]), PICTURES_FOLDER / "comment.png", picture)
 
 
 def capture_dashboard(workspace: Workspace) -> None:
     """Capture the state service's pages with fourteen weeks of history: desktop, dark mode and phone."""
+    pictures = {
+        "dashboard": ("environments", browser.Picture(1280, 900)),
+        "dashboard-run": ("run-failed", browser.Picture(1280, 900, "dark")),
+        "dashboard-narrow": ("releases", browser.Picture(390, 844, "dark")),
+    }
     with serve_sample_history(workspace.folder) as (address, _, _):
         browser.take_screenshots(
             {
-                PICTURES_FOLDER / "dashboard.png": (f"{address}{PAGES['environments']}", 1280, 900, "light"),
-                PICTURES_FOLDER / "dashboard-run.png": (f"{address}{PAGES['run-failed']}", 1280, 900, "dark"),
-                PICTURES_FOLDER / "dashboard-narrow.png": (f"{address}{PAGES['releases']}", 390, 844, "dark"),
+                PICTURES_FOLDER / f"{name}.png": (f"{address}{PAGES[page]}", picture)
+                for name, (page, picture) in pictures.items()
             }
         )
 

@@ -1,48 +1,76 @@
-"""Render a page to PNG with an offline chromium, and compress it with pngquant."""
+"""Render a page to PNG with an offline chromium, cut where an element ends, and compress it with pngquant."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from tests.state.pages.page_view import open_page
 
-HEADLESS_FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--force-color-profile=srgb",
-)  # fmt: skip
 MAX_BYTES = 200_000
+MIN_HEIGHT = 200
+"""In CSS pixels; a page is at least as high as its window, so its own height shows only in a low one."""
+BLOCKS = "h1, h2, h3, h4, p, li, tr, dt, dd, pre, summary, button, input, select"
+CUT_SCRIPT = """([maxHeight, selector]) => {
+  const height = Math.ceil(document.body.getBoundingClientRect().bottom);
+  if (height <= maxHeight) return height;
+  const boxes = [...document.querySelectorAll(selector)].map((block) => block.getBoundingClientRect())
+    .filter((box) => box.height > 0 && box.height < maxHeight / 4);
+  const cuts = (y) => boxes.some((box) => box.top < y - 1 && box.bottom > y + 1);
+  for (let y = maxHeight; y > maxHeight / 2; y -= 1) if (!cuts(y)) return y;
+  throw new Error(`every cut between ${maxHeight / 2} and ${maxHeight} pixels goes through a line`);
+}"""
+"""The height of the page, or the largest one below ``maxHeight`` that cuts through no paragraph, row or control."""
 
 
-def render_html(html: str, target: Path, width: int, height: int, scale: float = 1.5) -> None:
-    """Render ``html`` at ``width`` x ``height`` CSS pixels, with ``scale`` image pixels per CSS pixel."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        raise FileNotFoundError("chromium is not on PATH")
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder, "page.html")
-        source.write_text(html, encoding="utf-8")
-        size = [f"--window-size={width},{height}", f"--force-device-scale-factor={scale}"]
-        paths = [f"--user-data-dir={folder}/profile", f"--screenshot={target.resolve()}", source.as_uri()]
-        subprocess.run([chromium, *HEADLESS_FLAGS, *size, *paths], check=True, capture_output=True, timeout=120)
-    _compress(target)
+class Picture(NamedTuple):
+    """How a page is photographed: width and greatest height in CSS pixels, ``light`` or ``dark``, pixels per pixel."""
+
+    width: int
+    max_height: int
+    scheme: str = "light"
+    scale: float = 1.25
 
 
-def take_screenshots(pages: Mapping[Path, tuple[str, int, int, str]], scale: float = 1.25) -> None:
-    """Take screenshots of running pages: each a URL, width and height in CSS pixels, and ``light`` or ``dark``."""
+def render_html(html: str, target: Path, picture: Picture) -> None:
+    """Photograph a page that is given as HTML."""
+    with _open_chromium() as chromium, _open_view(chromium, picture) as view:
+        view.page.set_content(html)
+        _photograph(view.page, target, picture)
+
+
+def take_screenshots(pages: Mapping[Path, tuple[str, Picture]]) -> None:
+    """Photograph running pages, each at its address."""
+    with _open_chromium() as chromium:
+        for target, (address, picture) in pages.items():
+            with _open_view(chromium, picture) as view:
+                view.open(address)
+                _photograph(view.page, target, picture)
+
+
+@contextmanager
+def _open_chromium() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright_session:
-        chromium = playwright_session.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        for target, (address, width, height, scheme) in pages.items():
-            with open_page(chromium, width, scheme, device_scale_factor=scale) as view:
-                view.page.set_viewport_size({"width": width, "height": height})
-                view.open(address)
-                view.page.screenshot(path=target)
-            _compress(target)
+        flags = ["--no-sandbox", "--force-color-profile=srgb"]
+        yield playwright_session.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+
+
+def _open_view(chromium: Any, picture: Picture) -> Any:
+    return open_page(chromium, picture.width, picture.scheme, device_scale_factor=picture.scale)
+
+
+def _photograph(page: Any, target: Path, picture: Picture) -> None:
+    page.set_viewport_size({"width": picture.width, "height": MIN_HEIGHT})
+    height = page.evaluate(CUT_SCRIPT, [picture.max_height, BLOCKS])
+    page.set_viewport_size({"width": picture.width, "height": height})
+    page.screenshot(path=target)
+    _compress(target)
 
 
 def _compress(target: Path) -> None:

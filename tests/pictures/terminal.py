@@ -79,8 +79,8 @@ def open_screen(columns: int, rows: int, folder: Path, environment: Mapping[str,
         terminal.close()
 
 
-def render_page(ansi: str, title: str) -> tuple[str, int]:
-    """Render terminal text as an HTML page; return it and its height in pixels."""
+def render_page(ansi: str, title: str) -> str:
+    """Render terminal text as an HTML page."""
     from rich.console import Console
     from rich.terminal_theme import TerminalTheme
     from rich.text import Text
@@ -91,4 +91,4 @@ def render_page(ansi: str, title: str) -> tuple[str, int]:
     console = Console(record=True, width=500, file=StringIO(), force_terminal=True, color_system="truecolor")
     console.print(Text.from_ansi(ansi), soft_wrap=True)
     body = console.export_html(theme=theme, inline_styles=True, code_format="{code}").rstrip()
-    return PAGE_TEMPLATE.format(title=escape(title), body=body), 14 * 2 + 26 + 24 + 18 * len(ansi.splitlines())
+    return PAGE_TEMPLATE.format(title=escape(title), body=body)

@@ -100,7 +100,7 @@ class TestLeftBehind:
 
         assert "The project shop has components with the same names: secretsmanager_secret shop-prod-app" in note
         assert PRICE in note
-        assert "Set `name: shop` again" in note
+        assert "To keep them, set `name: shop` again" in note
 
     @pytest.mark.parametrize("operation", ["tag:GetResources"])
     def test_what_cannot_be_searched_is_said(self, tmp_path: Path, operation: str) -> None:

@@ -23,6 +23,7 @@ EFFECTS: list[tuple[str, list[str], LiveResource, list[str]]] = [
     ("apprunner_service", ["tags"], live(status="RUNNING"), []),
     ("apprunner_service", ["image"], live(status="PAUSED"), ["Rolling deployment", "The paused service is resumed"]),
     ("apprunner_service", ["tags"], live(status="PAUSED"), []),
+    ("apprunner_service", ["image", "encryption_key"], live(status="RUNNING"), ["The service is recreated"]),
     ("apprunner_service", ["tags"], live(status="CREATE_FAILED"), ["The service never ran: it is deleted"]),
     ("budgets_budget", ["limit"], live(), ["The budget shows no spend until AWS recalculates it"]),
     ("budgets_budget", ["tags", "limit"], live(), ["The budget shows no spend until AWS recalculates it"]),
@@ -34,9 +35,11 @@ EFFECTS: list[tuple[str, list[str], LiveResource, list[str]]] = [
     ("ecs_express_service", ["settled"], live(status="ACTIVE"), ["The run waits for the deployment in progress."]),
     ("ecs_express_service", ["settled"], live(status="ACTIVE", health=Health.FAILED), ["Canary deployment"]),
     ("ecs_express_service", ["image"], live(status="DRAINING"), ["The service is recreated with a new URL."]),
+    ("ecs_express_service", ["image", "infrastructure_role"], live(status="ACTIVE"), ["The service is recreated"]),
     ("migration", ["build"], live(), []),
     ("migration", ["build"], live(private={"task": "arn"}), [TASK_EFFECT]),
     ("rds_instance", ["instance_class"], live(), ["Changing the class", "A snapshot is created first"]),
+    ("rds_instance", ["instance_class", "username"], live(), []),
     ("rds_instance", ["tags"], live(), []),
     ("rds_subnet_group", ["description"], live(), []),
     ("secretsmanager_secret", ["rotation"], live(), ["New values are generated."]),
@@ -93,6 +96,27 @@ def test_effects(resource_type: str, names: list[str], found: LiveResource, star
 
     assert len(sentences) == len(starts), sentences
     assert all(sentence.startswith(start) for sentence, start in zip(sentences, starts, strict=True)), sentences
+
+
+def test_a_replacement_has_no_effects_of_updates() -> None:
+    """With every field that an update can change beside the one that replaces: no snapshot, no window, no roll-out."""
+    rows = {
+        (resource_type, name)
+        for resource_type in resources.list_types()
+        for name in resources.load(resource_type).IMMUTABLE
+        if hasattr(resources.load(resource_type), "effects")
+    }
+    others = {row[0]: {name for kind, names, *_ in EFFECTS if kind == row[0] for name in names} for row in rows}
+    sentences = [
+        sentence
+        for resource_type, name in sorted(rows)
+        for sentence in resources.update_effects(
+            resource_type, tuple(FieldChange((item,), 1, 2) for item in (*sorted(others[resource_type]), name)), live()
+        )
+    ]
+
+    assert len(rows) == 9
+    assert set(sentences) == {"The service is recreated with a new URL."}
 
 
 @pytest.mark.parametrize(

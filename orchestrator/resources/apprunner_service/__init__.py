@@ -227,6 +227,9 @@ def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str
     if live.status in UNUSABLE_STATUSES:
         yield "The service never ran: it is deleted and recreated with a new URL."
         return
+    if any(field.path[0] in IMMUTABLE for field in fields):
+        yield "The service is recreated with a new URL."
+        return
     target_power = next((field.after for field in fields if field.path == ("power",)), None)
     if target_power == POWER_HIBERNATED:
         yield "Pauses the service: it serves no requests and costs nothing until it is resumed."
