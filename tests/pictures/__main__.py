@@ -141,7 +141,7 @@ def capture_dashboard(workspace: Workspace) -> None:
     pictures = {
         "dashboard": ("environments", browser.Picture(1280, 900)),
         "dashboard-run": ("run-failed", browser.Picture(1280, 900, "dark")),
-        "dashboard-narrow": ("releases", browser.Picture(390, 844, "dark")),
+        "dashboard-narrow": ("releases", browser.Picture(390, 844, "dark", 1.5)),
     }
     with serve_sample_history(workspace.folder) as (address, _, _):
         browser.take_screenshots(

@@ -16,7 +16,7 @@ MIN_HEIGHT = 200
 """In CSS pixels; a page is at least as high as its window, so its own height shows only in a low one."""
 BLOCKS = "h1, h2, h3, h4, p, li, tr, dt, dd, pre, summary, button, input, select"
 CUT_SCRIPT = """([maxHeight, selector]) => {
-  const height = Math.ceil(document.body.getBoundingClientRect().bottom);
+  const height = 4 * Math.ceil(document.body.getBoundingClientRect().bottom / 4);
   if (height <= maxHeight) return height;
   const boxes = [...document.querySelectorAll(selector)].map((block) => block.getBoundingClientRect())
     .filter((box) => box.height > 0 && box.height < maxHeight / 4);
@@ -24,7 +24,9 @@ CUT_SCRIPT = """([maxHeight, selector]) => {
   for (let y = maxHeight; y > maxHeight / 2; y -= 1) if (!cuts(y)) return y;
   throw new Error(`every cut between ${maxHeight / 2} and ${maxHeight} pixels goes through a line`);
 }"""
-"""The height of the page, or the largest one below ``maxHeight`` that cuts through no paragraph, row or control."""
+"""The height of the page, or the largest one below ``maxHeight`` that cuts through no paragraph, row or control.
+
+Rounded to four, so that the picture has whole pixels at a scale of 1.25."""
 
 
 class Picture(NamedTuple):
