@@ -246,7 +246,7 @@ def test_filters_of_the_history_work_in_place(house: str, browser: Any) -> None:
     with open_page(browser) as seen:
         seen.open(house + PAGES["history"])
         seen.page.evaluate("window.same = true")
-        seen.page.get_by_label("Verb").select_option("rollback")
+        seen.page.get_by_label("Command").select_option("rollback")
         seen.page.wait_for_url("**verb=rollback**")
         seen.page.locator("#found .runs th a", has_text="deploy").first.wait_for(state="detached")
 
