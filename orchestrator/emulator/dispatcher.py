@@ -64,6 +64,12 @@ _BACKEND_SERVICE_CLASSES: dict[tuple[str, str], str] = {
 }
 _ERROR_CODE_PATTERN = re.compile(rb"<Code>([^<]+)</Code>|\"__type\"\s*:\s*\"(?:[^\"#]*#)?([^\"]+)\"")
 
+_DATA_OPERATION = re.compile(
+    "(?:Put|Copy|Delete)Objects?|UploadPart|(?:Create|Complete|Abort)MultipartUpload"
+    "|CreateInvalidation|PutSecretValue|PutLogEvents|PutImage|(?:Initiate|Complete)LayerUpload|UploadLayerPart"
+)
+"""Operations that write what a resource contains, and so change no tags of resources."""
+
 _NO_RUNTIME_RESPONSE = Response(
     404, (("Content-Type", "text/plain"),), b"this emulator does not run services: start it with --run-services\n"
 )
@@ -140,11 +146,12 @@ class Dispatcher:
         target = identify_target(service, region, request)
         call = self._call_log.start(target.service, target.operation, region)
         call_result = _CallResult(None, False, error="Unanswered")
-        self._state.write_count += call.access == "write"
+        writes_resource = call.access == "write" and not _DATA_OPERATION.fullmatch(target.operation)
+        self._state.write_count += writes_resource
         try:
             call_result = self._respond(target, request)
         finally:
-            self._state.write_count += call.access == "write"
+            self._state.write_count += writes_resource
             status = call_result.response.status if call_result.response else 0
             self._call_log.finish(
                 call, status=status, error=call_result.error, executed=call_result.executed, fault=call_result.fault

@@ -221,7 +221,7 @@ class EmulatorState:
     """The service-linked roles that were created here, by service principal."""
     sessions: SessionTable = field(default_factory=SessionTable)
     write_count: int = 0
-    """Grows when a write begins and when it ends: a cached read is valid while the number is unchanged."""
+    """Grows when a write to a resource begins and when it ends: cached tags are valid while it is unchanged."""
     find_service: Callable[[str], Service | None] = lambda _: None
     container_runtime: ContainerRuntime | None = None
     """Runs the services of App Runner and ECS Express Mode, if the emulator was started with ``run_services``."""

@@ -18,7 +18,7 @@ from tests.proofs.scenarios import POWER_SCENARIOS, RESTORE_SCENARIOS, UPDATES
 pytestmark = [pytest.mark.both_backends, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-SAMPLED = 7
+SAMPLED = 12
 """One moment of this many is tried, unless all proofs run."""
 
 

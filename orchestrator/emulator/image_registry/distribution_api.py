@@ -204,13 +204,10 @@ class Registry:
             return handler(params, context)
 
     def _put_image(self, image: Params, call: _RegistryCall) -> str:
-        self._state.write_count += 1
         try:
             result = self._call_ecr("PutImage", image, call)
         except AwsError as error:
             return self._resolve_existing_image(error, image, call)
-        finally:
-            self._state.write_count += 1
         return str(result["image"]["imageId"]["imageDigest"])
 
     def _resolve_existing_image(self, error: AwsError, image: Params, call: _RegistryCall) -> str:
