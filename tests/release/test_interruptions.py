@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -22,6 +22,8 @@ import pytest
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator, Faults
 from orchestrator.emulator.faults import Rule
+from orchestrator.release import bucket_lease
+from orchestrator.release.ledger_store import LedgerStore
 from tests.emulator.account import wait_until
 from tests.release.site_checkout import V1, V2, SiteCheckout
 
@@ -56,6 +58,10 @@ class Phase:
     next_step: str = "AWS completes the calls that it has accepted. Run the command again"
     released_before: bool = False
     """Whether a release comes first, to which this deploy would go back."""
+    verb: str = "deploy"
+    """``rollback`` goes back to the first of two releases."""
+    lock_holder: str = ""
+    """Who else holds the lock, for which this run waits."""
 
 
 UNCHANGED = "Run the same command again: it continues from the current state of AWS."
@@ -90,6 +96,26 @@ PHASES = {
         next_step="To complete the rollback, run: orchestrator rollback",
         released_before=True,
     ),
+    "waiting for the lock": Phase(
+        has_shown("Waiting for the lock"), next_step=UNCHANGED, released_before=True, lock_holder="ana"
+    ),
+    "rolling back, locking": Phase(
+        has_called("PutObject", 3),
+        Faults(rules=(Rule("throttle", "s3", "PutObject"),)),
+        next_step=UNCHANGED,
+        released_before=True,
+        verb="rollback",
+    ),
+    "rolling back, throttled": Phase(
+        has_called("CopyObject", 2),
+        Faults(rules=(Rule("throttle", "s3", "CopyObject"),)),
+        next_step="AWS completes the calls that it has accepted. Run the command again",
+        released_before=True,
+        verb="rollback",
+    ),
+    "rolling back, waiting for the lock": Phase(
+        has_shown("Waiting for the lock"), next_step=UNCHANGED, released_before=True, verb="rollback", lock_holder="ana"
+    ),
 }
 
 
@@ -104,14 +130,27 @@ def test_a_deploy_ends_at_once_in_every_phase(
     wanted = PHASES[phase]
     shop = SiteCheckout(tmp_path, emulator, extra_documents=CDN % wanted.cdn_options)
     shop.build(V1)
-    words = ["deploy", "--auto-approve", "-f", str(tmp_path), "-e", "prod"]
+    options = ["--auto-approve", "-f", str(tmp_path), "-e", "prod"]
+    words = ["deploy", *options]
     if wanted.released_before:
         with without_smoke(tmp_path):
             assert main(words) == 0
-        shop.build(V2)
+            shop.build(V2)
+            assert wanted.verb == "deploy" or main(words) == 0
+    if wanted.verb == "rollback":
+        words = ["rollback", "--to", "1", *options]
+    with held_by(shop, wanted.lock_holder):
+        _stop_in_phase(shop, words, wanted, number)
+    with without_smoke(tmp_path):
+        assert main(words) == 0, "the next run waits for what AWS began, and is not locked out"
+
+
+def _stop_in_phase(shop: SiteCheckout, words: list[str], wanted: Phase, number: signal.Signals) -> None:
+    """Start the command, send the signal once it is in the phase, and check what it says and how soon it ends."""
+    emulator = shop.emulator
     emulator.faults = wanted.faults
     emulator.clear_calls()
-    process, shown = start_deploy(tmp_path, words)
+    process, shown = start_command(shop.folder, [*words, "--wait"])
     try:
         wait_until(
             lambda: process.poll() is not None or wanted.is_reached(emulator, shown.read_text()),
@@ -133,11 +172,19 @@ def test_a_deploy_ends_at_once_in_every_phase(
     assert "Traceback" not in text
     assert text.count("Interrupted") == 1, text
     assert wanted.next_step in " ".join(text.split()), text
-    with without_smoke(tmp_path):
-        assert main(words) == 0, "the next deploy waits for what AWS began, and is not locked out"
 
 
-def start_deploy(folder: Path, words: list[str]) -> tuple[subprocess.Popen[bytes], Path]:
+@contextmanager
+def held_by(shop: SiteCheckout, holder: str) -> Iterator[None]:
+    """Hold the lock in the release bucket as somebody else, if there is a name."""
+    with ExitStack() as stack:
+        if holder:
+            store = LedgerStore(shop.clients, "shop-releases", "prod")
+            stack.enter_context(bucket_lease.acquire(store, holder, "deploy"))
+        yield
+
+
+def start_command(folder: Path, words: list[str]) -> tuple[subprocess.Popen[bytes], Path]:
     """Start the command as a process; return it and the file that it writes to."""
     shown = folder / "shown"
     with shown.open("w") as output:

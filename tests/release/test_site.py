@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.emulator import Emulator
 from orchestrator.problems import Problems
+from tests.proofs import real_stack
 from tests.proofs.real_stack import emulated_aws
 from tests.release.site_checkout import CDN, V0, V1, V2, SiteCheckout
 
@@ -205,13 +206,16 @@ def broken(web: SiteCheckout) -> list[str]:
 
 
 def test_killed_anywhere_no_visitor_misses_anything_and_the_next_run_heals(tmp_path: Path, emulator: Emulator) -> None:
-    """Before and after every write of the switch from one site to the next: all that AWS ever holds on the way."""
+    """Before and after the writes of the switch from one site to the next: all that AWS ever holds on the way.
+
+    Every third moment, before and after in turn; all of them with all proofs.
+    """
     shop = SiteCheckout(tmp_path, emulator)
     shop.ship(V0)
     number, wanted = 0, V2 | {path: CONTENTS[path] for path in ("assets/app-0a0b0c0d.js", "assets/app-1a2b3c4d.js")}
     died = True
     while died:
-        number += 1
+        number += 1 if real_stack.is_exhaustive() else 3
         shop.empty_bucket()
         shop.ship(V0, V1)
         shop.build(V2)
