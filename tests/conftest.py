@@ -133,7 +133,7 @@ WEEKLY = (
     "release/test_interruptions.py::test_a_deploy_ends_at_once_in_every_phase[reading",
     "release/test_interruptions.py::test_a_deploy_ends_at_once_in_every_phase[rolling back, locking",
     "release/test_interruptions.py::test_a_deploy_ends_at_once_in_every_phase[rolling back, throttled-SIGINT",
-    "release/test_interruptions.py::test_a_deploy_ends_at_once_in_every_phase[rolling back, waiting for the lock-SIGTERM",
+    "release/test_interruptions.py::test_a_deploy_ends_at_once_in_every_phase[rolling back, waiting",
     "release/test_interruptions.py::test_a_deploy_ends_at_once_in_every_phase[uploading",
     "release/test_interruptions.py::test_a_deploy_ends_at_once_in_every_phase[waiting",
     "release/test_interruptions.py::test_a_deploy_ends_at_once_in_every_phase[writing",
