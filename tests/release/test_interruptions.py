@@ -136,7 +136,8 @@ def test_a_deploy_ends_at_once_in_every_phase(
         with without_smoke(tmp_path):
             assert main(words) == 0
             shop.build(V2)
-            assert wanted.verb == "deploy" or main(words) == 0
+            for _ in range(wanted.verb == "rollback"):
+                assert main(words) == 0
     if wanted.verb == "rollback":
         words = ["rollback", "--to", "1", *options]
     with held_by(shop, wanted.lock_holder):
