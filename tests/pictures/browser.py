@@ -14,13 +14,13 @@ from tests.state.pages.page_view import open_page
 MAX_BYTES = 200_000
 MIN_HEIGHT = 200
 """In CSS pixels; a page is at least as high as its window, so its own height shows only in a low one."""
-BLOCKS = "h1, h2, h3, h4, p, li, tr, dt, dd, pre, summary, button, input, select"
+BLOCKS = "h1, h2, h3, h4, p, li, tr, dt, dd, pre, summary, button, input, select, .pill"
 CUT_SCRIPT = """([maxHeight, selector]) => {
   const height = 4 * Math.ceil(document.body.getBoundingClientRect().bottom / 4);
   if (height <= maxHeight) return height;
   const boxes = [...document.querySelectorAll(selector)].map((block) => block.getBoundingClientRect())
     .filter((box) => box.height > 0 && box.height < maxHeight / 4);
-  const cuts = (y) => boxes.some((box) => box.top < y - 1 && box.bottom > y + 1);
+  const cuts = (y) => boxes.some((box) => box.top < y - 0.5 && box.bottom > y + 0.5);
   for (let y = maxHeight; y > maxHeight / 2; y -= 1) if (!cuts(y)) return y;
   throw new Error(`every cut between ${maxHeight / 2} and ${maxHeight} pixels goes through a line`);
 }"""
