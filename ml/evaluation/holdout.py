@@ -70,7 +70,7 @@ def load_photos(run: TrainingRun, photos: Sequence[HeldOut], data_folder: Path) 
     present = [photo for photo in expected if _is_unchanged(data_folder / photo.path, photo.sha256)]
     if not present:
         raise Problems.from_message(
-            f"all {len(expected)} photos of training run {run.version} were changed in or removed from {data_folder}",
+            f"all {len(expected)} photos of training run {run.version} are missing or changed in {data_folder}",
             hint="pass the dataset's folder as --data, or download again: python -m ml.download_photos",
         )
     return MeasuredPhotos(

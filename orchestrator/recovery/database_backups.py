@@ -124,7 +124,7 @@ def choose_point(backups: DatabaseBackups, *, to: str, snapshot: str, latest: bo
         return RestorePoint.parse(backups.restored_from)
     if backups.unfinished:
         raise Problems.from_message(
-            f"a restore of {backups.name} from {backups.unfinished} has not finished",
+            f"a restore of {backups.name} {RestorePoint.parse(backups.unfinished).phrase} has not finished",
             hint="finish that restore first: run the command again without --to, --snapshot, --latest or "
             "--undo; then start the new restore",
         )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.planning.plan import PreparedPlan
     from orchestrator.postgresql.connection import Route
     from orchestrator.recovery.database_backups import DatabaseBackups
+    from orchestrator.resources.rds_instance.restore import RestorePoint
     from orchestrator.vocabulary import DesiredState, Resource
 
 RESTART_TIMEOUT_SECONDS = 1200.0
@@ -42,7 +43,7 @@ class _PlannedRestore(Struct, frozen=True):
     desired: DesiredState
     database: Resource
     backups: DatabaseBackups
-    point: str
+    point: RestorePoint
 
 
 def restore_database(settings: Settings, name: str, options: RestoreOptions) -> int:
@@ -94,7 +95,7 @@ def _plan_restore(
     how = database_restore.RestoreSettings(options.should_verify, options.ca_file, route)
     restored_state = database_restore.build_desired(desired, database, point, backups, how, datetime.now(UTC))
     planned = pipeline.plan(restored_state, targets=(database.address,), clients=clients)
-    return _PlannedRestore(planned, desired, database, backups, str(point))
+    return _PlannedRestore(planned, desired, database, backups, point)
 
 
 def _execute(
@@ -105,7 +106,7 @@ def _execute(
         return ExitCode.VETOED
     if plan.pending_changes:
         place = f"{plan.project}/{plan.environment} in account {plan.account}"
-        question = f"Restore {restore.database.component} of {place} from {restore.point}? Only 'yes' is accepted:"
+        question = f"Restore {restore.database.component} of {place} {restore.point.phrase}? Only 'yes' is accepted:"
         with record_refusal(lock.record):
             options.approval.confirm(settings.terminal, question, "yes")
         name = restore.database.name
@@ -114,13 +115,13 @@ def _execute(
         if exit_code != ExitCode.OK:
             return exit_code
     else:
-        settings.terminal.print_out(f"{restore.database.component} is already restored from {restore.point}.")
+        settings.terminal.print_out(f"{restore.database.component} is already restored {restore.point.phrase}.")
     return _prove(settings, lock, restore)
 
 
 def _repeat_command(settings: Settings, name: str, restore: _PlannedRestore, options: RestoreOptions) -> str:
     """Return the command that restores the same point: what has begun needs none."""
-    kind, _, value = restore.point.partition(" ")
+    kind, value = restore.point.kind, restore.point.value
     choice = {"time": ("--to", value), "snapshot": ("--snapshot", value), "instance": ("--undo",)}[kind]
     flags: tuple[str, ...] = () if options.should_verify else ("--no-verify",)
     flags += () if options.via == VIA_DIRECT else ("--via", options.via)
@@ -181,7 +182,7 @@ def _print_outcome(settings: Settings, lock: WriteLock, restore: _PlannedRestore
     name, scope = restore.database.physical, restore.desired.scope
     replaced = database_backups.read_backups(Reader(lock.clients), scope, name).replaced
     print_out = settings.terminal.print_out
-    print_out(f"Restored {restore.database.component} from {restore.point}.")
+    print_out(f"Restored {restore.database.component} {restore.point.phrase}.")
     if not replaced:
         return
     print_out(f"The previous instance is kept as {replaced}{format_price(restore.desired, restore.database)}.")

@@ -288,7 +288,7 @@ def _strange_pointer(folder: Path) -> None:
     ("spoil", "sentence"),
     [
         (_no_run, "no finished training run in"),
-        (_no_photos, "all 32 photos of training run v1 were changed in or removed from"),
+        (_no_photos, "all 32 photos of training run v1 are missing or changed in"),
         (_torn, "is not valid JSON"),
         (_other_model, "model.keras was changed or deleted after training"),
         (_strange_pointer, "cannot read the model in use, lost"),

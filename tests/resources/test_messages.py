@@ -120,6 +120,21 @@ def test_a_replacement_has_no_effects_of_updates() -> None:
 
 
 @pytest.mark.parametrize(
+    ("point", "phrase"),
+    [
+        ("time 2026-11-29T15:05:00+01:00", "restored to 2026-11-29 14:05:00 UTC,"),
+        ("snapshot before-the-import", "restored from snapshot before-the-import,"),
+        ("instance main-before-1f", "restored to the replaced instance main-before-1f,"),
+    ],
+)
+def test_a_restore_names_its_point_as_people_read_it(point: str, phrase: str) -> None:
+    """Tags hold `time 2026-11-29T14:05:00+00:00`; sentences do not."""
+    started, *_ = resources.update_effects("rds_instance", (FieldChange(("restored_from",), "", point),), live())
+
+    assert phrase in started
+
+
+@pytest.mark.parametrize(
     ("before", "after", "named"),
     [
         (["a", "b", "c"], ["c"], "Subnet a, b is removed from the group."),

@@ -65,7 +65,7 @@ def _check_patterns(patterns: Sequence[str]) -> Iterator[Finding]:
     for index, pattern in enumerate(patterns):
         path = ("paths", index, "pattern")
         if pattern in patterns[:index]:
-            hint = "remove one of the two: the first match applies"
+            hint = "remove one of the two: only the first match is used"
             yield path, f"duplicate path pattern `{pattern}`", hint
         elif covering := next((earlier for earlier in patterns[:index] if covers_pattern(earlier, pattern)), None):
             message = f"`{pattern}` is never used: `{covering}` before it matches the same paths"

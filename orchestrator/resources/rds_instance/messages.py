@@ -11,6 +11,7 @@ from orchestrator.resources.rds_instance.api_members import APPLY_IMMEDIATELY, N
 from orchestrator.resources.rds_instance.drill_result import FAILED, DrillResult
 from orchestrator.resources.rds_instance.live_shape import matches, parse_version
 from orchestrator.resources.rds_instance.modify import snapshot_purpose
+from orchestrator.resources.rds_instance.restore import RestorePoint
 from orchestrator.values import Value, WriteOnly
 from orchestrator.vocabulary import POWER_HIBERNATED, POWER_STOPPED, FieldChange, LiveResource
 
@@ -161,8 +162,9 @@ def _describe_timing(changed: Fields, live: LiveResource) -> str:
 
 def _restore_effects(changed: Fields) -> Iterator[str]:
     point = changed["restored_from"].after if "restored_from" in changed else changed["unfinished_restore"].before
-    yield f"A new instance, restored from {point}, replaces the current one, which is renamed and kept."
-    yield "The database is unavailable for a few minutes during the renames. Rows written since then are not restored."
+    restored = f"restored {RestorePoint.parse(str(point)).phrase}"
+    yield f"A new instance, {restored}, replaces the current one, which is renamed and kept."
+    yield "The database is unavailable for a few minutes during the renames. Newer rows are only in the old instance."
 
 
 def _power_effects(changed: Fields, timing: str) -> Iterator[str]:

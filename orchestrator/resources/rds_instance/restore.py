@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
@@ -78,6 +78,17 @@ class RestorePoint(Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.value}"
+
+    @property
+    def phrase(self) -> str:
+        """The point as it continues a sentence about a restore, such as ``to 2026-11-29 14:05:00 UTC``."""
+        match self.kind:
+            case "time":
+                return f"to {datetime.fromisoformat(self.value).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+            case "snapshot":
+                return f"from snapshot {self.value}"
+            case _:
+                return f"to the replaced instance {self.value}"
 
 
 class RestoreState(Struct, frozen=True):
