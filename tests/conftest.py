@@ -125,6 +125,7 @@ WEEKLY = (
     "recovery/test_migrate_database.py::test_a_killed_copy_is_finished_by_the_next_run[copy definitions",
     "recovery/test_migrate_database.py::test_a_killed_copy_is_finished_by_the_next_run[set sequences",
     "recovery/test_migrate_database.py::test_a_killed_copy_is_finished_by_the_next_run[verify the copy",
+    "release/test_builds.py::test_a_deploy_that_is_stopped_while_a_program_runs_says_so[build_image-2",
     "release/test_faults.py::test_a_fault_at_any_step_of_a_deploy_leads_back[2]",
     "release/test_interruptions.py::test_a_deploy_ends_at_once_in_every_phase[copying, throttled-SIGINT",
     "release/test_interruptions.py::test_a_deploy_ends_at_once_in_every_phase[going back",

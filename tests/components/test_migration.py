@@ -15,6 +15,7 @@ from orchestrator.emulator import Emulator, Faults
 from orchestrator.manifest import expand
 from orchestrator.planning import pipeline
 from orchestrator.planning.events import ChangeFinished, Event, OutputLine, ignore_event
+from orchestrator.problems import Problems
 from orchestrator.values import WriteOnly
 from orchestrator.vocabulary import Actuation, DesiredState, Outcome
 from tests import performed_calls
@@ -203,3 +204,21 @@ def test_a_snapshot_comes_first_where_data_may_be_lost(tmp_path: Path, destructi
     assert snapshots == ([made["rds_instance.main"].physical] if destructive else [])
     assert {"rds_instance.main", "ecr_image.api"} <= made["migration.api"].depends_on
     assert "migration.api" in made["apprunner_service.api"].depends_on
+
+
+def test_a_migration_that_would_never_run_is_refused(tmp_path: Path) -> None:
+    """With an image that is built elsewhere there is no build to run it for; this was once silent."""
+    spec = {"image": {"prebuilt": "public.ecr.aws/nginx/nginx:1.27"}, "migrate": {"command": ["migrate"]}}
+    documents = [
+        RELEASES,
+        manifest_stacks.make_document("ContainerService", "api", json.dumps(spec)),
+        manifest_stacks.make_document("Bucket", "releases", "{name: shop-releases}"),
+    ]
+    (tmp_path / "stack.yaml").write_text("---\n".join(documents))
+
+    with pytest.raises(Problems) as refused:
+        pipeline.load_desired(tmp_path, "prod")
+
+    assert [problem.message for problem in refused.value.problems] == [
+        "spec.migrate runs once for each build, and spec.image has no `build`: it would never run"
+    ]

@@ -40,7 +40,11 @@ def list_task_secrets(component: Component) -> list[str]:
 
 
 def check_migration(component: Component) -> Iterator[Finding]:
-    """Yield why the migration cannot run in the VPC."""
+    """Yield why the migration cannot run."""
+    if component.spec.get("migrate") and "build" not in component.spec["image"]:
+        message = "spec.migrate runs once for each build, and spec.image has no `build`: it would never run"
+        hint = "set `build` in spec.image, or remove `migrate` and migrate where the image is built"
+        yield ("spec", "migrate"), message, hint
     path = ("spec", "migrate", "runs")
     if not runs_in_vpc(component):
         return
