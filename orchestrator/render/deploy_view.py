@@ -222,16 +222,14 @@ def _environment_note(result: DeployResult) -> str:
 
 def _summarize_cause(ship_result: ShipResult) -> str:
     """Return the cause in a few words; the full cause is shown separately."""
-    failed_addresses = [
-        clean_name(outcome.address) for outcome in ship_result.outcomes if outcome.actuation is Actuation.FAILED
+    failures = [
+        f"{clean_name(outcome.address)} could not be {outcome.action}d"
+        for outcome in ship_result.outcomes
+        if outcome.actuation is Actuation.FAILED
     ]
     failed_count = sum(not probe_result.has_passed for probe_result in ship_result.probe_results)
-    if failed_addresses:
-        return (
-            f"{failed_addresses[0]} failed"
-            if len(failed_addresses) == 1
-            else f"{format_count(len(failed_addresses), 'change')} failed"
-        )
+    if failures:
+        return failures[0] if len(failures) == 1 else f"{format_count(len(failures), 'change')} failed"
     if failed_count:
         return f"{failed_count} of {len(ship_result.probe_results)} probes failed"
     return shorten(clean_sentence(ship_result.cause), _MAX_SUMMARY_CHARACTERS).rstrip(".")

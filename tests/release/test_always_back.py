@@ -198,7 +198,9 @@ def test_a_build_that_fails_is_no_release(service: ServiceProject) -> None:
     assert (ended.status, ended.current_release_number, ended.rollback_result) == ("failed", 3, None)
     assert service.ledger == before
     view = deploy_view.build_view(ended, 1.0, retry_command="orchestrator deploy", list_command="orchestrator releases")
-    assert view.headline.startswith("Deploy failed after 1.0s: ecr_image.api failed. Nothing was changed: release 3 is")
+    assert view.headline.startswith(
+        "Deploy failed after 1.0s: ecr_image.api could not be created. Nothing was changed: release 3 is"
+    )
     assert view.next_command == "orchestrator deploy"
 
 
