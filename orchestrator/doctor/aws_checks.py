@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from orchestrator.aws import AwsError, Clients, Reader
-from orchestrator.bootstrap import workflow_roles
+from orchestrator.bootstrap import trusted_repository, workflow_roles
 from orchestrator.bootstrap.workflow_roles import Repository
 from orchestrator.doctor import Finding, FindingState, findings_from_problems, not_checked_finding
 from orchestrator.manifest.check import Manifest
@@ -38,22 +38,19 @@ def check_identity(manifest: Manifest, clients: Clients) -> Iterator[Finding]:
 
 
 def check_roles(desired: DesiredState, clients: Clients, repository: Repository | None, fix: str) -> list[Finding]:
-    """Plan ``bootstrap github`` and report each pending change; without ``repository``, skip changes of trust."""
+    """Plan ``bootstrap github`` and report each pending change.
+
+    Without ``repository``, the ids that the roles trust are taken for its ids; all else of their trust is compared.
+    """
     try:
-        plan = pipeline.plan(
-            workflow_roles.expand(desired, repository or Repository("?/?", 0, 0)), clients=clients
-        ).plan
+        expected = repository or _read_trusted_repository(desired, clients)
+        plan = pipeline.plan(workflow_roles.expand(desired, expected), clients=clients).plan
     except Problems as error:
         return findings_from_problems("roles", error)
-    pending = [change for change in plan.pending_changes if repository or not _changes_only_trust(change)]
-    findings = [Finding("roles", "missing", _describe_change(change), fix) for change in pending]
+    findings = [Finding("roles", "missing", _describe_change(change), fix) for change in plan.pending_changes]
     findings += [*_unread_findings("roles", plan.unread, "ask an account administrator to run `orchestrator doctor`")]
     if repository is None:
-        findings.append(
-            not_checked_finding(
-                "roles", "cannot check whether the roles trust this repository: its GitHub id is unknown"
-            )
-        )
+        findings.append(not_checked_finding("roles", _describe_trust(expected)))
     return findings or [
         Finding("roles", "ok", "OIDC provider, roles, trust policies and permissions match the manifests")
     ]
@@ -99,8 +96,24 @@ def check_release_bucket(manifest: Manifest, clients: Clients) -> Iterator[Findi
         yield from findings_from_problems("releases", error)
 
 
-def _changes_only_trust(change: Change) -> bool:
-    return change.action is Action.UPDATE and {field.path[0] for field in change.fields} <= {"trust"}
+def _read_trusted_repository(desired: DesiredState, clients: Clients) -> Repository:
+    """Return the Project's repository with the ids and the branch that the live roles trust.  Raises Problems."""
+    project = next(component for component in desired.components if component.kind == "Project")
+    name = str(project.spec["repository"])
+    live = pipeline.plan(workflow_roles.expand(desired, Repository(name, 0, 0)), clients=clients).live
+    roles = [live[address] for address in ("iam_role.deploy", "iam_role.plan") if address in live]
+    return trusted_repository.read(name, [role.spec["trust"] for role in roles])
+
+
+def _describe_trust(trusted: Repository) -> str:
+    """Return what of the roles' trust only GitHub can confirm."""
+    if not trusted.id:
+        return "cannot check whether the roles trust this repository: its GitHub id is unknown"
+    job = f"branch {trusted.branch}" if trusted.has_environments else f"every job of branch {trusted.branch}"
+    return (
+        f"cannot check whether {trusted.name} has the id {trusted.id} and whether its default branch is "
+        f"{trusted.branch}: the roles trust {job} of the repository with this id"
+    )
 
 
 def _describe_change(change: Change) -> str:

@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ import pytest
 import yaml
 
 from orchestrator.aws import Clients
+from orchestrator.bootstrap.workflow_roles import Repository
 from orchestrator.cli.main import main
-from orchestrator.doctor import CHECKS, workflow_checks
+from orchestrator.doctor import CHECKS, aws_checks, workflow_checks
 from orchestrator.emulator import Emulator, Faults
+from orchestrator.planning import pipeline
 from orchestrator.problems import ExitCode
 from tests.bootstrap.fake_github import TOKEN, FakeGitHub, serve_github
 from tests.proofs.real_stack import emulated_aws
@@ -312,6 +314,75 @@ def test_a_role_that_trusts_somebody_else(office: Office) -> None:
     assert office.lacking() == {}
 
 
+def add_statement(trust: dict[str, Any]) -> None:
+    principal = {"AWS": "arn:aws:iam::999988887777:root"}
+    trust["Statement"].append({"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"})
+
+
+def set_claim(name: str, value: object) -> Callable[[dict[str, Any]], None]:
+    def edit(trust: dict[str, Any]) -> None:
+        claims = trust["Statement"][0]["Condition"]["StringEquals"]
+        claims[f"token.actions.githubusercontent.com:{name}"] = value
+
+    return edit
+
+
+def drop_claim(name: str) -> Callable[[dict[str, Any]], None]:
+    def edit(trust: dict[str, Any]) -> None:
+        del trust["Statement"][0]["Condition"]["StringEquals"][f"token.actions.githubusercontent.com:{name}"]
+
+    return edit
+
+
+def accept_any_subject(trust: dict[str, Any]) -> None:
+    condition = trust["Statement"][0]["Condition"]
+    del condition["StringEquals"]["token.actions.githubusercontent.com:sub"]
+    condition["StringLike"] = {"token.actions.githubusercontent.com:sub": "repo:*"}
+
+
+def trust_provider(trust: dict[str, Any]) -> None:
+    trust["Statement"][0]["Principal"] = {"Federated": "arn:aws:iam::123456789012:oidc-provider/evil.example"}
+
+
+LOOSENED: dict[str, Callable[[dict[str, Any]], None]] = {
+    "another account": add_statement,
+    "any subject": accept_any_subject,
+    "another provider": trust_provider,
+    "no audience": drop_claim("aud"),
+    "no repository": drop_claim("repository_id"),
+    "no subject": drop_claim("sub"),
+    "another repository": set_claim("sub", "repo:evil/shop:environment:prod"),
+    "another repository's id": set_claim("repository_id", "666"),
+    "another repository, too": set_claim("repository_id", ["1", "666"]),
+}
+
+
+@pytest.mark.parametrize("repository", [Repository("shop/shop", 456789, 123456), None], ids=["asked", "not asked"])
+@pytest.mark.parametrize("role", ["plan", "deploy"])
+def test_each_loosened_trust_is_missing(
+    office: Office, role: str, repository: Repository | None, subtests: pytest.Subtests
+) -> None:
+    """Also where GitHub is not asked for the ids of the repository: all but the ids themselves can be compared."""
+    clients, name = Clients("eu-west-1"), f"shop-prod-{role}"
+    desired = pipeline.load_desired(office.folder / "manifests", "prod", include_artefacts=False)
+
+    def list_missing(trust: dict[str, Any]) -> list[str]:
+        request = {"RoleName": name, "PolicyDocument": json.dumps(trust)}
+        clients.call("iam", "update_assume_role_policy", request)
+        findings = aws_checks.check_roles(desired, clients, repository, "mend it")
+        return [finding.message for finding in findings if finding.state == "missing"]
+
+    before = clients.call("iam", "get_role", {"RoleName": name})["Role"]["AssumeRolePolicyDocument"]
+    for title, loosen in LOOSENED.items():
+        trust = copy.deepcopy(before)
+        loosen(trust)
+        with subtests.test(msg=title):
+            [message] = list_missing(trust)
+            assert message == f"iam_role.{role} ({name}) differs from what the manifests need: trust"
+
+    assert list_missing(before) == []
+
+
 def test_a_right_that_a_plan_needs(office: Office) -> None:
     """The action is named, and what it is for."""
     Clients("eu-west-1").call(
@@ -330,7 +401,7 @@ def test_a_right_that_a_plan_needs(office: Office) -> None:
 
 
 def test_who_may_not_ask_github(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token that is refused is missing; without one nobody looks, and roles are compared but for their trust."""
+    """A token that is refused is missing; without one, what only GitHub can confirm is named."""
     monkeypatch.setenv("GITHUB_TOKEN", "ghp_another")
     assert "gh auth login" in office.lacking()["github"]
 
