@@ -40,6 +40,14 @@ class DeployRun(Struct, frozen=True):
         return self.view.held if self.view else ()
 
     @property
+    def terminal_exit_code(self) -> int:
+        """The exit code outside of workflows: ``PINNED`` if the deploy is done, but leaves out parts of the commit.
+
+        In a workflow such a run succeeds, with a warning: a failed one would stop the promotions that wait for it.
+        """
+        return ExitCode.PINNED if self.exit_code == ExitCode.OK and self.held else self.exit_code
+
+    @property
     def environment(self) -> str:
         """``PROJECT/ENVIRONMENT``, or "" without a plan."""
         return f"{self.plan.project}/{self.plan.environment}" if self.plan else ""

@@ -196,7 +196,7 @@ def strict(schema: Any) -> Any:
 
 def test_exit_codes_in_the_reference_are_those_that_the_help_names() -> None:
     """Both ways: each number of a help's "Exits ..." sentences is in the table, and each code of the table exists."""
-    named = {}
+    named, borrowers = {}, []
     for name, command in COMMANDS.items():
         help_text = " ".join((command.help or "").split())
         sentences = re.findall(r"[^.]*\b[Ee]xits? [^.]*", help_text)
@@ -204,9 +204,13 @@ def test_exit_codes_in_the_reference_are_those_that_the_help_names() -> None:
             int(number) for sentence in sentences for number in re.findall(r"(?:[Ee]xits? |; |, |or )(\d)\b", sentence)
         }
         named[name] = numbers - {ExitCode.OK, ExitCode.FAILED}
+        for other in re.findall(r"exit codes of `(?:orchestrator )?([a-z ]+)`", help_text):
+            assert EXIT_CODES[name].keys() == EXIT_CODES[other].keys(), f"{name} has not the exit codes of {other}"
+            borrowers.append(name)
     tabled = {name: set(map(int, codes)) for name, codes in EXIT_CODES.items()}
 
     assert tabled.keys() <= COMMANDS.keys()
+    assert len(borrowers) >= 4
     assert sum(map(len, named.values())) > 10
     assert {
         name: codes - tabled.get(name, set()) for name, codes in named.items() if codes - tabled.get(name, set())

@@ -6,7 +6,6 @@ import click
 
 from orchestrator.cli.command import cli_command
 from orchestrator.cli.options import apply_options, plan_options, project_options, run_options
-from orchestrator.problems import ExitCode
 from orchestrator.runs.reporter import RunOptions
 from orchestrator.runs.settings import Settings
 
@@ -48,5 +47,4 @@ def command(  # noqa: PLR0913 - its options
 
     approval = Approval(None, expect, auto_approve)
     options = DeployOptions(approval, targets, allow, parallelism, not no_build, rebuild, run_options)
-    run = deploy(settings, options)
-    return ExitCode.PINNED if run.exit_code == ExitCode.OK and run.held else run.exit_code
+    return deploy(settings, options).terminal_exit_code

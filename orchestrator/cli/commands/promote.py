@@ -71,4 +71,4 @@ def command(  # noqa: PLR0913 - its options
     )
     if plan_only:
         return ExitCode.VETOED if plan_promotion(settings, options).plan.is_vetoed else ExitCode.OK
-    return deploy(settings, options).exit_code
+    return deploy(settings, options).terminal_exit_code

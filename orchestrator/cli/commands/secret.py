@@ -98,8 +98,8 @@ def rotate_values(
 
     Runs a deploy that changes nothing else: it writes a new version, sets each database's password, restarts the
     services that use the Secret and sends requests to them. If the services do not respond, it restores the old values.
-    With `keepPrevious`, the previous value stays in the Secret until the next rotation. Uses the exit codes of
-    `orchestrator deploy`: 0 when the services work with the new values, 5 when the old ones are restored.
+    With `keepPrevious`, the previous value stays in the Secret until the next rotation. Exits 3 when
+    the plan is vetoed, 5 when the services did not work with the new values and the old ones are restored.
     """
     from orchestrator.runs.rotate_secret import rotate
 

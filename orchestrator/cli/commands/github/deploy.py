@@ -62,8 +62,9 @@ def command(
     """Deploy the checked-out commit, if its plan was reviewed as the Project's `approval` requires.
 
     Waits for the lock. Reports to the job summary, to GitHub deployments and, on failure, to the merged pull request.
-    Uses the exit codes of `orchestrator deploy`. Exits 6 if the plan differs from the reviewed plan and nothing was
-    changed.
+    Exits 3 when the plan is vetoed, 5 when the deploy failed and the previous release is restored, 6 when the plan
+    differs from the reviewed plan and nothing was changed. Parts that stay pinned are shown as a warning, and do not
+    fail the job.
     """
     from orchestrator.github.deploy_notifier import DeployNotifier
     from orchestrator.github.inputs import check_input, check_veto_token

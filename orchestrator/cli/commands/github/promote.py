@@ -41,7 +41,8 @@ def command(settings: Settings, source: str, number: str, skip_soak: bool, allow
 
     Starting the workflow manually approves the promotion and unpins what a rollback pinned. A scheduled run promotes a
     release that meets the conditions of the Project, if its plan is approved as `approval` requires. While parts are
-    pinned by a rollback, nothing is promoted. Uses the exit codes of `orchestrator deploy`.
+    pinned by a rollback, nothing is promoted. Uses the exit codes of
+    `orchestrator github deploy`.
     """
     from orchestrator.cli.commands.github.deploy import deploy_with_reports
     from orchestrator.github.deploy_notifier import DeployNotifier
