@@ -66,7 +66,7 @@ def command(settings: Settings, canary: bool, full: bool, spend: float, clean_up
 
     if canary + full + clean_up != 1:
         raise Problems.from_message(
-            "no rehearsal selected", hint=("pass --canary or --full and --spend 1, or --clean-up")
+            "no rehearsal selected", hint=("pass --canary --spend 1, --full --spend 1, or --clean-up")
         )
     manifest = pipeline.validate(settings.manifests, settings.environment)
     clients, terminal = RecordingClients.for_scope(manifest.scope), settings.terminal

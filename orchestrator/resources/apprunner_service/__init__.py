@@ -261,7 +261,7 @@ def stuck(live: LiveResource) -> str:
 def _deploy(name: str, spec: Mapping[str, Value], live: LiveResource) -> Steps:
     arn = live.private["arn"]
     log_group = f"/aws/apprunner/{name}/{live.outputs['id']}/service"
-    hint = f"For details, see the log group {log_group}; the container's output is in /application."
+    hint = f"For details, see the log group {log_group}, and its sibling /application for the container's output."
     if live.status == "PAUSED":
         yield from pause_and_resume.resume(name, live)
     else:

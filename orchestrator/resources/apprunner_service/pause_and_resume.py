@@ -55,7 +55,7 @@ def _pause(name: str, live: LiveResource) -> Steps:
 def resume(name: str, live: LiveResource) -> Steps:
     """Resume a service, and wait until it answers."""
     arn, log_group = live.private["arn"], _log_group(name, live)
-    hint = f"For details, see the log group {log_group}; the container's output is in /application."
+    hint = f"For details, see the log group {log_group}, and its sibling /application for the container's output."
     yield wait_until_idle(arn)
     if live.status != "RUNNING":
         response = yield ApiCall(

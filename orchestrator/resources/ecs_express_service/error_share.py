@@ -42,8 +42,8 @@ class ErrorShare(Struct, frozen=True):
             return f"{counted}. ECS rolls a deployment back above {MAX_ERROR_PERCENT:g} %."
         return (
             f"{counted}: above {MAX_ERROR_PERCENT:g} %, ECS rolls a deployment back even if the new version works. "
-            "First return another status for expected requests, such as those for missing files, or deploy when there "
-            "is less traffic."
+            "To prevent that, answer expected requests, such as those for missing files, with another status, or "
+            "deploy when there is less traffic."
         )
 
 
