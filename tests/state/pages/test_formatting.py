@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from orchestrator.state.server.pages.formatting import format_code_spans
+from orchestrator.runs import approval, reporter
+from orchestrator.state.server.pages.formatting import UNREVIEWED_CAUSES, format_code_spans, run_state
 
 
 @pytest.mark.parametrize(
@@ -18,3 +23,24 @@ from orchestrator.state.server.pages.formatting import format_code_spans
 )
 def test_code_between_backticks(text: str, html: str) -> None:
     assert format_code_spans(text) == html
+
+
+@pytest.mark.parametrize(
+    ("cause", "state"),
+    [
+        *((f"{cause}; nothing was changed", "not approved") for cause in UNREVIEWED_CAUSES),
+        ("vetoed: MassRemoval", "vetoed"),
+        ("the run was stopped", "interrupted"),
+    ],
+)
+def test_a_run_that_nobody_approved_was_not_interrupted(cause: str, state: str) -> None:
+    run: Any = SimpleNamespace(status="interrupted", cause=cause)
+
+    assert run_state(run) == state
+
+
+def test_the_causes_are_those_that_runs_record() -> None:
+    """All but the one of older records."""
+    recorded = inspect.getsource(approval) + inspect.getsource(reporter)
+
+    assert [cause for cause in UNREVIEWED_CAUSES[:-1] if f'"{cause}' not in recorded] == []

@@ -48,8 +48,13 @@ def status_label(status: str) -> str:
     return STATUS_LABELS.get(status, status)
 
 
-UNREVIEWED_CAUSES = ("the plan differs from the reviewed plan", "the plan is not the reviewed one")
-"""Beginnings of the cause of a run whose plan was not reviewed; the second one is in older records."""
+UNREVIEWED_CAUSES = (
+    "the plan differs from the reviewed plan",
+    "this plan is not approved",
+    "not approved",
+    "the plan is not the reviewed one",
+)
+"""Beginnings of the cause of a run whose plan nobody approved; the last one is in older records."""
 
 
 def run_state(run: Run) -> str:
