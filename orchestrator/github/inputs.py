@@ -15,4 +15,4 @@ def check_input(text: str, pattern: str, input_name: str, rule: str) -> None:
 
 def check_veto_token(text: str) -> None:
     """Raise Problems unless ``text`` is empty or the token of a vetoed plan."""
-    check_input(text, r"([0-9a-f]{8})?", "token for `allow`", "the 8 hexadecimal digits shown in the vetoed plan")
+    check_input(text, r"([0-9a-f]{32})?", "token for `allow`", "the 32 hexadecimal digits shown in the vetoed plan")

@@ -43,6 +43,8 @@ from orchestrator.vocabulary import (
 
 _BILLED_TYPE, _FREE_TYPE = "rds_instance", "apprunner_autoscaling"
 """A database is billed from its creation; App Runner, closed to new customers, tells only when something is created."""
+TOKEN_DIGITS = 32
+"""Hexadecimal digits of a plan's token, 128 bits: nobody can search for two plans with the same token."""
 TECHNICAL_TAG_PREFIXES = ("orchestrator:", "aws:", "AmazonECS", "awsApplication")
 """Prefixes of tags that the orchestrator and AWS write."""
 
@@ -163,7 +165,7 @@ def compute_digest(plan: Plan) -> str:
 
 def compute_token(plan: Plan) -> str:
     """Return the token that allows a destructive plan; it is valid only for this plan."""
-    return hashlib.sha256(f"allow {plan.digest}".encode()).hexdigest()[:8]
+    return hashlib.sha256(f"allow {plan.digest}".encode()).hexdigest()[:TOKEN_DIGITS]
 
 
 def _delay_billed(changes: Iterable[Change]) -> tuple[Change, ...]:

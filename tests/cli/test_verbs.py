@@ -251,7 +251,7 @@ class TestDestroy:
         token = vetoed.out.split("--allow ")[1].split()[0]
 
         assert vetoed.code == 3
-        assert run("destroy", "--auto-approve", "--allow", "00000000").code == 3
+        assert run("destroy", "--auto-approve", "--allow", "0" * 32).code == 3
         assert run("destroy", "--auto-approve", "--allow", token).code == 0
         assert buckets(by_hand) == []
         assert run("destroy").out.endswith("No changes.\n")

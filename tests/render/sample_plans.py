@@ -123,7 +123,7 @@ FULL_PLAN = Plan(
     vetoes=(Veto("MassRemoval", "2 of 8 resources would be deleted (25%).", token_lifts=True),),
     notes=("The API reads Secrets Manager by injection; no interface endpoint is needed.",),
     digest=DIGEST,
-    token="3f2a9c1b",
+    token="3f2a9c1b5d7e40868a1c2b3d4e5f6071",
 )
 
 HOSTILE_TEXTS = (

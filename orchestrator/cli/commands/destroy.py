@@ -13,7 +13,7 @@ from orchestrator.runs.settings import Settings
 @cli_command(
     "destroy",
     "orchestrator destroy -e staging",
-    "orchestrator destroy -e staging --allow 3f2a9c1b",
+    "orchestrator destroy -e staging --allow 3f2a9c1b5d7e40868a1c2b3d4e5f6071",
 )
 @click.option("--allow", default="", metavar="TOKEN", help="Lift the vetoes of the plan that printed TOKEN.")
 @apply_options
