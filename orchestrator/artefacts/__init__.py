@@ -20,7 +20,8 @@ class Image(Struct, frozen=True):
 
     ``tag`` is the hash of all build inputs. ``digest`` (``sha256:...``) is set when the image already exists: it is
     then used as it is and never built. ``build`` holds the builder's input, with absolute paths. ``rebuild`` names the
-    run that builds it although there is an image of these inputs; "" if none does.
+    run that builds it although there is an image of these inputs; "" if none does. ``bases`` are the digests of its
+    base images by their name in the Dockerfile, if they were resolved.
     """
 
     tag: str
@@ -28,6 +29,7 @@ class Image(Struct, frozen=True):
     digest: str | None = None
     rebuild: str = ""
     origin: str = ""
+    bases: Mapping[str, str] = field(default_factory=dict)
 
 
 class SiteFile(Struct, frozen=True):

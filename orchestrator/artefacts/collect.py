@@ -41,7 +41,7 @@ def _collect_images(components: list[Component], find_digest: FindDigest | None)
     images, notes = {}, []
     for component, recipe in iter_recipes(components):
         from orchestrator.artefacts.images import dockerignore
-        from orchestrator.artefacts.images.build_inputs import compute_tag
+        from orchestrator.artefacts.images.build_inputs import compute_tag, resolve_bases
 
         if dockerignore.includes_git(recipe.context, recipe.dockerfile):
             context = component.spec["image"]["build"]["context"]
@@ -49,7 +49,9 @@ def _collect_images(components: list[Component], find_digest: FindDigest | None)
                 f"{component.handle}: the build context {context} contains .git, so every commit builds a new "
                 f"image. Add `.git` to {context}/.dockerignore."
             )
-        images[component.handle] = Image(compute_tag(recipe, find_digest), recipe.fields)
+        tag = compute_tag(recipe, find_digest)
+        bases = {name: digest for name, digest in resolve_bases(recipe, find_digest).items() if digest != name}
+        images[component.handle] = Image(tag, recipe.fields, bases=bases)
     return images, notes
 
 

@@ -44,7 +44,8 @@ class Release(Struct, frozen=True):
     address.  ``reason`` says why the release failed, or why it was rolled back.  ``uncommitted`` is a hash of what the
     checkout had beyond its commit, or "".  ``snapshots`` are those of databases that it created first.
     ``verified_at`` is when it was seen to be complete.  ``promoted_from`` is the release of another environment whose
-    artefacts it has, such as ``staging/12``.
+    artefacts it has, such as ``staging/12``.  ``bases`` are the digests of the base images by component handle and by
+    their name in the Dockerfile.
     """
 
     number: int
@@ -61,6 +62,7 @@ class Release(Struct, frozen=True):
     snapshots: tuple[str, ...] = ()
     verified_at: str = ""
     promoted_from: str = ""
+    bases: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def is_complete(self) -> bool:

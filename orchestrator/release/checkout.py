@@ -17,7 +17,7 @@ from orchestrator.manifest import check, expand
 from orchestrator.manifest.check import Manifest
 from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
-from orchestrator.release import Ledger, ManifestDocument, Release, manifest_documents, pins
+from orchestrator.release import Ledger, ManifestDocument, Release, manifest_documents, moved_bases, pins
 from orchestrator.release.ledger_store import LedgerStore
 from orchestrator.release.pins import PinResolution
 from orchestrator.secret_rotation import Rotation
@@ -97,7 +97,8 @@ def from_manifest(
         promotion = replace(promotion, release=None, origin=base.promoted_from) if promotion is not None else None
     desired = expand.expand(manifest, artefacts)
     migration_notes = note_destructive_statements(desired.components, base.commit if base else "")
-    notes = tuple(dict.fromkeys((*resolution.notes, *desired.notes, *migration_notes)))
+    base_notes = moved_bases.list_notes(ledger, artefacts.images)
+    notes = tuple(dict.fromkeys((*resolution.notes, *desired.notes, *migration_notes, *base_notes)))
     desired = replace(desired, notes=notes, retained=frozenset(ledger.retained))
     final_documents = manifest_documents.from_manifest(manifest)
     return ReleaseCandidate(desired, artefacts, final_documents, store, ledger, resolution, clients, promotion)

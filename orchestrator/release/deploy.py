@@ -246,6 +246,7 @@ class Deployment:
             reason=reason,
             uncommitted=origin.uncommitted,
             promoted_from=promotion.origin if promotion else "",
+            bases={handle: image.bases for handle, image in candidate.artefacts.images.items() if image.bases},
         )
         return self._save_release(draft, candidate)
 

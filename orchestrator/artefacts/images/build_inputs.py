@@ -67,20 +67,26 @@ def compute_tag(recipe: Recipe, find_digest: FindDigest | None = None) -> str:
     """
     text = _read_dockerfile(recipe)
     _validate_target(recipe, text)
-    bases = dockerfile.find_base_images(text, recipe.args, recipe.platform)
     identity = {
         "version": HASH_VERSION,
         "dockerfile": hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest(),
         "args": dict(recipe.args),
         "target": recipe.target,
         "platform": recipe.platform,
-        "bases": base_image.resolve_digests(
-            bases, recipe.dockerfile, should_resolve=recipe.resolve, find_digest=find_digest
-        ),
+        "bases": resolve_bases(recipe, find_digest),
         "files": hash_files(recipe),
     }
     canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:TAG_LENGTH]
+
+
+def resolve_bases(recipe: Recipe, find_digest: FindDigest | None = None) -> dict[str, str]:
+    """Return the digest of each base image by its name, or the name itself where it is not resolved.
+
+    Raises Problems if the Dockerfile is missing, or a base cannot be resolved.
+    """
+    bases = dockerfile.find_base_images(_read_dockerfile(recipe), recipe.args, recipe.platform)
+    return base_image.resolve_digests(bases, recipe.dockerfile, should_resolve=recipe.resolve, find_digest=find_digest)
 
 
 def hash_files(recipe: Recipe) -> dict[str, list[str]]:
