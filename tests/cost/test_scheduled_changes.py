@@ -92,8 +92,8 @@ def test_a_change_names_both_costs_the_day_and_the_cause() -> None:
     [change] = changes(date(2026, 12, 1), "14")
 
     assert change.describe() == (
-        "From 2027-03-01, the stack costs 254.15 USD a month idle instead of 108.15: rds_instance.main 108.15 to 254.15 "
-        "(db.t3.large, 20 GB gp3, one zone; RDS Extended Support for PostgreSQL 14)."
+        "From 2027-03-01, the stack costs 254.15 USD a month idle instead of 108.15: rds_instance.main 108.15 to "
+        "254.15 (db.t3.large, 20 GB gp3, one zone; RDS Extended Support for PostgreSQL 14)."
     )
 
 

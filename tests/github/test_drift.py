@@ -78,7 +78,7 @@ def test_found_accepted_healed(shop: ShopRepository, service: ApiService) -> Non
     healed = by_clock(shop)
     assert healed.outputs["drifted"] == "false", healed.log
     assert the_issue(shop)["state"] == "closed"
-    assert "Healed" in shop.hub.list_comments(the_issue(shop)["number"])[-1]["body"]
+    assert "Resolved" in shop.hub.list_comments(the_issue(shop)["number"])[-1]["body"]
     deployed_, *looks = reversed(service.store.list_drift_reports("shop/prod").items)
     assert (deployed_.drifted, [one.drifted for one in looks]) == (0, [0, 4, 4, 4, 0])
     (field,) = next(one for one in looks[2].resources if one.address == "s3_bucket.files").fields

@@ -100,7 +100,7 @@ def test_a_network_in_one_zone_is_not_well() -> None:
     assert live is not None
     assert live.health is Health.FAILED
     assert ec2_vpc.stuck(live) == (
-        "vpc-1 has subnets in 1 availability zone; a database needs two. "
+        "vpc-1 has subnets in 1 Availability Zone; a database needs two. "
         "Add a subnet in another zone, or set another VPC in the Project."
     )
 
